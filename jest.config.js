@@ -1,0 +1,19 @@
+/** @type {import('jest').Config} */
+export default {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
+  moduleNameMapper: {
+    // The sources name the files they become (`./x.js`); under jest they are still `./x.ts`.
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^batch-please$': '<rootDir>/src/index.ts',
+    '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
+    '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/testing$': '<rootDir>/src/testing.ts',
+  },
+  transform: {
+    // Laid over the project's tsconfig. Types are checked once, by `npm run typecheck`, instead of by every test file.
+    '^.+\\.ts$': ['ts-jest', { tsconfig: { module: 'commonjs', verbatimModuleSyntax: false } }],
+  },
+};
