@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { importsOf, violations, type Sources } from './support/layers.js';
+import { filesUnder, manifest, root } from './support/project.js';
+
+function projectSources(): Sources {
+  const sources = new Map<string, string>();
+  for (const folder of ['src', 'collectors', 'cli']) {
+    for (const file of filesUnder(join(root, folder))) {
+      if (file.endsWith('.ts')) sources.set(`${folder}/${file}`, readFileSync(join(root, folder, file), 'utf8'));
+    }
+  }
+  return sources;
+}
+
+describe('the project', () => {
+  const sources = projectSources();
+
+  test('has sources to look at', () => {
+    expect([...sources.keys()]).toEqual(expect.arrayContaining(['src/index.ts', 'collectors/index.ts']));
+  });
+
+  test('imports only from left to right, without cycles', () => {
+    const { dependencies, peerDependencies } = manifest();
+    expect(violations(sources, new Set(Object.keys({ ...dependencies, ...peerDependencies })))).toEqual([]);
+  });
+
+  test('depends on mitt and zod at run time and on nothing else', () => {
+    expect(Object.keys(manifest().dependencies).sort()).toEqual(['mitt', 'zod']);
+  });
+
+  test('lists the files above 300 lines (a question for review, not a failure)', () => {
+    const long = [...sources]
+      .map(([path, text]) => ({ path, lines: text.trimEnd().split('\n').length }))
+      .filter(({ lines }) => lines > 300);
+    if (long.length > 0) console.warn(long.map(({ path, lines }) => `${path}: ${lines} lines`).join('\n'));
+  });
+});
+
+describe('the checker', () => {
+  const sound = {
+    'collectors/memory-batcher.ts': `import { BatchPlease } from '../src/index.js';`,
+    'src/testing.ts': `import type { Clock } from './kernel/clock.js';`,
+    'src/index.ts': `export * from './batch-please.js'; export type { Clock } from './kernel/clock.js';`,
+    'src/batch-please.ts': `import { parse } from './options.js'; import { Engine } from './kernel/engine.js';`,
+    'src/options.ts': `import { z } from 'zod'; import { OptionsError } from './errors.js';`,
+    'src/events.ts': `import mitt from 'mitt';`,
+    'src/errors.ts': `export class OptionsError extends Error {}`,
+    'src/kernel/engine.ts': `import { TimeoutError } from '../errors.js'; import { Alarm } from './clock.js';`,
+    'src/kernel/clock.ts': `export class Alarm {}`,
+  };
+  const check = (changes: Record<string, string>): string[] =>
+    violations(new Map(Object.entries({ ...sound, ...changes })), new Set(['mitt', 'zod']));
+
+  test('accepts a sound project', () => {
+    expect(check({})).toEqual([]);
+  });
+
+  test.each<[what: string, path: string, text: string, complaint: RegExp]>([
+    ['the kernel looks left', 'src/kernel/clock.ts', `import '../options.js';`, /kernel may not use options/],
+    ['only the engine knows errors', 'src/kernel/clock.ts', `import '../errors.js';`, /kernel may not use errors/],
+    ['errors import nothing', 'src/errors.ts', `import './kernel/clock.js';`, /errors may not use kernel/],
+    ['a type is an import', 'src/errors.ts', `type E = import('./events.js').Events;`, /errors may not use events/],
+    ['so is import()', 'src/errors.ts', `void import('./events.js');`, /errors may not use events/],
+    ['a collector goes past index', 'collectors/x.ts', `import '../src/options.js';`, /collectors may not use options/],
+    ['a collector uses test tools', 'collectors/x.ts', `import '../src/testing.js';`, /collectors may not use testing/],
+    ['mitt elsewhere', 'src/batch-please.ts', `import mitt from 'mitt';`, /imports mitt: families may not/],
+    ['zod elsewhere', 'collectors/x.ts', `export { z } from 'zod';`, /imports zod: collectors may not/],
+    ['Node inside src', 'src/batch-please.ts', `import fs from 'node:fs';`, /imports node:fs: families may not/],
+    ['an undeclared package', 'collectors/x.ts', `import pg = require('pg/lib');`, /imports pg\/lib: package\.json/],
+    ['a path without .js', 'src/index.ts', `export * from './errors';`, /no such source file/],
+    ['a file of no layer', 'src/utils.ts', ``, /utils\.ts belongs to no layer/],
+    ['a file needs itself', 'src/slices.ts', `import './slices.js';`, /cycle: src\/slices\.ts → src\/slices\.ts/],
+  ])('catches: %s', (_what, path, text, complaint) => {
+    expect(check({ [path]: text })).toEqual([expect.stringMatching(complaint)]);
+  });
+
+  test('catches a cycle within a layer, of types too', () => {
+    const changes = {
+      'src/kernel/clock.ts': `import type { Engine } from './engine.js';`,
+    };
+    expect(check(changes)).toEqual([expect.stringMatching(/^cycle: .*engine\.ts → .*clock\.ts → .*engine\.ts|^cycle/)]);
+  });
+
+  test('lets a collector use Node', () => {
+    expect(check({ 'collectors/file-batcher.ts': `import fs from 'node:fs';` })).toEqual([]);
+  });
+
+  test('is not fooled by comments and strings', () => {
+    expect(importsOf('x.ts', `// import 'a'\nconst s = "import 'b'"; /* require('c') */ export * from 'd';`)).toEqual([
+      'd',
+    ]);
+  });
+});
