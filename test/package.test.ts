@@ -1,0 +1,171 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join, posix } from 'node:path';
+import { importsOf } from './support/layers.js';
+import { filesUnder, mustRun, root } from './support/project.js';
+
+// An empty folder outside the project, so that nothing is found by accident in the node_modules above it.
+const folder = mkdtempSync(join(tmpdir(), 'batch-please-package-'));
+const installed = join(folder, 'node_modules', 'batch-please');
+const read = (file: string): string => readFileSync(join(installed, file), 'utf8');
+
+beforeAll(async () => {
+  // `prepack` builds, as it does for a release.
+  await mustRun('npm', ['pack', '--pack-destination', folder], root);
+  // What `npm ci` has brought is packed again, so that the test needs no network.
+  const dependencies = ['mitt', 'zod'].map((name) => `./node_modules/${name}`);
+  await mustRun('npm', ['pack', '--ignore-scripts', '--pack-destination', folder, ...dependencies], root);
+  const tarball = (name: string): string => {
+    const file = readdirSync(folder).find((entry) => entry.startsWith(`${name}-`) && entry.endsWith('.tgz'));
+    if (file === undefined) throw new Error(`npm pack left no tarball of ${name}`);
+    return `file:${join(folder, file)}`;
+  };
+  const consumer = {
+    name: 'consumer',
+    private: true,
+    dependencies: { 'batch-please': tarball('batch-please') },
+    overrides: { mitt: tarball('mitt'), zod: tarball('zod') },
+  };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(consumer));
+  const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
+  await mustRun('npm', ['install', ...flags], folder);
+}, 180_000);
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Uses each entry point once; only the way to load a module differs between the formats. */
+function program(load: (specifier: string) => string): string {
+  return `
+    const { BatchPlease, OptionsError } = ${load('batch-please')};
+    const collectors = ${load('batch-please/collectors')};
+    const { MemoryBatcher } = ${load('batch-please/collectors/memory')};
+    const { TestClock, gate, random } = ${load('batch-please/testing')};
+    const assert = ${load('node:assert/strict')};
+
+    async function main() {
+      assert.equal(collectors.MemoryBatcher, MemoryBatcher, 'one class behind both entry points');
+      assert.equal(typeof gate, 'function');
+      assert.equal(random(1).int(10), random(1).int(10));
+
+      const clock = new TestClock();
+      const batches = [];
+      const options = { maxBatchSize: 2, maxTimeSinceFirstItem: 50, clock, batchFlush: ({ items }) => void batches.push(items) };
+      const batcher = new MemoryBatcher(options);
+      assert.ok(batcher instanceof BatchPlease, 'one BatchPlease behind all entry points');
+      batcher.addItem(1);
+      batcher.addItem(2);
+      batcher.addItem(3);
+      await clock.advance(50);
+      await batcher.close();
+      assert.deepEqual(batches, [[1, 2], [3]]);
+      assert.throws(() => new MemoryBatcher({ maxBatchSize: 'two' }), OptionsError);
+      console.log('all good');
+    }
+    main().catch((error) => { console.error(error); process.exitCode = 1; });
+  `;
+}
+
+test('works through import', async () => {
+  writeFileSync(
+    join(folder, 'program.mjs'),
+    program((specifier) => `await import('${specifier}')`),
+  );
+  expect(await mustRun(process.execPath, ['program.mjs'], folder)).toBe('all good\n');
+});
+
+test('works through require', async () => {
+  writeFileSync(
+    join(folder, 'program.cjs'),
+    program((specifier) => `require('${specifier}')`),
+  );
+  expect(await mustRun(process.execPath, ['program.cjs'], folder)).toBe('all good\n');
+});
+
+test('has types for both formats under nodenext, which run as compiled', async () => {
+  const source = `
+    import { BatchPlease, FlushError } from 'batch-please';
+    import { MemoryBatcher as FromAll } from 'batch-please/collectors';
+    import { MemoryBatcher } from 'batch-please/collectors/memory';
+    import { TestClock, gate } from 'batch-please/testing';
+
+    class Summer extends BatchPlease<number, { sum: number }> {
+      batchInit() { return { sum: 0 }; }
+      batchAddItem(batch: { sum: number }, item: number) { batch.sum += item; }
+      batchFlush(batch: { sum: number }) { sums.push(batch.sum); }
+    }
+    const sums: number[] = [];
+    const seen: string[] = [];
+
+    async function main(): Promise<void> {
+      const summer = new Summer({ maxBatchSize: 3, clock: new TestClock() });
+      for (const item of [1, 2, 3]) summer.addItem(item);
+      await summer.flush();
+      await summer.close();
+
+      const batcher: FromAll<string> = new MemoryBatcher<string>({
+        batchFlush: ({ items }) => void seen.push(...items.map((item) => item.toUpperCase())),
+      });
+      batcher.addItem('a');
+      // @ts-expect-error the items are strings
+      const wrong = (): boolean => batcher.addItem(1);
+      await batcher.close();
+
+      const error: unknown = undefined;
+      if (error instanceof FlushError) console.log(error.code);
+      console.log(sums.join(), seen.join(), typeof gate, typeof wrong);
+    }
+    void main();
+  `;
+  writeFileSync(join(folder, 'esm.mts'), source);
+  writeFileSync(join(folder, 'cjs.cts'), source);
+  const compilerOptions = {
+    target: 'ES2022',
+    module: 'nodenext',
+    lib: ['ES2023', 'ESNext.Disposable', 'DOM'],
+    // Our declarations must hold without Node's types: in a browser project there are none.
+    types: [],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    outDir: 'out',
+    rootDir: '.',
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['esm.mts', 'cjs.cts'] }));
+  const tsc = createRequire(__filename).resolve('typescript/bin/tsc');
+  await mustRun(process.execPath, [tsc, '-p', '.'], folder);
+  for (const file of ['esm.mjs', 'cjs.cjs']) {
+    expect(await mustRun(process.execPath, [join('out', file)], folder)).toBe('6 A function function\n');
+  }
+});
+
+test.each(['esm', 'cjs'])('the main entry (%s) needs nothing of Node, so it bundles for browsers', (format) => {
+  const modules = new Set<string>();
+  const files = new Set<string>();
+  const walk = (file: string): void => {
+    if (files.has(file)) return;
+    files.add(file);
+    for (const specifier of importsOf(file, read(file))) {
+      if (specifier.startsWith('.')) walk(posix.join(dirname(file), specifier));
+      else modules.add(specifier);
+    }
+  };
+  walk(`dist/${format}/src/index.js`);
+  walk(`dist/${format}/src/testing.js`);
+  expect(files.size).toBeGreaterThan(5);
+  expect([...modules].sort()).toEqual(['mitt', 'zod']);
+});
+
+test('holds the builds and the papers, and no path of the machine that built it', () => {
+  const files = filesUnder(installed);
+  const expected = /^dist\/(esm|cjs)\/(package\.json$|(src|collectors|cli)\/.*\.(js|d\.ts)$)/;
+  const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+  expect(files.filter((file) => !expected.test(file)).sort()).toEqual(papers);
+  const leaking = files.filter((file) => {
+    const text = read(file);
+    return [root, `${homedir()}/`, 'sourceMappingURL', 'file:///'].some((needle) => text.includes(needle));
+  });
+  expect(leaking).toEqual([]);
+});
