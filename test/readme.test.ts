@@ -68,17 +68,18 @@ describe('README.md', () => {
     root,
     typescript.map(([, block]) => block),
   );
-  test.each(typescript)('has the right types %s', (_name, block) => {
-    expect(types.get(block)).toEqual([]);
-  });
-
-  test.each(programs)(
-    'runs %s',
-    async (_name, block) => {
+  // Loops, since `test.each` fails on an empty list, which would hide that the README is missing.
+  for (const [name, block] of typescript) {
+    test(`has the right types ${name}`, () => {
+      expect(types.get(block)).toEqual([]);
+    });
+  }
+  for (const [name, block] of programs) {
+    const body = async (): Promise<void> => {
       expect(complaints(block, await execute(block))).toEqual([]);
-    },
-    limit + 5_000,
-  );
+    };
+    test(`runs ${name}`, body, limit + 5_000);
+  }
 
   const example = join(root, 'examples', 'document-indexing');
   const { scripts, bin = {} } = manifest();
@@ -88,9 +89,11 @@ describe('README.md', () => {
     bin,
     startSource: sources.map((file) => readFileSync(join(example, file), 'utf8')).join('\n'),
   };
-  test.each(shell)('names commands that exist %s', (_name, block) => {
-    expect(wrongCommands(block.code, commands)).toEqual([]);
-  });
+  for (const [name, block] of shell) {
+    test(`names commands that exist ${name}`, () => {
+      expect(wrongCommands(block.code, commands)).toEqual([]);
+    });
+  }
 });
 
 describe('the README checker', () => {
