@@ -1,0 +1,30 @@
+import { constants } from 'node:os';
+
+export interface Interrupt {
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
+  readonly signal: AbortSignal;
+  /** 130 after Ctrl-C, 143 after SIGTERM, 0 as long as nothing came. */
+  exitCode(): number;
+}
+
+/** npm, and tsx too, pass the terminal's Ctrl-C on to a program that the terminal has already told. */
+const ECHO_MS = 500;
+
+/** The first signal asks the program to finish what it has begun, the second one ends it. */
+export function listenForInterrupt(): Interrupt {
+  const controller = new AbortController();
+  let code = 0;
+  let first = 0;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) {
+        if (performance.now() - first > ECHO_MS) process.exit(code);
+        return;
+      }
+      code = 128 + constants.signals[name];
+      first = performance.now();
+      controller.abort(new Error(`stopped by ${name}`));
+    });
+  }
+  return { signal: controller.signal, exitCode: () => code };
+}

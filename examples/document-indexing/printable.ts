@@ -1,0 +1,28 @@
+/**
+ * Text from documents, file names and error messages as one line that a terminal only prints: an escape sequence in
+ * a README must not move the cursor, and a bidirectional override must not reorder the line.
+ */
+export function printable(text: string): string {
+  return text
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replace(/[\p{Bidi_Control}\p{Cs}]/gu, '')
+    .replace(/ {2,}/g, ' ')
+    .trim();
+}
+
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+export function count(n: number): string {
+  return whole.format(n);
+}
+
+export function counted(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** What went wrong, in one line. */
+export function reasonOf(error: unknown): string {
+  // A host name with several addresses fails with one error for each of them, and no message of its own.
+  if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
+  return printable(error instanceof Error ? error.message || error.name : String(error));
+}

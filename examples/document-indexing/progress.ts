@@ -1,0 +1,58 @@
+import { Presets, SingleBar } from 'cli-progress';
+import { count, counted, printable } from './printable.js';
+
+export interface Counts {
+  files: number;
+  sections: number;
+  stored: number;
+}
+
+export interface Progress {
+  update(counts: Readonly<Counts>): void;
+  /** A message between the steps; it stays on the screen. */
+  note(message: string): void;
+  stop(): void;
+}
+
+const LINE_EVERY = 1_000;
+
+export function showProgress(total: number, output: NodeJS.WriteStream): Progress {
+  return output.isTTY ? progressBar(total, output) : progressLines(total, output);
+}
+
+function progressBar(total: number, output: NodeJS.WriteStream): Progress {
+  const format = '[{bar}] {percentage}%  {value}/{total} files  {sections} sections  {stored} stored';
+  // Its own way of ending on Ctrl-C would get in the way of the program's.
+  const bar = new SingleBar({ stream: output, format, barsize: 20, gracefulExit: false }, Presets.legacy);
+  bar.start(total, 0, { sections: '0', stored: '0' });
+  return {
+    update: ({ files, sections, stored }) => bar.update(files, { sections: count(sections), stored: count(stored) }),
+    note: (message) => {
+      output.write(`\r\u001b[K${printable(message)}\n`);
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+function progressLines(total: number, output: NodeJS.WriteStream): Progress {
+  let latest: Readonly<Counts> = { files: 0, sections: 0, stored: 0 };
+  const write = (): void => {
+    const { files, sections, stored } = latest;
+    output.write(
+      `${count(files)} of ${counted(total, 'file')}, ${counted(sections, 'section')}, ${count(stored)} stored\n`,
+    );
+  };
+  const timer = setInterval(write, LINE_EVERY);
+  return {
+    update: (counts) => {
+      latest = { ...counts };
+    },
+    note: (message) => {
+      output.write(`${printable(message)}\n`);
+    },
+    stop: () => {
+      clearInterval(timer);
+      write();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import type { Database } from './database.js';
+import { reasonOf } from './printable.js';
+
+export async function connectServer(url: URL): Promise<Database> {
+  const { default: pg } = await import('pg');
+  const pool = new pg.Pool({
+    connectionString: url.href,
+    application_name: 'document-indexing',
+    max: 2,
+    keepAlive: true,
+    connectionTimeoutMillis: 5_000,
+    // A server that vanished without a word must not hold a batch for ever; a repeated insert changes nothing.
+    query_timeout: 60_000,
+    allowExitOnIdle: true,
+  });
+  // A connection that breaks while idle needs nothing: the pool has dropped it, and the next query opens another.
+  pool.on('error', () => undefined);
+  const name = `Postgres at ${url.host || 'the local socket'}${url.pathname}`;
+  const query: Database['query'] = async (sql, parameters = []) => (await pool.query<Row>(sql, [...parameters])).rows;
+  try {
+    const [row] = await query('SHOW server_encoding');
+    if (row?.['server_encoding'] !== 'UTF8') throw new Error('its encoding is not UTF8, which documents need');
+  } catch (error) {
+    await pool.end();
+    throw new Error(`cannot use ${name}: ${reasonOf(error)}`, { cause: error });
+  }
+  return { name, query, close: () => pool.end() };
+}
+
+type Row = Record<string, unknown>;
