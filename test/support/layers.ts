@@ -34,7 +34,7 @@ const layers: readonly Layer[] = [
     imports: ['options', 'events', 'errors', 'kernel'],
     modules: none,
   },
-  { name: 'options', holds: /^src\/options\.ts$/, imports: ['events', 'errors', 'kernel'], modules: /^zod$/ },
+  { name: 'options', holds: /^src\/options\.ts$/, imports: ['events', 'errors', 'kernel'], modules: /^zod(\/mini)?$/ },
   { name: 'events', holds: /^src\/events\.ts$/, imports: ['options', 'errors', 'kernel'], modules: /^mitt$/ },
   { name: 'errors', holds: /^src\/errors\.ts$/, imports: [], modules: none },
   { name: 'kernel', holds: /^src\/kernel\//, imports: [], modules: none },

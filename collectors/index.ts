@@ -1,0 +1,2 @@
+export { MemoryBatcher, type MemoryBatch } from './memory-batcher.js';
+export { flushOnExit, type Closable, type FlushOnExitOptions } from './flush-on-exit.js';

@@ -1,0 +1,22 @@
+import { BatchPlease, type BatchPleaseOptions } from '../src/index.js';
+
+export interface MemoryBatch<Item> {
+  /** In the order of arrival. */
+  items: Item[];
+}
+
+/** Collects items in an array. Give it a `batchFlush`, as an option or in a subclass. */
+export class MemoryBatcher<Item> extends BatchPlease<Item, MemoryBatch<Item>> {
+  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- its options then infer Item in `new`
+  constructor(options?: BatchPleaseOptions<Item, MemoryBatch<Item>>) {
+    super(options);
+  }
+
+  override batchInit(): MemoryBatch<Item> {
+    return { items: [] };
+  }
+
+  override batchAddItem(batch: MemoryBatch<Item>, item: Item): void {
+    batch.items.push(item);
+  }
+}

@@ -1,0 +1,250 @@
+import type { BatchInfo, BatchPleaseConfig, BatchPleaseEvents, BatchPleaseHooks } from './batch-contract.js';
+import type { BatchPleaseOptions, BatchPleaseState, FlushContext } from './batch-contract.js';
+import { FlushError, ItemError, messageOf } from './errors.js';
+import { type Events, warn } from './events.js';
+import { type Awaitable, isThenable } from './kernel/awaitable.js';
+import type { Clock } from './kernel/clock.js';
+import type { Chore, Flight, Stage, Verdict, Workload } from './kernel/flight.js';
+import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
+import type { Trigger } from './kernel/ledger.js';
+import { retryDelay } from './options.js';
+
+/** As functions to be called on their batcher, not as methods of the table that holds them. */
+type Loose<Methods> = {
+  [Name in keyof Methods]: NonNullable<Methods[Name]> extends (...args: infer Args) => infer Result
+    ? (this: unknown, ...args: Args) => Result
+    : never;
+};
+type Hooks<Item, Batch> = Loose<BatchPleaseHooks<Item, Batch>>;
+type RequiredHooks<Item, Batch> = Hooks<Item, Batch> &
+  Required<Pick<Hooks<Item, Batch>, 'batchInit' | 'batchAddItem' | 'batchFlush'>>;
+
+const HOOK_OF_STAGE = { weigh: 'weigh', open: 'batchInit', add: 'batchAddItem' } as const;
+
+export interface CollectorParts<Item, Batch> {
+  /** Whose hooks they are. */
+  batcher: { readonly state: BatchPleaseState<Item, Batch>; flush(): Promise<void> };
+  hooks: Hooks<Item, Batch>;
+  options: BatchPleaseOptions<Item, Batch>;
+  config: BatchPleaseConfig;
+  clock: Clock;
+  events: Events<BatchPleaseEvents<Item>>;
+  /** Room may have come free. */
+  admit: () => void;
+}
+
+/** The engine's port to the hooks of a collector: calls them, judges their failures, counts and tells what happened. */
+export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
+  readonly counts = { flushes: 0, delivered: 0, refused: 0, dropped: 0 };
+  lastItem: Item | undefined;
+  /** Positions of pending items whose own `onError` hears of their failure. */
+  readonly heard = new Set<number>();
+  readonly weigh: ((item: Item) => number) | undefined;
+  readonly due: (() => boolean) | undefined;
+  readonly #batcher: CollectorParts<Item, Batch>['batcher'];
+  readonly #hooks: RequiredHooks<Item, Batch>;
+  /** Apart from the others, being called for each item. */
+  readonly #addItem: RequiredHooks<Item, Batch>['batchAddItem'];
+  readonly #options: BatchPleaseOptions<Item, Batch>;
+  readonly #config: BatchPleaseConfig;
+  readonly #clock: Clock;
+  readonly #events: Events<BatchPleaseEvents<Item>>;
+  readonly #admit: () => void;
+  /** Of this batcher and no other, in any process. */
+  readonly #id = uniqueId();
+  readonly #warned = new Set<string>();
+
+  constructor({ batcher, hooks, options, config, clock, events, admit }: CollectorParts<Item, Batch>) {
+    this.#batcher = batcher;
+    this.#hooks = hooks as RequiredHooks<Item, Batch>; // without them nothing is ever added
+    this.#addItem = this.#hooks.batchAddItem;
+    this.#options = options;
+    this.#config = config;
+    this.#clock = clock;
+    this.#events = events;
+    this.#admit = admit;
+    this.weigh = options.weigh ?? undefined;
+    this.due = hooks.shouldFlush && ((): boolean => this.#shouldFlush());
+  }
+
+  open(): Awaitable<Batch> {
+    if (!this.#config.unref) flushBeforeExit(this.#batcher);
+    return this.#hooks.batchInit.call(this.#batcher, this.#options);
+  }
+
+  add(batch: Batch, item: Item): Awaitable<Batch | undefined> {
+    const next = this.#addItem.call(this.#batcher, batch, item) as Awaitable<Batch | undefined>;
+    if (next !== undefined && isThenable(next)) {
+      return Promise.resolve(next).then((state) => {
+        this.lastItem = item;
+        return state;
+      });
+    }
+    this.lastItem = item;
+    return next;
+  }
+
+  run(flight: Flight<Batch>): Awaitable<Batch> {
+    const { batchPreFlush } = this.#hooks;
+    const context = this.#contextOf(flight);
+    if (batchPreFlush === undefined) return this.#flush(flight.batch, context);
+    const run = flight.begun;
+    const prepared = batchPreFlush.call(this.#batcher, flight.batch, context);
+    if (!isThenable(prepared)) return this.#flush((prepared as Batch | undefined) ?? flight.batch, context);
+    return Promise.resolve(prepared).then((state) => {
+      if (run <= flight.ended) throw new Error('expired'); // nobody listens any more; only flush must not run
+      return this.#flush((state as Batch | undefined) ?? flight.batch, context);
+    });
+  }
+
+  judge(flight: Flight<Batch>): Verdict {
+    return retryDelay(this.#config.retry, flight.attempt, Math.random) ?? this.#config.giveUp;
+  }
+
+  refused(item: Item, error: unknown, stage: Stage, position: number): Error {
+    this.counts.refused++;
+    const refusal = stage === 'closed' ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
+    this.tellRefused(item, refusal, this.heard.has(position));
+    return refusal;
+  }
+
+  delivered(flight: Flight<Batch>, batch: Batch, now: number): Chore | undefined {
+    this.counts.flushes++;
+    this.counts.delivered += flight.size;
+    if (this.#events.has('flushed')) this.#events.emit('flushed', this.#infoOf(flight, now));
+    const { batchPostFlush } = this.#hooks;
+    return (
+      batchPostFlush && ((): Awaitable<void> => batchPostFlush.call(this.#batcher, batch, this.#contextOf(flight)))
+    );
+  }
+
+  failed(flight: Flight<Batch>, error: unknown, retryAt: number | undefined): void {
+    const hook =
+      flight.chore === undefined ? 'batchFlush' : flight.refusal !== undefined ? 'batchDeadLetter' : 'batchPostFlush';
+    this.#events.emit('failed', { ...this.#infoOf(flight, this.#clock.now()), error, retryAt, hook });
+    this.#warnUnless(this.#events.has('failed'), `${hook} failed`, error);
+  }
+
+  held(flight: Flight<Batch>, error: unknown): Error {
+    const info = this.#infoOf(flight, this.#clock.now());
+    this.#events.emit('held', { ...info, error });
+    this.#warnUnless(this.#events.has('held'), `a batch of ${info.size} is held after ${info.attempt} attempts`, error);
+    return this.#flushError(info, 'held', error);
+  }
+
+  dropped(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; chore?: Chore } {
+    const { batchDeadLetter } = this.#hooks;
+    const heard = [...this.heard].some((position) => position >= flight.from && position < flight.to);
+    this.tellDropped(why, flight.size, error, heard);
+    if (why === 'overflow') return { error: error as Error };
+    const refusal = this.#flushError(this.#infoOf(flight, this.#clock.now()), 'dropped', error);
+    if (batchDeadLetter === undefined) return { error: refusal };
+    return { error: refusal, chore: () => batchDeadLetter.call(this.#batcher, flight.batch, error) };
+  }
+
+  drained(): void {
+    leaveBeforeExit(this.#batcher);
+    this.#events.emit('drained', undefined);
+  }
+
+  settled(): void {
+    this.#admit();
+  }
+
+  tellRefused(item: Item, error: Error, heard: boolean): void {
+    this.#events.emit('refused', { item, error });
+    this.#warnUnless(heard || this.#events.has('refused'), 'an item was refused', error);
+  }
+
+  tellDropped(reason: 'overflow' | 'giveUp', size: number, error: unknown, heard: boolean): void {
+    this.counts.dropped += size;
+    this.#events.emit('dropped', { reason, size, error });
+    this.#warnUnless(heard || this.#events.has('dropped'), 'items were dropped', error);
+  }
+
+  tellClosed(undelivered: number): void {
+    leaveBeforeExit(this.#batcher);
+    this.#events.emit('closed', { undelivered });
+    const message = `closed with ${undelivered} items undelivered`;
+    this.#warnUnless(undelivered === 0 || this.#events.has('closed'), message, undefined);
+  }
+
+  /** A failure that nobody listens to is reported once per kind. */
+  #warnUnless(heard: boolean, message: string, error: unknown): void {
+    const kind = message.replace(/\d+/g, '');
+    if (heard || this.#warned.has(kind)) return;
+    this.#warned.add(kind);
+    warn('BATCH_UNHEARD', `${this.#batcher.constructor.name}: ${message}`, error);
+  }
+
+  report(message: string, error: unknown): void {
+    this.#warnUnless(false, message, error);
+  }
+
+  #flush(batch: Batch, context: FlushContext): Awaitable<Batch> {
+    const done = this.#hooks.batchFlush.call(this.#batcher, batch, context);
+    return isThenable(done) ? Promise.resolve(done).then(() => batch) : batch;
+  }
+
+  #shouldFlush(): boolean {
+    try {
+      return this.#hooks.shouldFlush?.call(this.#batcher, this.#batcher.state) === true;
+    } catch (error) {
+      this.report('shouldFlush threw', error);
+      return false;
+    }
+  }
+
+  #contextOf(flight: Flight<Batch>): FlushContext {
+    return new Context(flight, this.#id);
+  }
+
+  #infoOf(flight: Flight<Batch>, now: number): BatchInfo {
+    const { reason, size, weight, attempt } = flight;
+    return { id: idOf(this.#id, flight), reason, size, weight, attempt, duration: now - flight.startedAt };
+  }
+
+  #flushError({ id, size, attempt }: BatchInfo, fate: 'held' | 'dropped', cause: unknown): FlushError {
+    const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
+    return new FlushError(message, id, size, attempt, cause);
+  }
+}
+
+/** Of one run: what a hook is told. The signal is made only for those who look. */
+class Context implements FlushContext {
+  readonly reason: Trigger;
+  readonly attempt: number;
+  readonly size: number;
+  readonly weight: number;
+  readonly #flight: Flight<unknown>;
+  readonly #run: number;
+  readonly #batcherId: string;
+
+  constructor(flight: Flight<unknown>, batcherId: string) {
+    this.reason = flight.reason;
+    this.attempt = flight.attempt;
+    this.size = flight.size;
+    this.weight = flight.weight;
+    this.#flight = flight;
+    this.#run = flight.begun;
+    this.#batcherId = batcherId;
+  }
+
+  get id(): string {
+    return idOf(this.#batcherId, this.#flight);
+  }
+
+  get signal(): AbortSignal {
+    return this.#flight.signalOf(this.#run);
+  }
+}
+
+function idOf(batcherId: string, flight: Flight<unknown>): string {
+  return `${batcherId}-${flight.from}`;
+}
+
+function uniqueId(): string {
+  // In a browser randomUUID exists in secure contexts only.
+  const { crypto } = globalThis as { crypto?: { randomUUID?: () => string } };
+  return crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+}

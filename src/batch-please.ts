@@ -1,0 +1,376 @@
+import { Collector } from './batch-collector.js';
+import type {
+  AddOptions,
+  BatchPleaseConfig,
+  BatchPleaseEvents,
+  BatchPleaseHooks,
+  BatchPleaseOptions,
+  BatchPleaseState,
+  CloseOptions,
+  FlushOptions,
+  WaitOptions,
+} from './batch-contract.js';
+import { CloseError, ClosedError, MissingHookError, OverflowError } from './errors.js';
+import { Events, type Listener } from './events.js';
+import { Deferred, abortable, ignorableRejection } from './kernel/awaitable.js';
+import { type Clock, systemClock, within } from './kernel/clock.js';
+import { Engine, type Until } from './kernel/engine.js';
+import { Room } from './kernel/room.js';
+import { checkCollectorOptions, checkVerbOptions, optionsError, parseRetry } from './options.js';
+
+/** How long the terminate hooks may take after the time of `close` is up, in milliseconds. */
+const TERMINATE_GRACE = 1000;
+
+const REQUIRED = ['batchInit', 'batchAddItem', 'batchFlush'] as const;
+const OPTIONAL = ['batchPreFlush', 'batchPostFlush', 'batchDeadLetter', 'batchTerminate', 'shouldFlush'] as const;
+
+/* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging --
+   the class declares its hooks, all of them optional, by merging with their interface: subclasses may leave them out */
+export interface BatchPlease<Item, Batch> extends BatchPleaseHooks<Item, Batch> {}
+
+/**
+ * Collects items into batches and delivers each batch when it is full, heavy or old enough, or on demand.
+ *
+ * After Elixir's BatchPlease: subclass it and write `batchInit`, `batchAddItem` and `batchFlush`, or pass them as options.
+ */
+export abstract class BatchPlease<Item, Batch = unknown> {
+  readonly #options: BatchPleaseOptions<Item, Batch>;
+  readonly #config: BatchPleaseConfig;
+  readonly #clock: Clock;
+  readonly #origin: number;
+  readonly #events = new Events<BatchPleaseEvents<Item>>();
+  /** These four are made at the first use: in the constructor a subclass has no fields yet. */
+  #engine: Engine<Item, Batch, Batch> | undefined;
+  #collector!: Collector<Item, Batch>;
+  #room!: Room;
+  #hooks!: BatchPleaseHooks<Item, Batch>;
+  /** An item is accepted without further questions while fewer are pending; never while a hook is missing, or once closed. */
+  #admits = -1;
+  #closed: Promise<void> | undefined;
+  /** Items that were refused or dropped before they were accepted. */
+  #turnedAway = 0;
+  #state: BatchPleaseState<Item, Batch> | undefined;
+
+  constructor(options: BatchPleaseOptions<Item, Batch> = {}) {
+    checkCollectorOptions(this.constructor.name, options);
+    this.#options = Object.freeze({ ...options });
+    this.#clock = options.clock ?? systemClock;
+    this.#origin = this.#clock.now();
+    this.#config = Object.freeze({
+      maxBatchSize: options.maxBatchSize ?? Infinity,
+      maxBatchWeight: options.maxBatchWeight ?? Infinity,
+      maxTimeSinceFirstItem: options.maxTimeSinceFirstItem ?? Infinity,
+      maxTimeSinceLastFlush: options.maxTimeSinceLastFlush ?? Infinity,
+      flushInterval: options.flushInterval ?? Infinity,
+      flushJitter: options.flushJitter ?? 0,
+      flushConcurrency: options.flushConcurrency ?? 1,
+      flushTimeout: options.flushTimeout ?? Infinity,
+      retry: Object.freeze(parseRetry(this.constructor.name, options.retry)),
+      giveUp: options.giveUp ?? 'hold',
+      highWaterMark: options.highWaterMark ?? Infinity,
+      maxPending: options.maxPending ?? Infinity,
+      overflow: options.overflow ?? 'wait',
+      unref: options.unref ?? false,
+    });
+  }
+
+  /**
+   * Takes the item without waiting. `false` means "slow down", or that the item was refused; why it was is told to
+   * `onError` and by event.
+   */
+  addItem(item: Item, options?: AddOptions): boolean {
+    return (options === undefined && this.#engine?.join(item) === true) || this.#addItem(item, options?.onError);
+  }
+
+  /** The same for all of them; `false` if it was so for one. */
+  addItems(items: Iterable<Item>, options?: AddOptions): boolean {
+    let ready = true;
+    for (const item of items) ready = this.addItem(item, options) && ready;
+    return ready;
+  }
+
+  /**
+   * Resolves when the item is in its batch and, if it made that batch due, that batch is settled, so that awaiting
+   * producers cannot outrun the sink. Waits for room when the batcher is full.
+   */
+  syncAddItem(item: Item, options?: WaitOptions): Promise<void> {
+    return this.#addAwaited(item, 'joined', options?.signal);
+  }
+
+  /** Resolves when the batch that holds the item has been delivered. Waits for room when the batcher is full. */
+  deliverItem(item: Item, options?: WaitOptions): Promise<void> {
+    return this.#addAwaited(item, 'delivered', options?.signal);
+  }
+
+  /**
+   * Delivers everything accepted before the call, in flight or not, as soon as possible, and resolves when it is settled.
+   * A batch that waits for its retry, or is held, is tried at once.
+   *
+   * Rejects with `FlushError` when a batch that it covers is held or dropped, with `TimeoutError` after `timeout`.
+   */
+  flush(options?: FlushOptions): Promise<void> {
+    checkVerbOptions('flush', options);
+    if (this.#closed !== undefined) return this.#closed;
+    if (options?.signal?.aborted === true) return ignorableRejection(options.signal.reason);
+    const engine = this.#engine ?? this.#start();
+    return abortable(engine.flush(options?.timeout ?? Infinity), options?.signal);
+  }
+
+  /**
+   * Takes no more items, delivers what is pending, runs `batchTerminate` and releases everything.
+   *
+   * Rejects with `CloseError` if something could not be delivered.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    checkVerbOptions('close', options);
+    if (this.#closed === undefined) {
+      const engine = this.#engine ?? this.#start();
+      const closed = new Deferred();
+      // Before anything else: the hooks that run now may call back.
+      this.#closed = closed.promise;
+      this.#admits = -1;
+      engine.capacity = 0;
+      this.#close(engine, options?.timeout ?? 30_000, options?.flush ?? true).then(closed.resolve, closed.reject);
+    }
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Returns a function that removes the listener. */
+  on<Name extends keyof BatchPleaseEvents<Item>>(
+    event: Name,
+    listener: Listener<BatchPleaseEvents<Item>[Name]>,
+  ): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  off<Name extends keyof BatchPleaseEvents<Item>>(
+    event: Name,
+    listener: Listener<BatchPleaseEvents<Item>[Name]>,
+  ): void {
+    this.#events.off(event, listener);
+  }
+
+  get state(): BatchPleaseState<Item, Batch> {
+    this.#state ??= this.#makeState(this.#engine ?? this.#start());
+    return this.#state;
+  }
+
+  // Taking items
+
+  #addItem(item: Item, onError: AddOptions['onError']): boolean {
+    const engine = this.#engine ?? this.#start();
+    if (onError != null && typeof onError !== 'function') {
+      throw optionsError('addItem', 'onError', 'a function', onError);
+    }
+    if (engine.ledger.pending >= this.#admits) {
+      const refusal = this.#turnedAwayBy(engine, item, onError != null);
+      if (refusal !== undefined) {
+        this.#tell(onError, refusal);
+        return false;
+      }
+    }
+    if (onError == null) engine.add(item);
+    else this.#addHeard(engine, item, onError);
+    return engine.ledger.pending < this.#config.highWaterMark;
+  }
+
+  #addHeard(engine: Engine<Item, Batch, Batch>, item: Item, onError: (error: Error) => void): void {
+    const position = engine.ledger.accepted;
+    const { heard } = this.#collector;
+    heard.add(position);
+    const delivered = engine.addUntil(item, 'delivered');
+    const refusal = engine.refusalOf(position);
+    if (refusal !== undefined) {
+      heard.delete(position);
+      this.#tell(onError, refusal);
+      return;
+    }
+    delivered.then(
+      () => heard.delete(position),
+      (error: unknown) => {
+        heard.delete(position);
+        this.#tell(onError, error as Error);
+      },
+    );
+  }
+
+  #addAwaited(item: Item, until: Until, signal: AbortSignal | null | undefined): Promise<void> {
+    if (signal?.aborted === true) return ignorableRejection(signal.reason);
+    try {
+      const engine = this.#engine ?? this.#start();
+      if (engine.ledger.pending >= this.#admits) {
+        const waiting = this.#waitForRoom(engine, item, until, signal);
+        if (waiting !== undefined) return abortable(waiting, signal);
+        const refusal = this.#turnedAwayBy(engine, item, false);
+        if (refusal !== undefined) return ignorableRejection(refusal);
+      }
+      return abortable(engine.addUntil(item, until), signal);
+    } catch (error) {
+      return ignorableRejection(error);
+    }
+  }
+
+  /** Waiting is a demand: whatever the open batch lacks, nobody can bring it. */
+  #waitForRoom(
+    engine: Engine<Item, Batch, Batch>,
+    item: Item,
+    until: Until,
+    signal: AbortSignal | null | undefined,
+  ): Promise<void> | undefined {
+    if (this.#admits < 0 || this.#config.overflow !== 'wait') return undefined;
+    const turnAway = (): Error => this.#turnAway(item, new ClosedError('closed while waiting for room'), false);
+    const waiting = this.#room.wait(() => engine.addUntil(item, until), turnAway, signal);
+    waiting.catch(() => undefined);
+    engine.demand();
+    return waiting;
+  }
+
+  /** Why the item cannot be accepted, after what can be done to make room for it. */
+  #turnedAwayBy(engine: Engine<Item, Batch, Batch>, item: Item, heard: boolean): Error | undefined {
+    if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);
+    for (const hook of REQUIRED) {
+      if (this.#hooks[hook] === undefined) throw new MissingHookError(hook, this.constructor.name);
+    }
+    const { maxPending, overflow } = this.#config;
+    if (engine.ledger.pending < maxPending) return undefined;
+    const full = new OverflowError(`full: ${maxPending} items are pending`, engine.ledger.pending, maxPending);
+    if (overflow === 'dropNewest') {
+      this.#turnedAway++;
+      this.#collector.tellDropped('overflow', 1, full, heard);
+      return full;
+    }
+    while (overflow === 'dropOldest' && engine.ledger.pending >= maxPending && engine.dropOldest(full));
+    return engine.ledger.pending < maxPending ? undefined : this.#turnAway(item, full, heard);
+  }
+
+  #turnAway(item: Item, error: Error, heard: boolean): Error {
+    this.#turnedAway++;
+    this.#collector.counts.refused++;
+    this.#collector.tellRefused(item, error, heard);
+    return error;
+  }
+
+  #tell(onError: AddOptions['onError'], error: Error): void {
+    try {
+      onError?.(error);
+    } catch (thrown) {
+      this.#collector.report('onError threw', thrown);
+    }
+  }
+
+  // Beginning and end
+
+  /** Hooks given as options win over methods; resolved once. */
+  #start(): Engine<Item, Batch, Batch> {
+    const hooks: Record<string, unknown> = {};
+    for (const name of [...REQUIRED, ...OPTIONAL])
+      hooks[name] = Reflect.get(this.#options, name) ?? Reflect.get(this, name);
+    this.#hooks = hooks;
+    const config = this.#config;
+    this.#collector = new Collector({
+      batcher: this,
+      hooks: this.#hooks,
+      options: this.#options,
+      config,
+      clock: this.#clock,
+      events: this.#events,
+      admit: () => {
+        this.#room.admit();
+      },
+    });
+    const limits = {
+      size: config.maxBatchSize,
+      weight: config.maxBatchWeight,
+      age: config.maxTimeSinceFirstItem,
+      sinceFlush: config.maxTimeSinceLastFlush,
+      interval: config.flushInterval,
+      jitter: config.flushJitter,
+      lanes: config.flushConcurrency,
+      attempt: config.flushTimeout,
+      entry: config.flushTimeout,
+      random: Math.random,
+    };
+    const engine = new Engine(this.#collector, limits, this.#clock, this.#origin, config.unref);
+    this.#room = new Room(config.maxPending, () => engine.ledger.pending);
+    if (REQUIRED.every((hook) => hooks[hook] !== undefined)) this.#admits = config.maxPending;
+    engine.capacity = Math.min(this.#admits, config.highWaterMark - 1);
+    this.#engine = engine;
+    return engine;
+  }
+
+  async #close(engine: Engine<Item, Batch, Batch>, timeout: number, flush: boolean): Promise<void> {
+    const deadline = this.#clock.now() + timeout;
+    this.#room.close();
+    const left = await engine.close(timeout, flush);
+    const batches = left.batches as Batch[]; // they were flights of this engine
+    const terminated = Promise.all(
+      (batches.length === 0 ? [undefined] : batches).map((batch) => this.#terminate(batch)),
+    );
+    const patience = Math.max(deadline - this.#clock.now(), TERMINATE_GRACE);
+    await within(this.#clock, patience, terminated, () => {
+      this.#collector.report(`batchTerminate took longer than ${patience} ms`, undefined);
+    });
+    this.#collector.tellClosed(left.entries);
+    if (flush && left.entries > 0) throw new CloseError(left.entries, batches, left.cause);
+  }
+
+  async #terminate(batch: Batch | undefined): Promise<void> {
+    try {
+      await this.#hooks.batchTerminate?.call(this, batch);
+    } catch (error) {
+      this.#collector.report('batchTerminate failed', error);
+    }
+  }
+
+  #makeState(engine: Engine<Item, Batch, Batch>): BatchPleaseState<Item, Batch> {
+    const { ledger } = engine;
+    const collector = this.#collector;
+    const turnedAway = (): number => this.#turnedAway;
+    const counts = {
+      get batchItems() {
+        return ledger.size;
+      },
+      get totalItems() {
+        return ledger.accepted + turnedAway();
+      },
+      get flushes() {
+        return collector.counts.flushes;
+      },
+      get delivered() {
+        return collector.counts.delivered;
+      },
+      get refused() {
+        return collector.counts.refused;
+      },
+      get dropped() {
+        return collector.counts.dropped;
+      },
+    };
+    const times = {
+      get firstItemOfBatch() {
+        return ledger.size === 0 ? undefined : ledger.openedAt;
+      },
+      get lastFlush() {
+        return ledger.lastFlush;
+      },
+    };
+    return {
+      config: this.#config,
+      counts,
+      times,
+      get batch() {
+        return engine.batch;
+      },
+      get lastItem() {
+        return collector.lastItem;
+      },
+      get pending() {
+        return ledger.pending;
+      },
+    };
+  }
+}

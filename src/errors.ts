@@ -1,0 +1,164 @@
+/** Base of every error that the library makes: `code` to branch on, `cause` kept, data as fields. */
+export class BatchError extends Error {
+  override readonly name: string = 'BatchError';
+  readonly code: string = 'ERR_BATCH';
+
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** An option is wrong, unknown or missing. Thrown by constructors and by verbs that take options. */
+export class OptionsError extends BatchError {
+  override readonly name = 'OptionsError';
+  override readonly code = 'ERR_BATCH_OPTIONS';
+
+  constructor(
+    message: string,
+    /** The option's name; a dot leads into a nested one (`retry.factor`). */
+    readonly option: string,
+    readonly expected: string,
+    readonly given: unknown,
+  ) {
+    super(message);
+  }
+}
+
+/** A hook that is needed is neither a method nor an option. Thrown by the first add. */
+export class MissingHookError extends BatchError {
+  override readonly name = 'MissingHookError';
+  override readonly code = 'ERR_BATCH_HOOK';
+
+  constructor(
+    readonly hook: string,
+    owner: string,
+  ) {
+    super(`${owner} has no ${hook}: write it as a method of the class, or pass it as the option ${hook}`);
+  }
+}
+
+/** It takes no more, or it was closed before this could be delivered. */
+export class ClosedError extends BatchError {
+  override readonly name = 'ClosedError';
+  override readonly code = 'ERR_BATCH_CLOSED';
+}
+
+/** There is no room: `maxPending` (or `maxBytes` on disk) is reached. */
+export class OverflowError extends BatchError {
+  override readonly name = 'OverflowError';
+  override readonly code = 'ERR_BATCH_OVERFLOW';
+
+  constructor(
+    message: string,
+    readonly pending: number,
+    readonly limit: number,
+  ) {
+    super(message);
+  }
+}
+
+/** One item was refused by a hook; its batch stays as it was. */
+export class ItemError extends BatchError {
+  override readonly name = 'ItemError';
+  override readonly code = 'ERR_BATCH_ITEM';
+
+  constructor(
+    /** The hook that refused it, for example `batchAddItem`. */
+    readonly hook: string,
+    cause: unknown,
+  ) {
+    super(`an item was refused by ${hook}: ${messageOf(cause)}`, cause);
+  }
+}
+
+/** A batch was not delivered by its last attempt: it is held, or dropped. */
+export class FlushError extends BatchError {
+  override readonly name = 'FlushError';
+  override readonly code = 'ERR_BATCH_FLUSH';
+
+  constructor(
+    message: string,
+    readonly id: string,
+    readonly size: number,
+    readonly attempt: number,
+    cause: unknown,
+  ) {
+    super(message, cause);
+  }
+}
+
+export class TimeoutError extends BatchError {
+  override readonly name = 'TimeoutError';
+  override readonly code = 'ERR_BATCH_TIMEOUT';
+
+  constructor(
+    what: string,
+    /** Milliseconds. */
+    readonly timeout: number,
+  ) {
+    super(`${what} took longer than ${timeout} ms`);
+  }
+}
+
+/** A handler answered with another number of results than it was given values. */
+export class ResultCountError extends BatchError {
+  override readonly name = 'ResultCountError';
+  override readonly code = 'ERR_BATCH_RESULTS';
+
+  constructor(
+    readonly expected: number,
+    readonly received: number,
+    what = 'the handler',
+  ) {
+    super(`${what} must give one result for each of ${expected} values, and gave ${received}`);
+  }
+}
+
+/** A batch server has stopped, or did not start. */
+export class StoppedError extends BatchError {
+  override readonly name = 'StoppedError';
+  override readonly code = 'ERR_BATCH_STOPPED';
+
+  constructor(
+    message: string,
+    readonly reason: unknown,
+  ) {
+    super(message, reason instanceof Error ? reason : undefined);
+  }
+}
+
+/** `close` could not deliver everything. */
+export class CloseError extends BatchError {
+  override readonly name = 'CloseError';
+  override readonly code = 'ERR_BATCH_CLOSE';
+
+  constructor(
+    /** How many items were not delivered. */
+    readonly undelivered: number,
+    /** The batches that they are in, oldest first. */
+    readonly batches: readonly unknown[],
+    cause?: unknown,
+  ) {
+    super(`closed with ${undelivered} undelivered in ${batches.length} batches`, cause);
+  }
+}
+
+/** The disk refused: nothing of what the message names is stored. */
+export class StorageError extends BatchError {
+  override readonly name = 'StorageError';
+  override readonly code = 'ERR_BATCH_STORAGE';
+}
+
+/** Another live process owns the directory. */
+export class LockedError extends BatchError {
+  override readonly name = 'LockedError';
+  override readonly code = 'ERR_BATCH_LOCKED';
+}
+
+export function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return typeof error; // an object without toString
+  }
+}

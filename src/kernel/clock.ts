@@ -1,0 +1,102 @@
+/** Where the library gets its time from. Anybody can write one; `batch-please/testing` has one that a test moves. */
+export interface Clock {
+  /** Milliseconds that never go backwards, from any origin. */
+  now(): number;
+  /** Calls `fn` once, `ms` milliseconds from now; at most 2^31 − 1 are asked for. */
+  setTimer(fn: () => void, ms: number): unknown;
+  clearTimer(handle: unknown): void;
+}
+
+/** Looks the globals up at each call, so that test frameworks which replace them are obeyed. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimer: (fn, ms) => setTimeout(fn, ms),
+  clearTimer: (handle) => {
+    clearTimeout(handle as ReturnType<typeof setTimeout>);
+  },
+};
+
+/** Beyond this setTimeout fires after one millisecond. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/**
+ * One timer that rings when a deadline has come.
+ *
+ * A deadline that moves later leaves the armed timer alone: it looks too early once and is set again, which is cheaper
+ * than a new timer at each move.
+ */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #ring: (now: number) => void;
+  readonly #unref: boolean;
+  readonly #wake = (): void => {
+    this.#onTimer();
+  };
+  #deadline = Infinity;
+  #target = Infinity; // what the armed timer was set for; Infinity: none is armed
+  #handle: unknown;
+
+  constructor(clock: Clock, ring: (now: number) => void, unref: boolean) {
+    this.#clock = clock;
+    this.#ring = ring;
+    this.#unref = unref;
+  }
+
+  set(deadline: number): void {
+    this.#deadline = deadline;
+    if (deadline < this.#target) {
+      this.#disarm();
+      this.#arm();
+    } else if (deadline === Infinity) {
+      this.#disarm();
+    }
+  }
+
+  #arm(): void {
+    const wait = this.#deadline - this.#clock.now();
+    this.#target = wait > LONGEST_TIMER ? this.#deadline - wait + LONGEST_TIMER : this.#deadline;
+    // Node cuts fractions off, which would ring up to a millisecond early.
+    this.#handle = this.#clock.setTimer(this.#wake, Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER)));
+    if (this.#unref) (this.#handle as { unref?: () => void } | undefined)?.unref?.();
+  }
+
+  #disarm(): void {
+    if (this.#target === Infinity) return;
+    this.#clock.clearTimer(this.#handle);
+    this.#target = Infinity;
+    this.#handle = undefined;
+  }
+
+  #onTimer(): void {
+    const reached = this.#target >= this.#deadline;
+    this.#target = Infinity;
+    this.#handle = undefined;
+    if (this.#deadline === Infinity) return;
+    // The timer that was set for the deadline says that it has come, even if the finer clock is a fraction behind.
+    if (reached) this.#ring(Math.max(this.#clock.now(), this.#deadline));
+    else this.#arm();
+  }
+}
+
+/** Waits for the work, but no longer than `ms`; then `late` is called, and nobody waits any more. */
+export function within(clock: Clock, ms: number, work: Promise<unknown>, late: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(
+      () => {
+        late();
+        resolve();
+      },
+      Math.min(ms, LONGEST_TIMER),
+    );
+    work.then(
+      () => {
+        clock.clearTimer(timer);
+        resolve();
+      },
+      (error: unknown) => {
+        clock.clearTimer(timer);
+        reject(error);
+      },
+    );
+  });
+}

@@ -1,0 +1,72 @@
+import type { Awaitable, Deferred } from './awaitable.js';
+import { Cut } from './ledger.js';
+
+/** What to do with a batch whose run failed: try again after so many milliseconds, keep it, or give it up. */
+export type Verdict = number | 'hold' | 'drop';
+
+/** The port through which the engine reaches a family: the work, the judgement of failures, and the facts to tell. */
+export interface Workload<Entry, Batch, Result> {
+  /** Makes the state of a new batch. A throw refuses the entry that needed it. */
+  open(): Awaitable<Batch>;
+  /** Returns nothing, or the batch's next state. A throw refuses the entry alone. */
+  add(batch: Batch, entry: Entry): Awaitable<Batch | undefined>;
+  /** Asked before an entry is added, when batches have a weight. A throw refuses the entry. */
+  weigh?: ((entry: Entry) => number) | undefined;
+  /** Asked before and after each add: is the open batch due? Must not throw. */
+  due?: (() => boolean) | undefined;
+  run(flight: Flight<Batch>): Awaitable<Result>;
+  /** Of an attempt, or of the chore after it. Must not throw, as none of those below. */
+  judge(flight: Flight<Batch>, error: unknown): Verdict;
+
+  /** An entry will never join: its hook failed (`stage` says which), or the engine has closed. */
+  refused(entry: Entry, error: unknown, stage: Stage, position: number): Error;
+  /** Delivered: what is to be done after it, if anything; that is tried again by itself. */
+  delivered(flight: Flight<Batch>, result: Result, now: number): Chore | undefined;
+  /** Will be tried again at `retryAt`; never, if that is undefined and the flight has a chore. */
+  failed(flight: Flight<Batch>, error: unknown, retryAt: number | undefined): void;
+  /** Kept after its last attempt; the error is for those who wait for it. */
+  held(flight: Flight<Batch>, error: unknown): Error;
+  /** Given up; the error is for those who wait for it. */
+  dropped(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; chore?: Chore };
+  /** Nothing is pending any more. */
+  drained(): void;
+  /** Room may have come free. */
+  settled(): void;
+}
+
+/** Where an entry was refused. */
+export type Stage = 'weigh' | 'open' | 'add' | 'closed';
+
+export type Chore = () => Awaitable<unknown>;
+
+/** A sealed batch on its way: its numbers, its state, and who waits for it. */
+export class Flight<Batch> extends Cut {
+  /** Set once the batch is delivered or given up, if work follows. */
+  chore: Chore | undefined;
+  /** Set when the batch was given up. */
+  refusal: Error | undefined;
+  #controller: AbortController | undefined;
+  #aborted: unknown;
+
+  constructor(
+    readonly batch: Batch,
+    /** Set when somebody waits for it. */
+    readonly outcome: Deferred | undefined,
+  ) {
+    super();
+  }
+
+  /** Aborts when the run expires or the engine gives up; made only for those who look. */
+  signalOf(run: number): AbortSignal {
+    if (run <= this.ended) return AbortSignal.abort(this.#aborted);
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  /** Ends the run, aborting its signal unless it has answered. */
+  end(aborted?: unknown): void {
+    this.#aborted = aborted;
+    if (aborted !== undefined) this.#controller?.abort(aborted);
+    this.#controller = undefined;
+  }
+}

@@ -1,0 +1,166 @@
+import * as z from 'zod/mini';
+import type { Clock } from './kernel/clock.js';
+import { OptionsError } from './errors.js';
+
+/** Null and undefined both mean "left out". */
+function expects<T>(expected: string, test: (value: unknown) => boolean): z.ZodMiniType<T | null | undefined> {
+  return z.nullish(z.custom<T>(test, expected));
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
+
+const count = expects<number>(
+  'a positive whole number',
+  (value) => isNumber(value) && value >= 1 && (Number.isSafeInteger(value) || value === Infinity),
+);
+const lanes = expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1);
+const positive = expects<number>('a positive number', (value) => isNumber(value) && value > 0);
+const milliseconds = expects<number>('a positive number of milliseconds', (value) => isNumber(value) && value > 0);
+const delay = expects<number>('a number of milliseconds from 0 up', (value) => isNumber(value) && value >= 0);
+const fraction = expects<number>('a number from 0 to 1', (value) => isNumber(value) && value >= 0 && value <= 1);
+const factor = expects<number>('a number from 1 up', (value) => isNumber(value) && value >= 1 && value < Infinity);
+const flag = expects<boolean>('true or false', (value) => typeof value === 'boolean');
+const hook = expects<never>('a function', (value) => typeof value === 'function');
+
+function oneOf<T extends string>(...values: T[]): z.ZodMiniType<T | null | undefined> {
+  const expected = values.map((value) => `'${value}'`).join(', ');
+  return expects<T>(`one of ${expected}`, (value) => (values as unknown[]).includes(value));
+}
+
+const CLOCK_METHODS = ['now', 'setTimer', 'clearTimer'] as const;
+const clock = expects<Clock>('a clock with now, setTimer and clearTimer', (value) =>
+  CLOCK_METHODS.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function'),
+);
+
+const retryFields = z.strictObject({
+  attempts: count,
+  minDelay: delay,
+  maxDelay: delay,
+  factor,
+  jitter: flag,
+});
+
+const collector = z.strictObject({
+  maxBatchSize: count,
+  maxBatchWeight: positive,
+  weigh: hook,
+  maxTimeSinceFirstItem: milliseconds,
+  maxTimeSinceLastFlush: milliseconds,
+  flushInterval: milliseconds,
+  flushJitter: fraction,
+  flushConcurrency: lanes,
+  flushTimeout: milliseconds,
+  retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+  giveUp: oneOf('hold', 'drop'),
+  highWaterMark: positive,
+  maxPending: count,
+  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+  unref: flag,
+  clock,
+  batchInit: hook,
+  batchAddItem: hook,
+  batchPreFlush: hook,
+  batchFlush: hook,
+  batchPostFlush: hook,
+  batchDeadLetter: hook,
+  batchTerminate: hook,
+  shouldFlush: hook,
+});
+
+/** Throws `OptionsError` at the first wrong or unknown option. */
+export function checkCollectorOptions(owner: string, options: unknown): void {
+  check(owner, '', collector, options);
+  const { maxBatchWeight, weigh } = options as Record<string, unknown>;
+  if (isNumber(maxBatchWeight) && maxBatchWeight < Infinity && weigh == null) {
+    throw optionsError(owner, 'weigh', 'a function, since maxBatchWeight is set', weigh);
+  }
+}
+
+/** How failed attempts are repeated. Missing fields keep their defaults. */
+export interface RetryOptions {
+  /** Attempts in all; `Infinity` by default. */
+  attempts?: number | null | undefined;
+  /** Milliseconds after the first failure; 100 by default. At least 1 ms is always waited. */
+  minDelay?: number | null | undefined;
+  /** Milliseconds; 30,000 by default. */
+  maxDelay?: number | null | undefined;
+  /** By how much the delay grows with each failure; 2 by default. */
+  factor?: number | null | undefined;
+  /** Draw the delay evenly from its upper half, so that many clients do not return at once; `true` by default. */
+  jitter?: boolean | null | undefined;
+}
+
+export interface Retry {
+  attempts: number;
+  minDelay: number;
+  maxDelay: number;
+  factor: number;
+  jitter: boolean;
+}
+
+/** Parses the `retry` option; `false` is a single attempt. */
+export function parseRetry(owner: string, retry: RetryOptions | false | null | undefined): Retry {
+  if (retry !== false && retry != null) check(owner, 'retry.', retryFields, retry);
+  const given: RetryOptions = retry === false ? { attempts: 1 } : (retry ?? {});
+  return {
+    attempts: given.attempts ?? Infinity,
+    minDelay: given.minDelay ?? 100,
+    maxDelay: given.maxDelay ?? 30_000,
+    factor: given.factor ?? 2,
+    jitter: given.jitter ?? true,
+  };
+}
+
+/** Milliseconds before the next attempt, or `undefined` when all are used up. */
+export function retryDelay(retry: Retry, attempt: number, random: () => number): number | undefined {
+  if (attempt >= retry.attempts) return undefined;
+  const wait = Math.min(retry.maxDelay, retry.minDelay * retry.factor ** (attempt - 1));
+  return retry.jitter ? wait * (0.5 + random() / 2) : wait;
+}
+
+const signal = expects<AbortSignal>(
+  'an AbortSignal',
+  (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
+);
+
+const verbs = {
+  flush: z.strictObject({ signal, timeout: delay }),
+  close: z.strictObject({ timeout: delay, flush: flag }),
+};
+
+/** Throws `OptionsError` if the options of a call are wrong or unknown. */
+export function checkVerbOptions(verb: keyof typeof verbs, options: unknown): void {
+  if (options != null) check(verb, '', verbs[verb], options);
+}
+
+function check(owner: string, prefix: string, schema: z.ZodMiniType, given: unknown): void {
+  const result = schema.safeParse(given);
+  if (result.success) return;
+  const issue = result.error.issues[0];
+  if (issue?.code === 'unrecognized_keys') {
+    const option = prefix + String(issue.keys[0]);
+    throw new OptionsError(`${owner}: there is no option ${option}`, option, 'no such option', undefined);
+  }
+  const option = prefix + (issue?.path ?? []).join('.');
+  const value = issue?.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)[key], given) ?? given;
+  if (option === prefix) throw optionsError(owner, 'options', 'an object', given);
+  throw optionsError(owner, option, issue?.message ?? 'another value', value);
+}
+
+export function optionsError(owner: string, option: string, expected: string, given: unknown): OptionsError {
+  return new OptionsError(`${owner}: ${option}: expected ${expected}, given ${show(given)}`, option, expected, given);
+}
+
+function show(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value === 'string')
+    return `${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)} (string)`;
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') {
+    return `${String(value)} (${typeof value})`;
+  }
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+function isPlainObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

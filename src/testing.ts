@@ -1,0 +1,148 @@
+import type { Clock } from './kernel/clock.js';
+
+interface Timer {
+  at: number;
+  fn: () => void;
+}
+
+/** A clock that stands still until a test moves it. */
+export class TestClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<Timer>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimer(fn: () => void, ms: number): unknown {
+    const timer = { at: this.#now + Math.max(ms, 0), fn };
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  clearTimer(handle: unknown): void {
+    this.#timers.delete(handle as Timer);
+  }
+
+  /** How many timers are armed. */
+  get pendingTimers(): number {
+    return this.#timers.size;
+  }
+
+  /** Travels to each timer in turn, and lets promise callbacks settle before the first and after each one. */
+  async advance(ms: number): Promise<void> {
+    const target = this.#now + ms;
+    await settle();
+    for (let next = this.#next(target); next !== undefined; next = this.#next(target)) {
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.fn();
+      await settle();
+    }
+    this.#now = target;
+  }
+
+  /** The earliest timer up to `target`; of equals the one set first. */
+  #next(target: number): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.at <= target && (next === undefined || timer.at < next.at)) next = timer;
+    }
+    return next;
+  }
+}
+
+// Taken when the module is loaded: test frameworks replace the global, and a faked one would never come.
+const { setImmediate: nextTurn } = globalThis as { setImmediate?: (fn: () => void) => unknown };
+
+/** One turn of the event loop: every promise callback that is due has run. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    if (nextTurn !== undefined) nextTurn(resolve);
+    else setTimeout(resolve, 0);
+  });
+}
+
+/** An async function that waits until it is told: a sink or a handler whose end a test decides. */
+export interface Gate<Args extends unknown[], Result> {
+  (...args: Args): Promise<Result>;
+  /** The arguments of every call. */
+  readonly calls: Args[];
+  /** How many calls wait. */
+  readonly waiting: number;
+  /** Settles the oldest waiting call. */
+  open(result?: Result): void;
+  fail(error: unknown): void;
+  /** Lets all waiting calls and all later ones through. */
+  openAll(result?: Result): void;
+}
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- stands for whatever hook it is used as
+export function gate<Args extends unknown[] = any[], Result = any>(): Gate<Args, Result> {
+  const calls: Args[] = [];
+  const waiting: { resolve: (result: Result) => void; reject: (error: unknown) => void }[] = [];
+  let through: { result: Result } | undefined;
+  const enter = (...args: Args): Promise<Result> => {
+    calls.push(args);
+    if (through !== undefined) return Promise.resolve(through.result);
+    return new Promise<Result>((resolve, reject) => {
+      waiting.push({ resolve, reject });
+    });
+  };
+  const oldest = (): { resolve: (result: Result) => void; reject: (error: unknown) => void } => {
+    const call = waiting.shift();
+    if (call === undefined) throw new Error('gate: no call waits');
+    return call;
+  };
+  return Object.defineProperties(enter, {
+    calls: { value: calls },
+    waiting: { get: () => waiting.length },
+    open: {
+      value: (result?: Result) => {
+        oldest().resolve(result as Result);
+      },
+    },
+    fail: {
+      value: (error: unknown) => {
+        oldest().reject(error);
+      },
+    },
+    openAll: {
+      value: (result?: Result) => {
+        through = { result: result as Result };
+        for (const call of waiting.splice(0)) call.resolve(through.result);
+      },
+    },
+  }) as Gate<Args, Result>;
+}
+
+/** Numbers that look random and are the same for the same seed (mulberry32). */
+export interface Random {
+  /** In [0, 1). */
+  next(): number;
+  /** A whole number in [0, n). */
+  int(n: number): number;
+  chance(p: number): boolean;
+  pick<T>(list: readonly T[]): T;
+}
+
+export function random(seed: number): Random {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  const int = (n: number): number => Math.floor(next() * n);
+  return {
+    next,
+    int,
+    chance: (p) => next() < p,
+    pick: <T>(list: readonly T[]): T => {
+      if (list.length === 0) throw new RangeError('random: the list is empty');
+      return list[int(list.length)] as T; // below its length
+    },
+  };
+}
