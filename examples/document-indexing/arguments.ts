@@ -1,7 +1,9 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 
 export interface Arguments {
+  /** Absolute. */
   directory: string;
   query: string;
   batchSize: number;
@@ -39,7 +41,13 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   const options = program.opts<{ query: string; batchSize: number; batchAge: number; limit?: number; data: string }>();
   const directory = program.processedArgs[0] as string;
   requireDirectory(directory);
-  return { directory, ...options, limit: options.limit ?? Infinity, server: serverOf(environment['DATABASE_URL']) };
+  if (existsSync(options.data)) requireDirectory(options.data);
+  return {
+    directory: resolve(directory),
+    ...options,
+    limit: options.limit ?? Infinity,
+    server: serverOf(environment['DATABASE_URL']),
+  };
 }
 
 function words(value: string): string {

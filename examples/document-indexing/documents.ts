@@ -6,6 +6,8 @@ export type Complaint = (path: string, error: unknown) => void;
 
 /** One document is read whole, so this bounds the memory it takes. */
 const MAX_BYTES = 16 * 1024 * 1024;
+/** What fits into a row of the index of places. */
+const MAX_PATH_BYTES = 2_000;
 
 /**
  * The Markdown files under a directory, in an order that is the same every time. Symbolic links are not followed:
@@ -38,6 +40,7 @@ export async function countFiles(directory: string, limit: number, signal: Abort
 }
 
 export async function readDocument(file: string): Promise<string> {
+  if (Buffer.byteLength(file) > MAX_PATH_BYTES) throw new Error(`its path is longer than ${MAX_PATH_BYTES} bytes`);
   const { size } = await lstat(file);
   if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES / 1024 / 1024} MiB`);
   const bytes = await readFile(file);

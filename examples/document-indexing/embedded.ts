@@ -20,14 +20,13 @@ export async function openEmbedded(directory: string): Promise<Database> {
   const worker = new Worker(bootstrap(), { eval: true });
   let asked = 0;
 
-  const ended = new Promise<void>((resolveEnd) => {
-    worker.once('exit', () => resolveEnd());
-  });
   let failure = new Error('the embedded database has ended');
+  let running = true;
   worker.once('error', (error) => {
     failure = error;
   });
-  void ended.then(() => {
+  worker.once('exit', () => {
+    running = false;
     for (const waiter of waiters.values()) waiter.reject(failure);
     waiters.clear();
   });
@@ -39,6 +38,7 @@ export async function openEmbedded(directory: string): Promise<Database> {
   });
 
   function ask(request: Request): Promise<readonly Row[]> {
+    if (!running) return Promise.reject(failure);
     return new Promise((resolveRows, reject) => {
       const id = ++asked;
       waiters.set(id, { resolve: resolveRows, reject });

@@ -1,4 +1,4 @@
-import { relative, resolve, sep } from 'node:path';
+import { isAbsolute, relative, sep } from 'node:path';
 import { CloseError } from 'batch-please';
 import { MemoryBatcher } from 'batch-please/collectors';
 import { markdownFiles, readDocument } from './documents.js';
@@ -9,6 +9,7 @@ import type { SectionRow, SectionTable } from './section-table.js';
 import { splitSections } from './sections.js';
 
 export interface IndexingOptions {
+  /** Absolute, and so are the paths of its documents: they mean the same wherever the program is started next. */
   directory: string;
   limit: number;
   batchSize: number;
@@ -75,15 +76,17 @@ export async function indexDocuments(
     progress.note(`The database failed (${reasonOf(error)}); ${pending} wait, next attempt in ${wait.toFixed(1)} s.`);
   });
 
+  // What could not be delivered is in the report.
+  batcher.on('closed', () => undefined);
+
   let wholeTree = limit === Infinity;
   const files = markdownFiles(directory, (path, error) => {
     wholeTree = false;
-    unreadable.push({ path: storedPath(path), reason: reasonOf(error) });
+    unreadable.push({ path, reason: reasonOf(error) });
   });
 
-  async function addDocument(file: string): Promise<void> {
-    const path = storedPath(file);
-    const text = await readDocument(file).catch((error: unknown) => {
+  async function addDocument(path: string): Promise<void> {
+    const text = await readDocument(path).catch((error: unknown) => {
       unreadable.push({ path, reason: reasonOf(error) });
     });
     if (text === undefined) return;
@@ -106,7 +109,10 @@ export async function indexDocuments(
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    // Without an interrupt nothing is left to wait for.
+    if (signal.aborted) {
+      const pending = counted(batcher.state.pending, 'section');
+      progress.note(`Stopping: ${pending} to be stored yet. Ctrl-C again ends at once.`);
+    }
     await batcher.close({ timeout: CLOSE_TIMEOUT }).catch((error: unknown) => {
       if (!(error instanceof CloseError)) throw error;
     });
@@ -131,11 +137,7 @@ async function forgetVanished(
   return vanished.length === 0 ? 0 : table.forget(vanished);
 }
 
-/** Relative to the working directory, as is the embedded database. */
-function storedPath(file: string): string {
-  return relative('', file).split(sep).join('/');
-}
-
 function isInside(directory: string, path: string): boolean {
-  return resolve(path).startsWith(resolve(directory, '_').slice(0, -1));
+  const route = relative(directory, path);
+  return route.split(sep)[0] !== '..' && !isAbsolute(route);
 }

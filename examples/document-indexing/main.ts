@@ -6,7 +6,7 @@ import { countFiles } from './documents.js';
 import { indexDocuments } from './indexing.js';
 import type { IndexingReport } from './indexing.js';
 import { listenForInterrupt } from './interrupt.js';
-import { printable, reasonOf } from './printable.js';
+import { printable, reasonOf, shortPath } from './printable.js';
 import { showProgress } from './progress.js';
 import { SectionTable } from './section-table.js';
 import { disagreements, hitLines, interruptionLine, summaryLines } from './summary.js';
@@ -22,8 +22,9 @@ async function run(options: Arguments): Promise<number> {
   const interrupt = listenForInterrupt();
   const database = await openDatabase(options.server, options.data);
   try {
-    print([`Indexing ${printable(options.directory)} into ${printable(database.name)}`]);
-    return (await indexAndSearch(database, options, interrupt.signal)) || interrupt.exitCode();
+    print([`Indexing ${shortPath(options.directory)} into ${printable(database.name)}`]);
+    const code = await indexAndSearch(database, options, interrupt.signal);
+    return interrupt.exitCode() || code;
   } finally {
     await database.close();
   }
@@ -40,8 +41,8 @@ async function indexAndSearch(database: Database, options: Arguments, signal: Ab
     progress.stop();
   }
   if (report.interrupted) print([interruptionLine(report)]);
-  // The database may be what was waited for when Ctrl-C came.
-  if (report.sections.undelivered > 0) return report.interrupted ? 0 : 1;
+  // A database that took no more sections has no answers either.
+  if (report.sections.undelivered > 0) return 1;
 
   const counts = { all: await table.count(), ofRun: await table.count(report.paths) };
   print(summaryLines(report, counts));
@@ -63,3 +64,5 @@ try {
   process.stderr.write(`document-indexing: ${reasonOf(error)}${hint}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
+// For what may still be open to a server that does not answer.
+setTimeout(() => process.exit(), 1_000).unref();

@@ -1,3 +1,5 @@
+import { relative } from 'node:path';
+
 /**
  * Text from documents, file names and error messages as one line that a terminal only prints: an escape sequence in
  * a README must not move the cursor, and a bidirectional override must not reorder the line.
@@ -25,4 +27,10 @@ export function reasonOf(error: unknown): string {
   // A host name with several addresses fails with one error for each of them, and no message of its own.
   if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
   return printable(error instanceof Error ? error.message || error.name : String(error));
+}
+
+/** As seen from the working directory, if that is shorter. */
+export function shortPath(path: string): string {
+  const route = relative('', path);
+  return printable(route !== '' && route.length < path.length ? route : path);
 }

@@ -22,8 +22,9 @@ export function showProgress(total: number, output: NodeJS.WriteStream): Progres
 
 function progressBar(total: number, output: NodeJS.WriteStream): Progress {
   const format = '[{bar}] {percentage}%  {value}/{total} files  {sections} sections  {stored} stored';
-  // Its own way of ending on Ctrl-C would get in the way of the program's.
-  const bar = new SingleBar({ stream: output, format, barsize: 20, gracefulExit: false }, Presets.legacy);
+  // Drawn anew each time, since a note takes its line; and its own way of ending on Ctrl-C would be in the program's way.
+  const options = { stream: output, format, barsize: 20, forceRedraw: true, gracefulExit: false };
+  const bar = new SingleBar(options, Presets.legacy);
   bar.start(total, 0, { sections: '0', stored: '0' });
   return {
     update: ({ files, sections, stored }) => bar.update(files, { sections: count(sections), stored: count(stored) }),
@@ -36,7 +37,10 @@ function progressBar(total: number, output: NodeJS.WriteStream): Progress {
 
 function progressLines(total: number, output: NodeJS.WriteStream): Progress {
   let latest: Readonly<Counts> = { files: 0, sections: 0, stored: 0 };
+  let written: Readonly<Counts> | undefined;
   const write = (): void => {
+    if (latest === written) return;
+    written = latest;
     const { files, sections, stored } = latest;
     output.write(
       `${count(files)} of ${counted(total, 'file')}, ${counted(sections, 'section')}, ${count(stored)} stored\n`,

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Database } from './database.js';
 import { reasonOf } from './printable.js';
 
@@ -16,7 +17,8 @@ export async function connectServer(url: URL): Promise<Database> {
   // A connection that breaks while idle needs nothing: the pool has dropped it, and the next query opens another.
   pool.on('error', () => undefined);
   const name = `Postgres at ${url.host || 'the local socket'}${url.pathname}`;
-  const query: Database['query'] = async (sql, parameters = []) => (await pool.query<Row>(sql, [...parameters])).rows;
+  const query: Database['query'] = async (sql, parameters = []) =>
+    (await pool.query<Record<string, unknown>>(sql, [...parameters])).rows;
   try {
     const [row] = await query('SHOW server_encoding');
     if (row?.['server_encoding'] !== 'UTF8') throw new Error('its encoding is not UTF8, which documents need');
@@ -24,7 +26,7 @@ export async function connectServer(url: URL): Promise<Database> {
     await pool.end();
     throw new Error(`cannot use ${name}: ${reasonOf(error)}`, { cause: error });
   }
-  return { name, query, close: () => pool.end() };
+  // The pool ends when the last query has, which on a server that does not answer takes until that times out.
+  const close = (): Promise<void> => Promise.race([pool.end(), setTimeout(1_000, undefined, { ref: false })]);
+  return { name, query, close };
 }
-
-type Row = Record<string, unknown>;

@@ -1,5 +1,5 @@
 import type { IndexingReport } from './indexing.js';
-import { count, counted, printable } from './printable.js';
+import { count, counted, printable, shortPath } from './printable.js';
 import type { Hit } from './section-table.js';
 
 export interface TableCounts {
@@ -16,7 +16,7 @@ export function summaryLines(report: IndexingReport, table: TableCounts): string
   const total = [...batches.values()].reduce((sum, n) => sum + n, 0);
   const lines = [
     `files      ${count(files)}, ${count(unreadable.length)} unreadable`,
-    ...unreadable.slice(0, UNREADABLE_SHOWN).map(({ path, reason }) => `           ${printable(path)}: ${reason}`),
+    ...unreadable.slice(0, UNREADABLE_SHOWN).map(({ path, reason }) => `           ${shortPath(path)}: ${reason}`),
     ...(unreadable.length > UNREADABLE_SHOWN
       ? [`           and ${count(unreadable.length - UNREADABLE_SHOWN)} more`]
       : []),
@@ -64,7 +64,7 @@ export function interruptionLine(report: IndexingReport): string {
 export function hitLines(query: string, hits: readonly Hit[]): string[] {
   if (hits.length === 0) return [`Nothing found for "${printable(query)}".`];
   const lines = hits.flatMap(({ path, heading, snippet, rank }, i) => [
-    `${i + 1}. ${printable(path)}${heading === '' ? '' : ` › ${printable(heading)}`}  (${rank.toFixed(2)})`,
+    `${i + 1}. ${shortPath(path)}${heading === '' ? '' : ` › ${printable(heading)}`}  (${rank.toFixed(2)})`,
     `   ${printable(snippet)}`,
   ]);
   return [`Best matches for "${printable(query)}":`, ...lines];
