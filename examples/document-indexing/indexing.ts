@@ -30,6 +30,8 @@ export interface IndexingReport {
 
 /** A batch of long sections is sent before it is full, so that a statement stays some megabytes long. */
 const MAX_BATCH_CHARACTERS = 2_000_000;
+/** While one of them waits for its batch to be stored, the others fill the next one. */
+const READERS = 4;
 const CLOSE_TIMEOUT = 10_000;
 
 /** Adds every section of every document to a batcher that stores them, until all is stored or `signal` aborts. */
@@ -98,13 +100,17 @@ export async function indexDocuments(
     }
   }
 
-  try {
-    for await (const file of files) {
+  async function addDocuments(): Promise<void> {
+    for await (const path of files) {
       if (counts.files >= limit || signal.aborted) break;
-      await addDocument(file);
       counts.files += 1;
+      await addDocument(path);
       progress.update(counts);
     }
+  }
+
+  try {
+    await Promise.all(Array.from({ length: READERS }, addDocuments));
     await batcher.flush({ signal });
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -11,7 +11,7 @@ export async function connectServer(url: URL): Promise<Database> {
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
     // A server that vanished without a word must not hold a batch for ever; a repeated insert changes nothing.
-    query_timeout: 60_000,
+    query_timeout: 30_000,
     allowExitOnIdle: true,
   });
   // A connection that breaks while idle needs nothing: the pool has dropped it, and the next query opens another.

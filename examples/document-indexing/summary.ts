@@ -15,7 +15,7 @@ export function summaryLines(report: IndexingReport, table: TableCounts): string
   const triggers = [...batches].map(([trigger, n]) => `${trigger} ${count(n)}`).join(', ');
   const total = [...batches.values()].reduce((sum, n) => sum + n, 0);
   const lines = [
-    `files      ${count(files)}, ${count(unreadable.length)} unreadable`,
+    `files      ${count(files)} found, ${count(unreadable.length)} unreadable`,
     ...unreadable.slice(0, UNREADABLE_SHOWN).map(({ path, reason }) => `           ${shortPath(path)}: ${reason}`),
     ...(unreadable.length > UNREADABLE_SHOWN
       ? [`           and ${count(unreadable.length - UNREADABLE_SHOWN)} more`]

@@ -1,0 +1,250 @@
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { indexDocuments } from '../../examples/document-indexing/indexing.js';
+import { SectionTable } from '../../examples/document-indexing/section-table.js';
+import { splitSections } from '../../examples/document-indexing/sections.js';
+
+function split(...lines: string[]): [heading: string, content: string][] {
+  return splitSections(lines.join('\n')).map(({ heading, content }) => [heading, content]);
+}
+
+describe('splitting a document into sections', () => {
+  it('cuts at headings of every level and counts the positions', () => {
+    expect(splitSections('before\n# One\na\n\n### Two ###\nb\nc\n')).toEqual([
+      { position: 0, heading: '', content: 'before' },
+      { position: 1, heading: 'One', content: 'a' },
+      { position: 2, heading: 'Two', content: 'b\nc' },
+    ]);
+  });
+
+  it('knows underlined headings, and what only looks like one', () => {
+    expect(split('Title', '===', 'text', '', '- item', '---', 'two', 'lines', '---')).toEqual([
+      ['Title', 'text\n\n- item\n---\ntwo\nlines\n---'],
+    ]);
+  });
+
+  it('does not cut inside fenced code, whatever fences it holds', () => {
+    const code = ['````sh', '# no heading', '```', '# nor this', '````'];
+    expect(split('# Code', ...code, '# Next', 'text')).toEqual([
+      ['Code', code.join('\n')],
+      ['Next', 'text'],
+    ]);
+    expect(split('```not a fence```', '# Heading', 'text')).toEqual([
+      ['', '```not a fence```'],
+      ['Heading', 'text'],
+    ]);
+    expect(split('~~~', '# never closed')).toEqual([['', '~~~\n# never closed']]);
+  });
+
+  it('takes the title from front matter and leaves the rest of it out', () => {
+    expect(split('---', 'title: "A page"', 'tags: x', '---', 'text')).toEqual([['A page', 'text']]);
+    expect(split('---', 'no front matter')).toEqual([['', '---\nno front matter']]);
+  });
+
+  it('leaves out sections without text', () => {
+    expect(split('', '# Empty', '', '## Also', '  ', '## Full', 'text')).toEqual([['Full', 'text']]);
+    expect(split('')).toEqual([]);
+  });
+
+  it('keeps hashes that belong to the heading', () => {
+    expect(split('## C#', 'a', '# About C# #', 'b', '#hashtag')).toEqual([
+      ['C#', 'a'],
+      ['About C#', 'b\n#hashtag'],
+    ]);
+  });
+
+  it('reads every kind of line end', () => {
+    expect(splitSections('# A\r\na\r\n# B\rb').map(({ content }) => content)).toEqual(['a', 'b']);
+  });
+
+  it('cuts a long section between paragraphs, else lines, else words, and loses no word', () => {
+    for (const gap of ['\n\n', '\n', ' ']) {
+      const words = Array.from({ length: 200 }, (_, i) => `word${i}`);
+      const parts = splitSections(`# Long\n${words.join(gap)}`, 100);
+      expect(parts.every(({ heading, content }) => heading === 'Long' && content.length <= 100)).toBe(true);
+      expect(parts.flatMap(({ content }) => content.split(/\s+/))).toEqual(words);
+    }
+  });
+
+  it('never cuts a character in half', () => {
+    const parts = splitSections('😀'.repeat(150), 101);
+    expect(parts.map(({ content }) => content).join('')).toBe('😀'.repeat(150));
+    expect(parts.some(({ content }) => /\p{Surrogate}/u.test(content))).toBe(false);
+  });
+
+  it.each(['#', '`', ' ', '-', '=', '# ', '\n \n', '# #'])('takes a million times %j without slowing down', (text) => {
+    const started = performance.now();
+    splitSections(`${text.repeat(1_000_000)}x`);
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+});
+
+describe('a database that goes away', () => {
+  it('is waited for, said to be away, and gets every section once', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'document-indexing-'));
+    await writeFile(join(directory, 'a.md'), '# A\ntext\n# B\ntext\n# C\ntext\n');
+    const stored: unknown[] = [];
+    let failures = 2;
+    const table = await SectionTable.open({
+      name: 'unreliable',
+      query: async (sql, [ids] = []) => {
+        if (!sql.includes('INSERT')) return [];
+        if (failures-- > 0) throw new Error('connection \u001b[31mlost');
+        stored.push(...(ids as string[]));
+        return [{ added: (ids as string[]).length, present: 0, removed: 0 }];
+      },
+      close: async () => {},
+    });
+    const notes: string[] = [];
+    const progress = { update: () => {}, stop: () => {}, note: (message: string) => void notes.push(message) };
+    const options = { directory, limit: Infinity, batchSize: 2, batchAge: 1_000 };
+    const report = await indexDocuments(table, options, progress, new AbortController().signal);
+    await rm(directory, { recursive: true });
+
+    expect(report.sections).toEqual({ added: 3, delivered: 3, undelivered: 0 });
+    expect(new Set(stored).size).toBe(3);
+    expect(stored).toHaveLength(3);
+    expect(notes[0]).toMatch(
+      /^The database failed \(connection \[31mlost\); 2 sections wait, next attempt in 0\.\d s\.$/,
+    );
+    expect(notes.slice(1)).toEqual([expect.stringContaining('The database failed'), 'The database answers again.']);
+  });
+});
+
+interface Run {
+  code: number | null;
+  output: string;
+  errors: string;
+}
+
+const program = resolve('examples/document-indexing/main.ts');
+
+/** Starts the program; `onOutput` sees what it has printed so far, and may send it a signal. */
+function run(args: readonly string[], onOutput?: (output: string, kill: (signal: NodeJS.Signals) => void) => void) {
+  // Not through the `tsx` command, which kills a program that is slow to notice a signal. What the machine's
+  // environment says about databases is not meant for this test.
+  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+    env: { ...process.env, DATABASE_URL: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return new Promise<Run>((resolveRun, reject) => {
+    const result: Run = { code: null, output: '', errors: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      result.output += text;
+      onOutput?.(result.output, (signal) => child.kill(signal));
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      result.errors += text;
+    });
+    child.once('error', reject);
+    child.once('close', (code) => resolveRun({ ...result, code }));
+  });
+}
+
+describe('the program', () => {
+  let directory: string;
+  let documents: string;
+  let data: string;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'document-indexing-'));
+    documents = join(directory, 'documents');
+    data = join(directory, 'data');
+    await mkdir(join(documents, 'deeper'), { recursive: true });
+    await writeFile(
+      join(documents, 'zoo.md'),
+      '# Zoo\nMany animals.\n\n## Night\nThe quagga sleeps behind the barn.\n',
+    );
+    await writeFile(join(documents, 'deeper', 'old.md'), 'one\n\n# Two\ntwo\n\n# Three\nthree \u001b[31mred\n');
+    await writeFile(join(documents, 'latin.md'), Buffer.from('# Caf\xe9\ntext', 'latin1'));
+    await writeFile(join(documents, 'other.txt'), '# Not Markdown\ntext');
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  function index(...args: string[]): Promise<Run> {
+    return run([documents, '--data', data, ...args]);
+  }
+
+  it('stores every section, says that the counts agree, and finds a sentence', async () => {
+    const { code, output, errors } = await index('--query', 'sleeping quagga', '--batch-size', '2');
+    expect(errors).toBe('');
+    expect(output).toMatch(/^files +3 found, 1 unreadable\n.*latin\.md: not UTF-8$/m);
+    expect(output).toMatch(/^sections +5 added, 5 delivered$/m);
+    expect(output).toMatch(/^rows +5 new, 0 already there, 0 out of date/m);
+    expect(output).toMatch(/^batches +3 by trigger: size 2, demand 1$/m);
+    expect(output).toMatch(/^table +5 rows, 5 of this run's documents$/m);
+    expect(output).toMatch(/^counts +agree$/m);
+    expect(output).toMatch(/^1\. .*zoo\.md › Night +\(0\.\d\d\)\n +«quagga» «sleeps» behind the barn$/m);
+    expect(code).toBe(0);
+  }, 60_000);
+
+  it('stores nothing twice', async () => {
+    const { code, output } = await index();
+    expect(output).toMatch(/^rows +0 new, 5 already there, 0 out of date/m);
+    expect(output).toMatch(/^table +5 rows/m);
+    expect(code).toBe(0);
+  }, 60_000);
+
+  it('replaces what has changed, forgets what is gone, and prints no escape sequence of a document', async () => {
+    await writeFile(join(documents, 'zoo.md'), '# Zoo\nMany animals.\n\n## Day\nThe okapi is awake.\n');
+    await writeFile(join(documents, 'deeper', 'old.md'), 'one\n');
+    await writeFile(join(documents, 'new.md'), '# Okapi \u001b[31mnews\nThe okapi \u001b[2J has moved.\n');
+    const changed = await index('--query', 'okapi');
+    expect(changed.output).toMatch(/^rows +2 new, 2 already there, 3 out of date and removed$/m);
+    expect(changed.output).toMatch(/^counts +agree$/m);
+    expect(changed.output).toMatch(/new\.md › Okapi \[31mnews/);
+    expect(changed.output).not.toContain('\u001b');
+    await rm(join(documents, 'new.md'));
+    const gone = await index('--query', 'quagga');
+    expect(gone.output).toMatch(/^rows +0 new, 3 already there, 1 out of date and removed$/m);
+    expect(gone.output).toContain('Nothing found for "quagga".');
+  }, 60_000);
+
+  it('says on SIGINT what is stored; the next run stores the rest', async () => {
+    const many = join(directory, 'many');
+    await mkdir(many);
+    for (let file = 0; file < 60; file += 1) {
+      const sections = Array.from({ length: 100 }, (_, i) => `# Section ${i}\n\nText ${i} of file ${file}\n`);
+      await writeFile(join(many, `${file}.md`), sections.join('\n'));
+    }
+    let asked = false;
+    const first = await run([many, '--data', data, '--batch-size', '1'], (output, kill) => {
+      if (!asked && /, [1-9][\d,]* stored/.test(output)) kill('SIGINT');
+      asked ||= /, [1-9][\d,]* stored/.test(output);
+    });
+    expect(first.code).toBe(130);
+    const stored = Number(/^Stopped\. ([\d,]+) sections of/m.exec(first.output)?.[1]?.replaceAll(',', ''));
+    expect(stored).toBeGreaterThan(0);
+    expect(stored).toBeLessThan(6000);
+    expect(first.output).toMatch(/^counts +agree$/m);
+    const second = await run([many, '--data', data]);
+    const number = (n: number): string => n.toLocaleString('en-US');
+    expect(second.output).toContain(`${number(6000 - stored)} new, ${number(stored)} already there`);
+    expect(second.output).toMatch(/^counts +agree$/m);
+    expect(second.code).toBe(0);
+    expect(await readdir(data)).toEqual(['postgres']);
+  }, 60_000);
+
+  it.each([
+    [['--batch-size', '0'], /^document-indexing: option .* argument '0' is invalid\. It must be a whole number/],
+    [['--batch-age', 'soon'], /^document-indexing: option .* argument 'soon' is invalid/],
+    [['--query', ' '], /^document-indexing: option .* must not be empty/],
+    [['--colour'], /^document-indexing: unknown option '--colour'/],
+    [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
+  ])('ends with code 2 and one line on %j', async (args, message) => {
+    const { code, output, errors } = await run(args);
+    expect({ code, output }).toEqual({ code: 2, output: '' });
+    expect(errors).toMatch(message);
+    expect(errors.trimEnd()).not.toContain('\n');
+  });
+
+  it('does not open an embedded database that another process has open', async () => {
+    await writeFile(join(data, `lock.${process.pid}`), '');
+    const { code, errors } = await index();
+    expect(errors).toContain(`is in use by process ${process.pid}`);
+    expect(code).toBe(1);
+    await rm(join(data, `lock.${process.pid}`));
+  }, 60_000);
+});
