@@ -1,10 +1,10 @@
 import type { BatchInfo, BatchPleaseConfig, BatchPleaseEvents, BatchPleaseHooks } from './batch-contract.js';
 import type { BatchPleaseOptions, BatchPleaseState, FlushContext } from './batch-contract.js';
-import { FlushError, ItemError, messageOf } from './errors.js';
+import { FlushError, ItemError, ResultCountError, messageOf } from './errors.js';
 import { type Events, warn } from './events.js';
-import { type Awaitable, isThenable } from './kernel/awaitable.js';
+import { type Awaitable, andThen, isThenable } from './kernel/awaitable.js';
 import type { Clock } from './kernel/clock.js';
-import type { Chore, Flight, Stage, Verdict, Workload } from './kernel/flight.js';
+import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
 import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
 import type { Trigger } from './kernel/ledger.js';
 import { retryDelay } from './options.js';
@@ -18,6 +18,9 @@ type Loose<Methods> = {
 type Hooks<Item, Batch> = Loose<BatchPleaseHooks<Item, Batch>>;
 type RequiredHooks<Item, Batch> = Hooks<Item, Batch> &
   Required<Pick<Hooks<Item, Batch>, 'batchInit' | 'batchAddItem' | 'batchFlush'>>;
+
+/** Items that join at once; as many small ones as a disk takes well in one write. */
+const LARGEST_GROUP = 1024;
 
 const HOOK_OF_STAGE = { weigh: 'weigh', open: 'batchInit', add: 'batchAddItem' } as const;
 
@@ -39,6 +42,8 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   lastItem: Item | undefined;
   /** Positions of pending items whose own `onError` hears of their failure. */
   readonly heard = new Set<number>();
+  readonly addAll: Workload<Item, Batch, Batch>['addAll'];
+  readonly gathering: Gathering | undefined;
   readonly weigh: ((item: Item) => number) | undefined;
   readonly due: (() => boolean) | undefined;
   readonly #batcher: CollectorParts<Item, Batch>['batcher'];
@@ -65,6 +70,10 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     this.#admit = admit;
     this.weigh = options.weigh ?? undefined;
     this.due = hooks.shouldFlush && ((): boolean => this.#shouldFlush());
+    if (hooks.batchAddItems === undefined) return;
+    this.addAll = (batch, items) => this.#addItems(batch, items);
+    // shouldFlush is asked before and after each item.
+    this.gathering = { most: this.due === undefined ? LARGEST_GROUP : 1, whenIdle: false, soon: queueMicrotask };
   }
 
   open(): Awaitable<Batch> {
@@ -181,6 +190,16 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     this.#warnUnless(false, message, error);
   }
 
+  #addItems(batch: Batch, items: readonly Item[]): Awaitable<readonly unknown[] | undefined> {
+    const errors = this.#hooks.batchAddItems?.call(this.#batcher, batch, items);
+    return andThen(errors, (settled) => {
+      if (settled !== undefined && settled.length !== items.length)
+        throw new ResultCountError(items.length, settled.length, 'batchAddItems');
+      this.lastItem = items.at(-1);
+      return settled as readonly unknown[] | undefined;
+    });
+  }
+
   #flush(batch: Batch, context: FlushContext): Awaitable<Batch> {
     const done = this.#hooks.batchFlush.call(this.#batcher, batch, context);
     return isThenable(done) ? Promise.resolve(done).then(() => batch) : batch;
@@ -196,12 +215,17 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   #contextOf(flight: Flight<Batch>): FlushContext {
-    return new Context(flight, this.#id);
+    return new Context(flight, this.#idOf(flight));
+  }
+
+  /** Made only for those who look. */
+  #idOf(flight: Flight<Batch>): () => string {
+    return () => this.#hooks.batchId?.call(this.#batcher, flight.batch) ?? `${this.#id}-${flight.from}`;
   }
 
   #infoOf(flight: Flight<Batch>, now: number): BatchInfo {
     const { reason, size, weight, attempt } = flight;
-    return { id: idOf(this.#id, flight), reason, size, weight, attempt, duration: now - flight.startedAt };
+    return { id: this.#idOf(flight)(), reason, size, weight, attempt, duration: now - flight.startedAt };
   }
 
   #flushError({ id, size, attempt }: BatchInfo, fate: 'held' | 'dropped', cause: unknown): FlushError {
@@ -218,29 +242,25 @@ class Context implements FlushContext {
   readonly weight: number;
   readonly #flight: Flight<unknown>;
   readonly #run: number;
-  readonly #batcherId: string;
+  readonly #id: () => string;
 
-  constructor(flight: Flight<unknown>, batcherId: string) {
+  constructor(flight: Flight<unknown>, id: () => string) {
     this.reason = flight.reason;
     this.attempt = flight.attempt;
     this.size = flight.size;
     this.weight = flight.weight;
     this.#flight = flight;
     this.#run = flight.begun;
-    this.#batcherId = batcherId;
+    this.#id = id;
   }
 
   get id(): string {
-    return idOf(this.#batcherId, this.#flight);
+    return this.#id();
   }
 
   get signal(): AbortSignal {
     return this.#flight.signalOf(this.#run);
   }
-}
-
-function idOf(batcherId: string, flight: Flight<unknown>): string {
-  return `${batcherId}-${flight.from}`;
 }
 
 function uniqueId(): string {

@@ -28,6 +28,14 @@ export interface BatchPleaseHooks<Item, Batch> {
    * refused, and the batch stays as it was given.
    */
   batchAddItem?(batch: Batch, item: Item): Awaitable<Batch | void>;
+  /**
+   * Instead of `batchAddItem`, for batches whose items are stored outside (a file, a database): adds what has gathered
+   * since the last call, in order, in one go, so that many items share one write. An error in a slot refuses that item,
+   * a throw all of them. `syncAddItem` then resolves as soon as this has, whatever the sink does.
+   */
+  batchAddItems?(batch: Batch, items: readonly Item[]): Awaitable<readonly (Error | undefined)[] | void>;
+  /** A name of the batch that outlives the process, for `context.id`; by default ids are unique to the batcher. */
+  batchId?(batch: Batch): string;
   /** What it returns is what flush and postFlush see; nothing leaves the batch as it is. */
   batchPreFlush?(batch: Batch, context: FlushContext): Awaitable<Batch | void>;
   /** Required: delivers. If it fails the batch is kept and tried again. */

@@ -14,7 +14,8 @@ import { CloseError, ClosedError, MissingHookError, OverflowError } from './erro
 import { Events, type Listener } from './events.js';
 import { Deferred, abortable, ignorableRejection } from './kernel/awaitable.js';
 import { type Clock, systemClock, within } from './kernel/clock.js';
-import { Engine, type Until } from './kernel/engine.js';
+import { Engine } from './kernel/engine.js';
+import type { Intake, Until } from './kernel/intake.js';
 import { Room } from './kernel/room.js';
 import { checkCollectorOptions, checkVerbOptions, optionsError, parseRetry } from './options.js';
 
@@ -22,7 +23,15 @@ import { checkCollectorOptions, checkVerbOptions, optionsError, parseRetry } fro
 const TERMINATE_GRACE = 1000;
 
 const REQUIRED = ['batchInit', 'batchAddItem', 'batchFlush'] as const;
-const OPTIONAL = ['batchPreFlush', 'batchPostFlush', 'batchDeadLetter', 'batchTerminate', 'shouldFlush'] as const;
+const OPTIONAL = [
+  'batchAddItems',
+  'batchId',
+  'batchPreFlush',
+  'batchPostFlush',
+  'batchDeadLetter',
+  'batchTerminate',
+  'shouldFlush',
+] as const;
 
 /* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks, all of them optional, by merging with their interface: subclasses may leave them out */
@@ -39,8 +48,9 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   readonly #clock: Clock;
   readonly #origin: number;
   readonly #events = new Events<BatchPleaseEvents<Item>>();
-  /** These four are made at the first use: in the constructor a subclass has no fields yet. */
+  /** These five are made at the first use: in the constructor a subclass has no fields yet. */
   #engine: Engine<Item, Batch, Batch> | undefined;
+  #intake: Intake<Item, Batch> | undefined;
   #collector!: Collector<Item, Batch>;
   #room!: Room;
   #hooks!: BatchPleaseHooks<Item, Batch>;
@@ -79,7 +89,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
    * `onError` and by event.
    */
   addItem(item: Item, options?: AddOptions): boolean {
-    return (options === undefined && this.#engine?.join(item) === true) || this.#addItem(item, options?.onError);
+    return (options === undefined && this.#intake?.join(item) === true) || this.#addItem(item, options?.onError);
   }
 
   /** The same for all of them; `false` if it was so for one. */
@@ -94,12 +104,18 @@ export abstract class BatchPlease<Item, Batch = unknown> {
    * producers cannot outrun the sink. Waits for room when the batcher is full.
    */
   syncAddItem(item: Item, options?: WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'joined', options?.signal);
+    const engine = this.#engine ?? this.#start();
+    return this.#addAwaited(
+      engine,
+      item,
+      this.#hooks.batchAddItems === undefined ? 'joined' : 'stored',
+      options?.signal,
+    );
   }
 
   /** Resolves when the batch that holds the item has been delivered. Waits for room when the batcher is full. */
   deliverItem(item: Item, options?: WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'delivered', options?.signal);
+    return this.#addAwaited(this.#engine ?? this.#start(), item, 'delivered', options?.signal);
   }
 
   /**
@@ -129,7 +145,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
       // Before anything else: the hooks that run now may call back.
       this.#closed = closed.promise;
       this.#admits = -1;
-      engine.capacity = 0;
+      engine.intake.capacity = 0;
       this.#close(engine, options?.timeout ?? 30_000, options?.flush ?? true).then(closed.resolve, closed.reject);
     }
     return this.#closed;
@@ -159,6 +175,14 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     return this.#state;
   }
 
+  /**
+   * For collectors that store batches outside: takes over a batch of an earlier life, to be delivered before everything
+   * else, oldest first, with the reason `'recovery'`. To be called before or in the first `batchInit`.
+   */
+  protected adopt(batch: Batch, size: number, attempts = 0): void {
+    (this.#engine ?? this.#start()).adopt(batch, size, attempts);
+  }
+
   // Taking items
 
   #addItem(item: Item, onError: AddOptions['onError']): boolean {
@@ -173,7 +197,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
         return false;
       }
     }
-    if (onError == null) engine.add(item);
+    if (onError == null) engine.intake.add(item);
     else this.#addHeard(engine, item, onError);
     return engine.ledger.pending < this.#config.highWaterMark;
   }
@@ -182,8 +206,8 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     const position = engine.ledger.accepted;
     const { heard } = this.#collector;
     heard.add(position);
-    const delivered = engine.addUntil(item, 'delivered');
-    const refusal = engine.refusalOf(position);
+    const delivered = engine.intake.addUntil(item, 'delivered');
+    const refusal = engine.intake.refusalOf(position);
     if (refusal !== undefined) {
       heard.delete(position);
       this.#tell(onError, refusal);
@@ -198,17 +222,21 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     );
   }
 
-  #addAwaited(item: Item, until: Until, signal: AbortSignal | null | undefined): Promise<void> {
+  #addAwaited(
+    engine: Engine<Item, Batch, Batch>,
+    item: Item,
+    until: Until,
+    signal: AbortSignal | null | undefined,
+  ): Promise<void> {
     if (signal?.aborted === true) return ignorableRejection(signal.reason);
     try {
-      const engine = this.#engine ?? this.#start();
       if (engine.ledger.pending >= this.#admits) {
         const waiting = this.#waitForRoom(engine, item, until, signal);
         if (waiting !== undefined) return abortable(waiting, signal);
         const refusal = this.#turnedAwayBy(engine, item, false);
         if (refusal !== undefined) return ignorableRejection(refusal);
       }
-      return abortable(engine.addUntil(item, until), signal);
+      return abortable(engine.intake.addUntil(item, until), signal);
     } catch (error) {
       return ignorableRejection(error);
     }
@@ -223,7 +251,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   ): Promise<void> | undefined {
     if (this.#admits < 0 || this.#config.overflow !== 'wait') return undefined;
     const turnAway = (): Error => this.#turnAway(item, new ClosedError('closed while waiting for room'), false);
-    const waiting = this.#room.wait(() => engine.addUntil(item, until), turnAway, signal);
+    const waiting = this.#room.wait(() => engine.intake.addUntil(item, until), turnAway, signal);
     waiting.catch(() => undefined);
     engine.demand();
     return waiting;
@@ -232,9 +260,8 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   /** Why the item cannot be accepted, after what can be done to make room for it. */
   #turnedAwayBy(engine: Engine<Item, Batch, Batch>, item: Item, heard: boolean): Error | undefined {
     if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);
-    for (const hook of REQUIRED) {
-      if (this.#hooks[hook] === undefined) throw new MissingHookError(hook, this.constructor.name);
-    }
+    const missing = this.#missingHook();
+    if (missing !== undefined) throw new MissingHookError(missing, this.constructor.name);
     const { maxPending, overflow } = this.#config;
     if (engine.ledger.pending < maxPending) return undefined;
     const full = new OverflowError(`full: ${maxPending} items are pending`, engine.ledger.pending, maxPending);
@@ -296,17 +323,23 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     };
     const engine = new Engine(this.#collector, limits, this.#clock, this.#origin, config.unref);
     this.#room = new Room(config.maxPending, () => engine.ledger.pending);
-    if (REQUIRED.every((hook) => hooks[hook] !== undefined)) this.#admits = config.maxPending;
-    engine.capacity = Math.min(this.#admits, config.highWaterMark - 1);
+    if (this.#missingHook() === undefined) this.#admits = config.maxPending;
+    engine.intake.capacity = Math.min(this.#admits, config.highWaterMark - 1);
     this.#engine = engine;
+    this.#intake = engine.intake;
     return engine;
+  }
+
+  #missingHook(): string | undefined {
+    const hooks = this.#hooks;
+    return REQUIRED.find((hook) => (hooks[hook] ?? (hook === 'batchAddItem' && hooks.batchAddItems)) == null);
   }
 
   async #close(engine: Engine<Item, Batch, Batch>, timeout: number, flush: boolean): Promise<void> {
     const deadline = this.#clock.now() + timeout;
     this.#room.close();
     const left = await engine.close(timeout, flush);
-    const batches = left.batches as Batch[]; // they were flights of this engine
+    const { batches } = left;
     const terminated = Promise.all(
       (batches.length === 0 ? [undefined] : batches).map((batch) => this.#terminate(batch)),
     );
@@ -335,7 +368,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
         return ledger.size;
       },
       get totalItems() {
-        return ledger.accepted + turnedAway();
+        return ledger.accepted + ledger.adopted + turnedAway();
       },
       get flushes() {
         return collector.counts.flushes;
@@ -363,7 +396,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
       counts,
       times,
       get batch() {
-        return engine.batch;
+        return engine.intake.batch;
       },
       get lastItem() {
         return collector.lastItem;

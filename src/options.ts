@@ -59,6 +59,8 @@ const collector = z.strictObject({
   clock,
   batchInit: hook,
   batchAddItem: hook,
+  batchAddItems: hook,
+  batchId: hook,
   batchPreFlush: hook,
   batchFlush: hook,
   batchPostFlush: hook,

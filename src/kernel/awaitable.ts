@@ -1,12 +1,14 @@
 /** A value, or a promise of it. A hook may return either; one that returns no promise costs no microtask. */
 export type Awaitable<T> = T | PromiseLike<T>;
 
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null &&
-    (typeof value === 'object' || typeof value === 'function') &&
-    typeof (value as { then?: unknown }).then === 'function'
-  );
+/** Never throws: one whose `then` throws counts as a promise, which rejects with that once it is adopted. */
+export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
+  try {
+    return typeof (value as { then?: unknown }).then === 'function';
+  } catch {
+    return true;
+  }
 }
 
 /** Goes on with `next` at once if the value is there, else when its promise has settled. */

@@ -1,42 +1,38 @@
 import { ClosedError, TimeoutError } from '../errors.js';
-import { type Awaitable, Deferred, RESOLVED, ignorableRejection, isThenable } from './awaitable.js';
+import { Deferred, isThenable } from './awaitable.js';
 import { Alarm, type Clock } from './clock.js';
-import { Fifo } from './fifo.js';
-import { type Chore, Flight, type Stage, type Verdict, type Workload } from './flight.js';
+import { type Chore, Flight, type Verdict, type Workload } from './flight.js';
+import { Intake } from './intake.js';
 import { Ledger, type Limits, type Trigger } from './ledger.js';
 
 /** Someone who waits for everything below `position`. */
-interface Waiter extends Pick<Deferred, 'resolve' | 'reject'> {
+interface Waiter extends Deferred {
   position: number;
   deadline: number;
   timeout: number;
   error: Error | undefined;
 }
 
-/** Someone who waits for an entry that has not joined yet. */
-interface Joiner extends Pick<Deferred, 'resolve' | 'reject'> {
-  until: Until;
+/** What `close` could not deliver, and the first reason why. */
+export interface Left<Batch> {
+  batches: Batch[];
+  entries: number;
+  cause: unknown;
 }
 
-/** For what the promise of an entry waits: its batch, or (if the entry did not make that due) only that it has joined. */
-export type Until = 'joined' | 'delivered';
-
-export interface Closing {
+interface Closing<Batch> {
   readonly deadline: number;
-  /** What was not delivered, and the first reason why. */
-  readonly left: { batches: unknown[]; entries: number; cause: unknown };
-  readonly done: Deferred;
+  /** Whether what does not run is delivered too. */
   readonly flush: boolean;
+  readonly left: Left<Batch>;
+  readonly done: Deferred;
 }
-
-const NONE = Symbol('no open batch');
 
 /** The smallest delay before another attempt, so that a delay of zero cannot occupy the event loop for ever. */
 const SOON = 1;
 
 /**
- * Does what the ledger decides: it owns the entries that wait, the open batch, those under way, everybody who waits for
- * them, and one alarm.
+ * Does what the ledger decides: it owns the batches under way, everybody who waits for them, and one alarm.
  *
  * 5. No await inside a transition: whenever user code can see the engine, the ledger's invariants hold. User code may
  *    call back into it from anywhere.
@@ -46,36 +42,26 @@ const SOON = 1;
  */
 export class Engine<Entry, Batch, Result = void> {
   readonly ledger: Ledger;
+  readonly intake: Intake<Entry, Batch>;
   readonly #clock: Clock;
   readonly #workload: Workload<Entry, Batch, Result>;
   readonly #alarm: Alarm;
-  /** Whether each entry needs more than its add hook: a weight, or a look before and after. */
-  readonly #selective: boolean;
-  /** Entries that wait while another is on its way, and when each was accepted (kept only if an age depends on it). */
-  readonly #inbox = new Fifo<Entry>();
-  readonly #acceptedAt = new Fifo<number>();
-  readonly #joiners = new Map<number, Joiner>();
-  readonly #waiters: Waiter[] = [];
-  #open: Batch | typeof NONE = NONE;
-  #outcome: Deferred | undefined;
-  /** The position below which an entry joins the open batch without anything to decide; 0 when in doubt. */
-  #clear = 0;
-  #capacity = 0;
-  /** The entry on its way, while its hook has not answered. */
-  #entry: Entry | undefined;
-  /** The last refusal: its position and error. */
-  #refusedAt = -1;
-  #refusal: Error | undefined;
-  /** The position up to which `drained` has been told. */
+  /** In the order of their positions. */
+  #waiters: Waiter[] = [];
+  /** No waiter's time is up before. */
+  #patience = Infinity;
+  /** How many entries there had been when `drained` was last told. */
   #drainedAt = 0;
-  #closing: Closing | undefined;
+  #closing: Closing<Batch> | undefined;
 
   /** The interval's grid starts at `origin`. */
   constructor(workload: Workload<Entry, Batch, Result>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
     this.#workload = workload;
     this.#clock = clock;
     this.ledger = new Ledger(limits, origin);
-    this.#selective = workload.weigh !== undefined || workload.due !== undefined;
+    this.intake = new Intake<Entry, Batch>(workload, this.ledger, clock, () => {
+      this.turn();
+    });
     this.#alarm = new Alarm(
       clock,
       (now) => {
@@ -85,90 +71,28 @@ export class Engine<Entry, Batch, Result = void> {
     );
   }
 
-  /** The state of the open batch. */
-  get batch(): Batch | undefined {
-    return this.#open === NONE ? undefined : this.#open;
-  }
-
-  /** How many may be pending for `join` to let an entry in. */
-  set capacity(capacity: number) {
-    this.#capacity = capacity;
-    this.#clear = 0;
-  }
-
-  /**
-   * The short way in, for an entry that neither opens nor fills its batch; `false` leaves it to `add`. With a hook that
-   * answers at once the two cursors are all that is written.
-   */
-  join(entry: Entry): boolean {
-    const { ledger } = this;
-    const position = ledger.ready;
-    if (position >= this.#clear || ledger.entering !== position) return false;
-    ledger.entering = position + 1;
-    let next: Awaitable<Batch | undefined>;
-    try {
-      next = this.#workload.add(this.#open as Batch, entry); // it is clear only while a batch is open
-    } catch (error) {
-      this.#refuse(entry, error, 'add');
-      this.turn();
-      return true;
-    }
-    if (next === undefined) ledger.ready = position + 1;
-    else if (!this.#added(next, entry, 0)) return true;
-    // The hook may have called back.
-    if (position >= this.#clear) this.turn();
-    return true;
-  }
-
-  /** Takes an entry, without waiting for anything. */
-  add(entry: Entry): void {
-    if (this.#put(entry)) this.turn();
-  }
-
-  /** Takes an entry; the promise rejects only if it will never be delivered. */
-  addUntil(entry: Entry, until: Until): Promise<void> {
-    const position = this.ledger.accepted;
-    const look = this.#put(entry);
-    if (this.ledger.ready <= position) {
-      const joiner = new Deferred();
-      this.#joiners.set(position, { resolve: joiner.resolve, reject: joiner.reject, until });
-      return joiner.promise;
-    }
-    if (this.#refusedAt === position) {
-      if (look) this.turn();
-      return ignorableRejection(this.#refusal);
-    }
-    if (!look && until === 'joined') return this.ledger.overdue ? this.#openOutcome() : RESOLVED;
-    const outcome = this.#openOutcome();
-    if (look) this.turn();
-    return until === 'delivered' || this.#isDue(position) ? outcome : RESOLVED;
-  }
-
-  /** Was the last call of `add` refused at once, and why? */
-  refusalOf(position: number): Error | undefined {
-    return this.#refusedAt === position ? this.#refusal : undefined;
-  }
-
-  /** Seals the open batch now, if there is anything in it and no entry on its way. */
-  seal(reason: Trigger): void {
-    if (this.ledger.size === 0) return;
-    this.ledger.seal(new Flight<Batch>(this.#open as Batch, this.#outcome), reason); // a size says it is open
-    this.#open = NONE;
-    this.#outcome = undefined;
-    this.#clear = 0;
+  /** A batch from an earlier life, of so many entries; before anything else is started. A turn starts it. */
+  adopt(batch: Batch, size: number, attempts: number): void {
+    const flight = new Flight<Batch>(batch, undefined);
+    flight.attempt = attempts;
+    this.ledger.adopt(flight, size);
   }
 
   demand(reason: Trigger = 'demand'): void {
     this.ledger.demand(reason);
+    this.intake.gathered();
     this.turn();
   }
 
   /** Everything accepted so far is delivered as soon as possible. */
   flush(timeout = Infinity): Promise<void> {
     const position = this.ledger.accepted;
-    const waiter = new Deferred();
+    const last = this.#waiters.at(-1);
     const deadline = this.#clock.now() + timeout;
-    this.#waiters.push({ ...pickSettlers(waiter), position, deadline, timeout, error: undefined });
+    const shared = last?.position === position && last.deadline === Infinity && deadline === Infinity;
+    const waiter = shared ? last : Object.assign(new Deferred(), { position, deadline, timeout, error: undefined });
+    if (!shared) this.#waiters.push(waiter);
+    this.#patience = Math.min(this.#patience, deadline);
     this.demand();
     return waiter.promise;
   }
@@ -177,7 +101,7 @@ export class Engine<Entry, Batch, Result = void> {
   dropOldest(error: Error): boolean {
     const { ledger } = this;
     if (ledger.oldestWaiting() === undefined && ledger.size > 0 && ledger.entering === ledger.ready) {
-      this.seal('demand');
+      this.intake.seal('demand');
     }
     const oldest = ledger.oldestWaiting() as Flight<Batch> | undefined; // every cut here is a flight
     if (oldest === undefined || oldest.chore !== undefined) return false;
@@ -190,10 +114,10 @@ export class Engine<Entry, Batch, Result = void> {
    * Takes no more: delivers what is pending until the deadline (`flush`), or waits only for what runs. Resolves when
    * nothing runs any more, with what was left over.
    */
-  async close(timeout: number, flush: boolean): Promise<Closing['left']> {
+  async close(timeout: number, flush: boolean): Promise<Left<Batch>> {
     const deadline = this.#clock.now() + timeout;
-    const left: Closing['left'] = { batches: [], entries: 0, cause: undefined };
-    const closing: Closing = { deadline, left, done: new Deferred(), flush };
+    const left: Left<Batch> = { batches: [], entries: 0, cause: undefined };
+    const closing: Closing<Batch> = { deadline, flush, left, done: new Deferred() };
     this.#closing = closing;
     if (flush) this.demand('close');
     else this.#abandon(false);
@@ -208,17 +132,10 @@ export class Engine<Entry, Batch, Result = void> {
     ledger.fire(now);
     while (this.#step(now));
     this.#conclude(now);
-    this.#clear = this.#clearance();
-    let deadline = ledger.deadline();
-    for (const waiter of this.#waiters) deadline = Math.min(deadline, waiter.deadline);
+    this.intake.clear();
+    let deadline = Math.min(ledger.deadline(), this.#patience);
     if (this.#closing !== undefined && !this.#idle) deadline = Math.min(deadline, this.#closing.deadline);
     this.#alarm.set(deadline);
-  }
-
-  #clearance(): number {
-    const { ledger } = this;
-    if (this.#selective || ledger.asked || ledger.waiting > 0 || ledger.size === 0) return 0;
-    return Math.min(ledger.sealed + ledger.holes + ledger.limits.size - 1, ledger.finished + this.#capacity);
   }
 
   /** One move, or `false` if there is none to make. */
@@ -231,8 +148,7 @@ export class Engine<Entry, Batch, Result = void> {
       return true;
     }
     if (ledger.entering > ledger.ready && ledger.entryDeadline <= now) {
-      const error = new TimeoutError('adding an item', ledger.limits.entry);
-      this.#refuse(this.#entry as Entry, error, this.#open === NONE ? 'open' : 'add'); // one is on its way
+      this.intake.expire();
       return true;
     }
     const flight = ledger.startable(now) as Flight<Batch> | undefined; // every cut here is a flight
@@ -242,167 +158,10 @@ export class Engine<Entry, Batch, Result = void> {
     }
     const reason = ledger.due();
     if (reason !== undefined) {
-      this.seal(reason);
+      this.intake.seal(reason);
       return true;
     }
-    if (this.#inbox.length > 0 && ledger.entering === ledger.ready) {
-      ledger.waiting--;
-      this.#join(this.#inbox.shift() as Entry, this.#acceptedAt.shift()); // its length says that there is one
-      return true;
-    }
-    return false;
-  }
-
-  // Entries
-
-  /** Takes an entry, and says whether a turn is needed. */
-  #put(entry: Entry): boolean {
-    const { ledger } = this;
-    if (ledger.entering === ledger.ready && ledger.waiting === 0) return this.#join(entry, undefined);
-    this.#inbox.push(entry);
-    ledger.waiting++;
-    this.#clear = 0;
-    if (ledger.limits.age < Infinity) this.#acceptedAt.push(this.#clock.now());
-    return false;
-  }
-
-  #join(entry: Entry, acceptedAt: number | undefined): boolean {
-    const { ledger } = this;
-    ledger.entering++;
-    let weight = 0;
-    if (this.#selective) {
-      try {
-        weight = this.#weigh(entry);
-      } catch (error) {
-        this.#refuse(entry, error, 'weigh');
-        return true;
-      }
-      this.#makeWay(weight);
-    }
-    if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
-    if (this.#open !== NONE) return this.#addTo(this.#open, entry, weight);
-    let opened: Awaitable<Batch>;
-    try {
-      opened = this.#workload.open();
-      if (isThenable(opened)) {
-        this.#await(entry, opened, 'open', (batch) => {
-          this.#open = batch;
-          this.#addTo(batch, entry, weight);
-        });
-        return false;
-      }
-    } catch (error) {
-      this.#refuse(entry, error, 'open');
-      return true;
-    }
-    this.#open = opened;
-    return this.#addTo(opened, entry, weight);
-  }
-
-  #weigh(entry: Entry): number {
-    const weight = this.#workload.weigh?.(entry) ?? 0;
-    if (weight >= 0 && weight < Infinity) return weight;
-    throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
-  }
-
-  /** Seals the open batch before an entry that does not fit into it, or because the family says so. */
-  #makeWay(weight: number): void {
-    const { ledger } = this;
-    if (ledger.size === 0) return;
-    if (ledger.weight + weight > ledger.limits.weight) this.seal('weight');
-    else if (this.#workload.due?.() === true) this.seal('shouldFlush');
-    if (ledger.size === 0) this.turn();
-  }
-
-  #addTo(batch: Batch, entry: Entry, weight: number): boolean {
-    let next: Awaitable<Batch | undefined>;
-    try {
-      next = this.#workload.add(batch, entry);
-    } catch (error) {
-      this.#refuse(entry, error, 'add');
-      return true;
-    }
-    return this.#added(next, entry, weight);
-  }
-
-  /** The hook has returned: nothing, the next state, or a promise of either. */
-  #added(next: Awaitable<Batch | undefined>, entry: Entry, weight: number): boolean {
-    if (isThenable(next)) {
-      this.#await(entry, next, 'add', (state) => {
-        if (state !== undefined) this.#open = state;
-        this.#joined(weight);
-      });
-      return false;
-    }
-    if (next !== undefined) this.#open = next;
-    return this.#joined(weight);
-  }
-
-  /** Goes on when the hook has answered, unless the entry was refused for its slowness meanwhile. */
-  #await<T>(entry: Entry, answer: PromiseLike<T>, stage: 'open' | 'add', next: (value: T) => void): void {
-    const { ledger } = this;
-    const position = ledger.ready;
-    this.#entry = entry;
-    ledger.entryDeadline = this.#clock.now() + ledger.limits.entry;
-    if (ledger.entryDeadline < Infinity) this.turn();
-    Promise.resolve(answer).then(
-      (value) => {
-        if (ledger.ready !== position) return;
-        next(value);
-        this.turn();
-      },
-      (error: unknown) => {
-        if (ledger.ready !== position) return;
-        this.#refuse(entry, error, stage);
-        this.turn();
-      },
-    );
-  }
-
-  /** Says whether a turn is needed: the first entry sets the deadlines, the last makes the batch due. */
-  #joined(weight: number): boolean {
-    const { ledger } = this;
-    ledger.join(weight);
-    if (this.#joiners.size > 0) this.#settleJoiner(ledger.ready - 1);
-    if (this.#selective && this.#workload.due?.() === true) ledger.ask('shouldFlush');
-    return (
-      ledger.size >= ledger.limits.size ||
-      ledger.size === 1 ||
-      ledger.weight >= ledger.limits.weight ||
-      ledger.asked ||
-      this.#inbox.length > 0
-    );
-  }
-
-  #settleJoiner(position: number): void {
-    const joiner = this.#joiners.get(position);
-    if (joiner === undefined) return;
-    this.#joiners.delete(position);
-    const outcome = this.#openOutcome();
-    if (joiner.until === 'delivered') joiner.resolve(outcome);
-    // Whether this entry makes the batch due is known after the turn that follows.
-    else joiner.resolve(RESOLVED.then(() => (this.#isDue(position) ? outcome : undefined)));
-  }
-
-  #isDue(position: number): boolean {
-    return this.ledger.sealed > position || this.ledger.overdue;
-  }
-
-  #openOutcome(): Promise<void> {
-    this.#outcome ??= new Deferred();
-    return this.#outcome.promise;
-  }
-
-  #refuse(entry: Entry, error: unknown, stage: Stage): void {
-    const { ledger } = this;
-    const position = ledger.ready;
-    this.#entry = undefined;
-    ledger.refuse();
-    const refusal = this.#workload.refused(entry, error, stage, position);
-    this.#refusedAt = position;
-    this.#refusal = refusal;
-    this.#joiners.get(position)?.reject(refusal);
-    this.#joiners.delete(position);
+    return this.intake.step();
   }
 
   // Batches
@@ -410,23 +169,27 @@ export class Engine<Entry, Batch, Result = void> {
   #start(flight: Flight<Batch>, now: number): void {
     this.ledger.begin(flight, now);
     const run = flight.begun;
+    let result: unknown;
     try {
-      const result: unknown = flight.chore === undefined ? this.#workload.run(flight) : flight.chore();
-      if (isThenable(result)) {
-        Promise.resolve(result).then(
-          (value) => {
-            this.#succeed(flight, run, value);
-            this.turn();
-          },
-          (error: unknown) => {
-            this.#fail(flight, run, error, false);
-            this.turn();
-          },
-        );
-      } else this.#succeed(flight, run, result);
+      result = flight.chore === undefined ? this.#workload.run(flight) : flight.chore();
     } catch (error) {
       this.#fail(flight, run, error, false);
+      return;
     }
+    if (!isThenable(result)) {
+      this.#succeed(flight, run, result);
+      return;
+    }
+    Promise.resolve(result).then(
+      (value) => {
+        this.#succeed(flight, run, value);
+        this.turn();
+      },
+      (error: unknown) => {
+        this.#fail(flight, run, error, false);
+        this.turn();
+      },
+    );
   }
 
   #succeed(flight: Flight<Batch>, run: number, result: unknown): void {
@@ -450,7 +213,8 @@ export class Engine<Entry, Batch, Result = void> {
     else if (verdict === 'hold') {
       this.ledger.hold(flight);
       const refusal = this.#workload.held(flight, error);
-      for (const waiter of this.#waiters.filter((each) => each.position > flight.from)) this.#reject(waiter, refusal);
+      for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.reject(refusal);
+      this.#waiters = this.#waiters.filter((waiter) => waiter.position <= flight.from);
     } else {
       const retryAt = this.#clock.now() + Math.max(verdict, SOON);
       this.ledger.park(flight, retryAt);
@@ -506,23 +270,32 @@ export class Engine<Entry, Batch, Result = void> {
   /** Tells those who wait what has come true. */
   #conclude(now: number): void {
     const { ledger } = this;
-    if (this.#waiters.length > 0) {
-      const settled = ledger.settled;
-      for (const waiter of this.#waiters.slice()) {
-        if (waiter.position <= settled) {
-          if (waiter.error === undefined) this.#resolve(waiter);
-          else this.#reject(waiter, waiter.error);
-        } else if (waiter.deadline <= now) this.#reject(waiter, new TimeoutError('flush', waiter.timeout));
-      }
+    const settled = this.#waiters.length > 0 ? ledger.settled : 0;
+    for (let first = this.#waiters[0]; first !== undefined && first.position <= settled; first = this.#waiters[0]) {
+      this.#waiters.shift();
+      if (first.error === undefined) first.resolve();
+      else first.reject(first.error);
     }
-    if (this.#drainedAt < ledger.accepted && ledger.settled === ledger.accepted) {
-      this.#drainedAt = ledger.accepted;
+    if (this.#patience <= now) this.#loseWaiters(now);
+    else if (this.#waiters.length === 0) this.#patience = Infinity;
+    const total = ledger.accepted + ledger.adopted;
+    if (this.#drainedAt < total && ledger.settled === ledger.accepted) {
+      this.#drainedAt = total;
       this.#workload.drained();
     }
     this.#workload.settled();
     if (this.#closing === undefined) return;
     if (!this.#idle && this.#closing.deadline <= now) this.#abandon(true);
     if (this.#idle) this.#closing.done.resolve();
+  }
+
+  /** Those whose time is up. */
+  #loseWaiters(now: number): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.deadline <= now) waiter.reject(new TimeoutError('flush', waiter.timeout));
+    }
+    this.#waiters = this.#waiters.filter((waiter) => waiter.deadline > now);
+    this.#patience = Math.min(...this.#waiters.map((waiter) => waiter.deadline), Infinity);
   }
 
   /** Nothing is pending, and nothing is left to be done after it. */
@@ -538,12 +311,7 @@ export class Engine<Entry, Batch, Result = void> {
     const { ledger } = this;
     const closed = new ClosedError('closed before it was delivered');
     if (this.#closing !== undefined) this.#closing.left.entries += ledger.accepted - ledger.ready;
-    if (ledger.entering > ledger.ready) this.#refuse(this.#entry as Entry, closed, 'closed'); // one is on its way
-    while (this.#inbox.length > 0) {
-      ledger.waiting--;
-      ledger.entering++;
-      this.#refuse(this.#inbox.shift() as Entry, closed, 'closed'); // its length says that there is one
-    }
+    this.intake.abandon(closed);
     const flights = [...ledger.active, ...ledger.queue] as Flight<Batch>[]; // every cut here is a flight
     for (const flight of flights.sort((a, b) => a.from - b.from)) {
       if (flight.running && !running) continue;
@@ -555,7 +323,7 @@ export class Engine<Entry, Batch, Result = void> {
       }
     }
     if (ledger.size === 0) return;
-    this.seal('close');
+    this.intake.seal('close');
     this.#leave(ledger.queue.peek() as Flight<Batch>, closed); // the one just sealed: the queue was empty
   }
 
@@ -572,18 +340,4 @@ export class Engine<Entry, Batch, Result = void> {
     for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.error ??= closed;
     this.ledger.settle(flight);
   }
-
-  #resolve(waiter: Waiter): void {
-    this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-    waiter.resolve();
-  }
-
-  #reject(waiter: Waiter, error: Error): void {
-    this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-    waiter.reject(error);
-  }
-}
-
-function pickSettlers({ resolve, reject }: Deferred): Pick<Deferred, 'resolve' | 'reject'> {
-  return { resolve, reject };
 }

@@ -25,11 +25,23 @@ export class Fifo<T> {
     if (this.#head === this.#items.length) {
       this.#items = [];
       this.#head = 0;
-    } else if (this.#head >= 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    } else this.#compact();
     return item;
+  }
+
+  /** Takes the first `count`, or all there are. */
+  take(count: number): T[] {
+    const all = count >= this.length;
+    const taken = (all && this.#head === 0 ? this.#items : this.#items.slice(this.#head, this.#head + count)) as T[];
+    if (all) {
+      this.#items = [];
+      this.#head = 0;
+    } else {
+      this.#items.fill(undefined, this.#head, this.#head + count);
+      this.#head += count;
+      this.#compact();
+    }
+    return taken;
   }
 
   /** Takes the first that matches out of the middle; linear. */
@@ -42,5 +54,11 @@ export class Fifo<T> {
 
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T; // below head only is it cleared
+  }
+
+  #compact(): void {
+    if (this.#head < 1024 || this.#head * 2 <= this.#items.length) return;
+    this.#items = this.#items.slice(this.#head);
+    this.#head = 0;
   }
 }

@@ -10,6 +10,9 @@ export interface Workload<Entry, Batch, Result> {
   open(): Awaitable<Batch>;
   /** Returns nothing, or the batch's next state. A throw refuses the entry alone. */
   add(batch: Batch, entry: Entry): Awaitable<Batch | undefined>;
+  /** Instead of `add`: adds what has gathered, in order. An error in a slot refuses that entry, a throw all of them. */
+  addAll?: ((batch: Batch, entries: readonly Entry[]) => Awaitable<readonly unknown[] | undefined>) | undefined;
+  gathering?: Gathering | undefined;
   /** Asked before an entry is added, when batches have a weight. A throw refuses the entry. */
   weigh?: ((entry: Entry) => number) | undefined;
   /** Asked before and after each add: is the open batch due? Must not throw. */
@@ -32,6 +35,18 @@ export interface Workload<Entry, Batch, Result> {
   drained(): void;
   /** Room may have come free. */
   settled(): void;
+}
+
+/** How entries gather before they are added in one go. */
+export interface Gathering {
+  /** A group is never larger, and this many do not wait for more. */
+  most: number;
+  /** Whether they wait for an idle lane, so that the size limit in force is the one of the moment. */
+  whenIdle: boolean;
+  /** Asked for when the first entry waits; when it calls back, whatever waits is taken. */
+  soon: (take: () => void) => void;
+  /** Where a group ends that would end at `to`, if that would tear apart what belongs together. */
+  endOfGroup?: (to: number) => number;
 }
 
 /** Where an entry was refused. */

@@ -51,6 +51,9 @@ export class Cut {
   }
 }
 
+/** Positions of an earlier life start here, far enough below 0. */
+const BEFORE = -(2 ** 52);
+
 interface Demand {
   position: number;
   reason: Trigger;
@@ -79,6 +82,8 @@ export class Ledger {
   started = 0;
   /** Accepted entries that are delivered, refused or dropped. Unlike `settled` it has no low-water mark. */
   finished = 0;
+  /** Entries of batches from an earlier life. */
+  adopted = 0;
 
   /** The open batch: its weight, when its first entry was accepted, and how many were refused on the way into it. */
   weight = 0;
@@ -137,6 +142,10 @@ export class Ledger {
     return this.accepted - this.finished;
   }
 
+  get idle(): boolean {
+    return this.#idle.length > 0;
+  }
+
   /** A time trigger has fired for the open batch, and no lane is idle. */
   get overdue(): boolean {
     return this.#trigger !== undefined;
@@ -153,9 +162,9 @@ export class Ledger {
     if (this.#tick <= acceptedAt) this.#tick = this.#tickAfter(acceptedAt);
   }
 
-  /** The entry on its way has joined the open batch. */
-  join(weight: number): void {
-    this.ready++;
+  /** Entries on their way have joined the open batch. */
+  join(count: number, weight: number): void {
+    this.ready += count;
     this.weight += weight;
   }
 
@@ -171,6 +180,12 @@ export class Ledger {
   demand(reason: Trigger): void {
     if (this.accepted > this.sealed) this.#demands.push({ position: this.accepted, reason });
     for (const cut of this.active) if (!cut.running) cut.deadline = -Infinity;
+  }
+
+  /** The open batch goes as if its time had come: as soon as a lane is idle. */
+  ripen(reason: Trigger): void {
+    if (this.size > 0) this.#trigger ??= reason;
+    this.#fired++;
   }
 
   /** The open batch is to be sealed as it is. */
@@ -219,6 +234,17 @@ export class Ledger {
     this.#asked = undefined;
     this.#fired++;
     this.#advance();
+  }
+
+  /** Queues a batch of an earlier life: it comes before everything that is accepted in this one. */
+  adopt(cut: Cut, size: number): void {
+    cut.from = BEFORE + this.adopted;
+    cut.to = cut.from + size;
+    cut.size = size;
+    cut.reason = 'recovery';
+    this.adopted += size;
+    this.finished -= size;
+    this.queue.push(cut);
   }
 
   /** The batch to start now: one whose time to be tried again has come, else the oldest of the queue if a lane is idle. */

@@ -1,0 +1,443 @@
+import { TimeoutError } from '../errors.js';
+import { type Awaitable, Deferred, RESOLVED, ignorableRejection, isThenable } from './awaitable.js';
+import type { Clock } from './clock.js';
+import { Fifo } from './fifo.js';
+import { Flight, type Stage, type Workload } from './flight.js';
+import type { Ledger, Trigger } from './ledger.js';
+
+/**
+ * For what the promise of an entry waits: that it has joined, and if that made its batch due, for the batch as well; that
+ * it has joined, whatever comes after; or for its batch.
+ */
+export type Until = 'joined' | 'stored' | 'delivered';
+
+/** Someone who waits for an entry that has not joined yet. */
+interface Joiner extends Pick<Deferred, 'resolve' | 'reject'> {
+  until: Until;
+}
+
+const NONE = Symbol('no open batch');
+
+/**
+ * The way in: entries that wait, those on their way, and the open batch that they join.
+ *
+ * Entries join one by one, each as soon as it comes; or they gather, and join in groups (`Workload.addAll`).
+ */
+export class Intake<Entry, Batch> {
+  readonly #workload: Workload<Entry, Batch, unknown>;
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #turn: () => void;
+  /** Whether an entry needs more than its add hook: a weight, or a look before and after. */
+  readonly #selective: boolean;
+  readonly #gathering: Workload<Entry, Batch, unknown>['gathering'];
+  /** Entries that wait, and when each was accepted (kept only if an age depends on it). */
+  readonly #inbox = new Fifo<Entry>();
+  readonly #acceptedAt = new Fifo<number>();
+  readonly #joiners = new Map<number, Joiner>();
+  #open: Batch | typeof NONE = NONE;
+  #outcome: Deferred | undefined;
+  /** The position below which an entry joins the open batch without anything to decide; 0 when in doubt. */
+  #clear = 0;
+  #capacity = 0;
+  /** What waits may be taken, even if it is less than a group. */
+  #gathered = false;
+  /** The entries on their way, while their hook has not answered. */
+  #onTheWay: readonly Entry[] = [];
+  /** The last refusal: its position and error. */
+  #refusedAt = -1;
+  #refusal: Error | undefined;
+
+  constructor(workload: Workload<Entry, Batch, unknown>, ledger: Ledger, clock: Clock, turn: () => void) {
+    this.#workload = workload;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#turn = turn;
+    this.#selective = workload.weigh !== undefined || workload.due !== undefined;
+    this.#gathering = workload.gathering;
+  }
+
+  /** The state of the open batch. */
+  get batch(): Batch | undefined {
+    return this.#open === NONE ? undefined : this.#open;
+  }
+
+  /** How many may be pending for `join` to let an entry in. */
+  set capacity(capacity: number) {
+    this.#capacity = capacity;
+    this.#clear = 0;
+  }
+
+  /**
+   * The short way in, for an entry that neither opens nor fills its batch; `false` leaves it to `add`. With a hook that
+   * answers at once the two cursors are all that is written.
+   */
+  join(entry: Entry): boolean {
+    const ledger = this.#ledger;
+    const position = ledger.ready;
+    if (position >= this.#clear || ledger.entering !== position) return false;
+    ledger.entering = position + 1;
+    let next: Awaitable<Batch | undefined>;
+    try {
+      next = this.#workload.add(this.#open as Batch, entry); // it is clear only while a batch is open
+    } catch (error) {
+      this.#refuse(entry, error, 'add');
+      this.#turn();
+      return true;
+    }
+    if (next === undefined) ledger.ready = position + 1;
+    else if (!this.#added(next, entry, 0)) return true;
+    // The hook may have called back.
+    if (position >= this.#clear) this.#turn();
+    return true;
+  }
+
+  /** Takes an entry, without waiting for anything. */
+  add(entry: Entry): void {
+    if (this.#put(entry)) this.#turn();
+  }
+
+  /** Takes an entry; the promise rejects only if it will never be delivered. */
+  addUntil(entry: Entry, until: Until): Promise<void> {
+    const ledger = this.#ledger;
+    const position = ledger.accepted;
+    const look = this.#put(entry);
+    if (ledger.ready <= position) {
+      const joiner = new Deferred();
+      this.#joiners.set(position, { resolve: joiner.resolve, reject: joiner.reject, until });
+      if (look) this.#turn();
+      return joiner.promise;
+    }
+    if (this.#refusedAt === position) {
+      if (look) this.#turn();
+      return ignorableRejection(this.#refusal);
+    }
+    if (!look && until === 'joined') return ledger.overdue ? this.#openOutcome() : RESOLVED;
+    const outcome = this.#openOutcome();
+    if (look) this.#turn();
+    return until === 'delivered' || (until === 'joined' && this.#isDue(position)) ? outcome : RESOLVED;
+  }
+
+  /** Was the entry of that position, the last that was taken, refused at once? */
+  refusalOf(position: number): Error | undefined {
+    return this.#refusedAt === position ? this.#refusal : undefined;
+  }
+
+  /** Seals the open batch as it is, if there is anything in it. */
+  seal(reason: Trigger): void {
+    if (this.#ledger.size === 0) return;
+    this.#ledger.seal(new Flight<Batch>(this.#open as Batch, this.#outcome), reason); // a size says it is open
+    this.#open = NONE;
+    this.#outcome = undefined;
+    this.#clear = 0;
+  }
+
+  /** What waits may be taken. */
+  gathered(): void {
+    this.#gathered = this.#ledger.waiting > 0;
+  }
+
+  /** Lets the next entry join, or the next group; `false` if none can. */
+  step(): boolean {
+    const ledger = this.#ledger;
+    if (ledger.waiting === 0 || ledger.entering > ledger.ready) return false;
+    if (this.#gathering === undefined) {
+      ledger.waiting--;
+      this.#join(this.#inbox.shift() as Entry, this.#acceptedAt.shift()); // the ledger says that one waits
+      return true;
+    }
+    const { most, whenIdle } = this.#gathering;
+    if (whenIdle && !ledger.idle) return false;
+    const room = Math.min(ledger.limits.size - ledger.size, most);
+    if (!this.#gathered && ledger.waiting < room) return false;
+    this.#joinGroup(Math.min(room, ledger.waiting));
+    if (ledger.waiting === 0) this.#gathered = false;
+    return true;
+  }
+
+  /** After a turn: how far the short way is open. */
+  clear(): void {
+    const ledger = this.#ledger;
+    const closed =
+      this.#selective || this.#gathering !== undefined || ledger.asked || ledger.waiting > 0 || ledger.size === 0;
+    const limit = ledger.sealed + ledger.holes + ledger.limits.size - 1;
+    this.#clear = closed ? 0 : Math.min(limit, ledger.finished + this.#capacity);
+  }
+
+  /** Refuses what has been on its way for too long. */
+  expire(): void {
+    const error = new TimeoutError('adding an item', this.#ledger.limits.entry);
+    this.#refuseAll(this.#onTheWay, error, this.#open === NONE ? 'open' : 'add');
+  }
+
+  /** Refuses everything that has not joined. */
+  abandon(error: Error): void {
+    const ledger = this.#ledger;
+    this.#refuseAll(this.#onTheWay, error, 'closed');
+    const waiting = this.#inbox.take(ledger.waiting);
+    ledger.entering += ledger.waiting;
+    ledger.waiting = 0;
+    this.#refuseAll(waiting, error, 'closed');
+  }
+
+  /** Takes an entry, and says whether a turn is needed. */
+  #put(entry: Entry): boolean {
+    const ledger = this.#ledger;
+    const gathering = this.#gathering;
+    if (gathering === undefined && ledger.entering === ledger.ready && ledger.waiting === 0) {
+      return this.#join(entry, undefined);
+    }
+    this.#inbox.push(entry);
+    ledger.waiting++;
+    this.#clear = 0;
+    if (ledger.limits.age < Infinity) this.#acceptedAt.push(this.#clock.now());
+    if (gathering === undefined) return false;
+    if (ledger.waiting === 1) {
+      gathering.soon(() => {
+        this.gathered();
+        this.#turn();
+      });
+    }
+    return ledger.waiting >= gathering.most;
+  }
+
+  #join(entry: Entry, acceptedAt: number | undefined): boolean {
+    const ledger = this.#ledger;
+    ledger.entering++;
+    let weight = 0;
+    if (this.#selective) {
+      try {
+        weight = this.#weigh(entry);
+      } catch (error) {
+        this.#refuse(entry, error, 'weigh');
+        return true;
+      }
+      if (ledger.weight + weight > ledger.limits.weight) this.seal('weight');
+      else if (ledger.size > 0 && this.#workload.due?.() === true) this.seal('shouldFlush');
+      if (ledger.size === 0) this.#turn(); // what was sealed does not wait for a slow hook of the next
+    }
+    if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
+    if (this.#open !== NONE) return this.#addTo(this.#open, entry, weight);
+    let opened: Awaitable<Batch>;
+    try {
+      opened = this.#workload.open();
+    } catch (error) {
+      this.#refuse(entry, error, 'open');
+      return true;
+    }
+    if (isThenable(opened)) {
+      this.#await([entry], opened, 'open', (batch) => {
+        this.#open = batch;
+        this.#addTo(batch, entry, weight);
+      });
+      return false;
+    }
+    this.#open = opened;
+    return this.#addTo(opened, entry, weight);
+  }
+
+  #addTo(batch: Batch, entry: Entry, weight: number): boolean {
+    let next: Awaitable<Batch | undefined>;
+    try {
+      next = this.#workload.add(batch, entry);
+    } catch (error) {
+      this.#refuse(entry, error, 'add');
+      return true;
+    }
+    return this.#added(next, entry, weight);
+  }
+
+  /** The hook has returned: nothing, the next state, or a promise of either. */
+  #added(next: Awaitable<Batch | undefined>, entry: Entry, weight: number): boolean {
+    if (isThenable(next)) {
+      this.#await([entry], next, 'add', (state) => {
+        if (state !== undefined) this.#open = state;
+        this.#joined(1, weight);
+      });
+      return false;
+    }
+    if (next !== undefined) this.#open = next;
+    return this.#joined(1, weight);
+  }
+
+  /** Takes the first entries that wait, as many as fit, and adds them in one go. */
+  #joinGroup(most: number): void {
+    const ledger = this.#ledger;
+    const whole = this.#gathering?.endOfGroup?.(ledger.entering + most) ?? ledger.entering + most;
+    const weights = this.#workload.weigh === undefined ? undefined : this.#weighGroup(most);
+    const count = weights === undefined ? whole - ledger.entering : weights.length;
+    if (count === 0) return;
+    const entries = this.#inbox.take(count);
+    const acceptedAt = this.#acceptedAt.take(count)[0];
+    ledger.waiting -= count;
+    ledger.entering += count;
+    if (ledger.size > 0 && this.#workload.due?.() === true) {
+      this.seal('shouldFlush');
+      this.#turn();
+    }
+    if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
+    if (this.#open !== NONE) {
+      this.#addGroup(this.#open, entries, weights);
+      return;
+    }
+    let opened: Awaitable<Batch>;
+    try {
+      opened = this.#workload.open();
+    } catch (error) {
+      this.#refuseAll(entries, error, 'open');
+      return;
+    }
+    if (isThenable(opened)) {
+      this.#await(entries, opened, 'open', (batch) => {
+        this.#open = batch;
+        this.#addGroup(batch, entries, weights);
+      });
+    } else {
+      this.#open = opened;
+      this.#addGroup(opened, entries, weights);
+    }
+  }
+
+  #addGroup(batch: Batch, entries: readonly Entry[], weights: readonly number[] | undefined): void {
+    try {
+      const errors = this.#workload.addAll?.(batch, entries);
+      if (isThenable(errors)) {
+        this.#await(entries, errors, 'add', (settled) => {
+          this.#groupAdded(entries, settled, weights);
+        });
+      } else this.#groupAdded(entries, errors, weights);
+    } catch (error) {
+      this.#refuseAll(entries, error, 'add');
+    }
+  }
+
+  #groupAdded(
+    entries: readonly Entry[],
+    errors: readonly unknown[] | undefined,
+    weights: readonly number[] | undefined,
+  ): void {
+    if (errors === undefined && weights === undefined) {
+      this.#joined(entries.length, 0);
+      return;
+    }
+    entries.forEach((entry, i) => {
+      if (errors?.[i] === undefined) this.#joined(1, weights?.[i] ?? 0);
+      else this.#refuse(entry, errors[i], 'add');
+    });
+  }
+
+  /** The weights of those that fit into the open batch, which is sealed if not even the first one does. */
+  #weighGroup(most: number): number[] {
+    const ledger = this.#ledger;
+    const weights: number[] = [];
+    let sum = ledger.weight;
+    for (const entry of this.#inbox) {
+      if (weights.length === most) break;
+      let weight: number;
+      try {
+        weight = this.#weigh(entry);
+      } catch (error) {
+        if (weights.length > 0) break;
+        this.#inbox.shift();
+        this.#acceptedAt.shift();
+        ledger.waiting--;
+        ledger.entering++;
+        this.#refuse(entry, error, 'weigh');
+        break;
+      }
+      const alone = weights.length === 0 && ledger.size === 0;
+      if (sum + weight > ledger.limits.weight && !alone) {
+        if (weights.length > 0) break;
+        this.seal('weight');
+        sum = 0;
+      }
+      sum += weight;
+      weights.push(weight);
+    }
+    return weights;
+  }
+
+  #weigh(entry: Entry): number {
+    const weight = this.#workload.weigh?.(entry) ?? 0;
+    if (weight >= 0 && weight < Infinity) return weight;
+    throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
+  }
+
+  /** Goes on when the hook has answered, unless the entries were refused for its slowness meanwhile. */
+  #await<T>(entries: readonly Entry[], answer: PromiseLike<T>, stage: 'open' | 'add', next: (value: T) => void): void {
+    const ledger = this.#ledger;
+    const position = ledger.ready;
+    this.#onTheWay = entries;
+    ledger.entryDeadline = this.#clock.now() + ledger.limits.entry;
+    if (ledger.entryDeadline < Infinity) this.#turn();
+    Promise.resolve(answer).then(
+      (value) => {
+        if (ledger.ready !== position) return;
+        this.#onTheWay = [];
+        next(value);
+        this.#turn();
+      },
+      (error: unknown) => {
+        if (ledger.ready !== position) return;
+        this.#refuseAll(entries, error, stage);
+        this.#turn();
+      },
+    );
+  }
+
+  /** Says whether a turn is needed: the first entry sets the deadlines, the last makes the batch due. */
+  #joined(count: number, weight: number): boolean {
+    const ledger = this.#ledger;
+    ledger.join(count, weight);
+    if (this.#joiners.size > 0) {
+      for (let position = ledger.ready - count; position < ledger.ready; position++) this.#settleJoiner(position);
+    }
+    if (this.#selective && this.#workload.due?.() === true) ledger.ask('shouldFlush');
+    return (
+      ledger.size >= ledger.limits.size ||
+      ledger.size === count ||
+      ledger.weight >= ledger.limits.weight ||
+      ledger.asked ||
+      ledger.waiting > 0
+    );
+  }
+
+  #settleJoiner(position: number): void {
+    const joiner = this.#joiners.get(position);
+    if (joiner === undefined) return;
+    this.#joiners.delete(position);
+    if (joiner.until === 'stored') {
+      joiner.resolve();
+      return;
+    }
+    const outcome = this.#openOutcome();
+    if (joiner.until === 'delivered') joiner.resolve(outcome);
+    // Whether this entry makes the batch due is known after the turn that follows.
+    else joiner.resolve(RESOLVED.then(() => (this.#isDue(position) ? outcome : undefined)));
+  }
+
+  #isDue(position: number): boolean {
+    return this.#ledger.sealed > position || this.#ledger.overdue;
+  }
+
+  #openOutcome(): Promise<void> {
+    this.#outcome ??= new Deferred();
+    return this.#outcome.promise;
+  }
+
+  #refuseAll(entries: readonly Entry[], error: unknown, stage: Stage): void {
+    this.#onTheWay = [];
+    for (const entry of entries) this.#refuse(entry, error, stage);
+  }
+
+  #refuse(entry: Entry, error: unknown, stage: Stage): void {
+    const ledger = this.#ledger;
+    const position = ledger.ready;
+    ledger.refuse();
+    const refusal = this.#workload.refused(entry, error, stage, position);
+    this.#refusedAt = position;
+    this.#refusal = refusal;
+    this.#joiners.get(position)?.reject(refusal);
+    this.#joiners.delete(position);
+  }
+}
