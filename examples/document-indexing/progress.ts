@@ -29,7 +29,8 @@ function progressBar(total: number, output: NodeJS.WriteStream): Progress {
   return {
     update: ({ files, sections, stored }) => bar.update(files, { sections: count(sections), stored: count(stored) }),
     note: (message) => {
-      output.write(`\r\u001b[K${printable(message)}\n`);
+      // On the bar's line; the bar, which in the end returns to the position saved last, goes on below.
+      output.write(`\r\u001b[K${printable(message)}\n\u001b7`);
     },
     stop: () => bar.stop(),
   };
