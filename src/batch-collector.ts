@@ -127,7 +127,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     );
   }
 
-  failed(flight: Flight<Batch>, error: unknown, retryAt: number | undefined): void {
+  failed(flight: Flight<Batch>, error: unknown, retryAt: number): void {
     const hook =
       flight.chore === undefined ? 'batchFlush' : flight.refusal !== undefined ? 'batchDeadLetter' : 'batchPostFlush';
     this.#events.emit('failed', { ...this.#infoOf(flight, this.#clock.now()), error, retryAt, hook });

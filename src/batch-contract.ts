@@ -160,11 +160,11 @@ export type BatchPleaseEvents<Item> = {
   flushed: BatchInfo;
   /**
    * It will be tried again at `retryAt`, of the batcher's clock. `hook` says what failed; for a `batchPostFlush` or
-   * `batchDeadLetter` that is not tried again, `retryAt` is `undefined`.
+   * `batchDeadLetter` that is not tried again, `retryAt` is `Infinity`.
    */
   failed: BatchInfo & {
     error: unknown;
-    retryAt: number | undefined;
+    retryAt: number;
     hook: 'batchFlush' | 'batchPostFlush' | 'batchDeadLetter';
   };
   /** It is kept until the next trigger. */

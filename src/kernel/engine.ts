@@ -226,7 +226,7 @@ export class Engine<Entry, Batch, Result = void> {
   #failChore(flight: Flight<Batch>, error: unknown, verdict: Verdict): void {
     this.#settle(flight);
     if (typeof verdict !== 'number' || this.#closing !== undefined) {
-      this.#workload.failed(flight, error, undefined);
+      this.#workload.failed(flight, error, Infinity);
       return;
     }
     const retryAt = this.#clock.now() + Math.max(verdict, SOON);
@@ -319,7 +319,7 @@ export class Engine<Entry, Batch, Result = void> {
       if (flight.chore === undefined) this.#leave(flight, closed);
       else {
         this.#settle(flight);
-        this.#workload.failed(flight, closed, undefined);
+        this.#workload.failed(flight, closed, Infinity);
       }
     }
     if (ledger.size === 0) return;

@@ -25,8 +25,8 @@ export interface Workload<Entry, Batch, Result> {
   refused(entry: Entry, error: unknown, stage: Stage, position: number): Error;
   /** Delivered: what is to be done after it, if anything; that is tried again by itself. */
   delivered(flight: Flight<Batch>, result: Result, now: number): Chore | undefined;
-  /** Will be tried again at `retryAt`; never, if that is undefined and the flight has a chore. */
-  failed(flight: Flight<Batch>, error: unknown, retryAt: number | undefined): void;
+  /** Will be tried again at `retryAt`; `Infinity`: the work after a flush is given up. */
+  failed(flight: Flight<Batch>, error: unknown, retryAt: number): void;
   /** Kept after its last attempt; the error is for those who wait for it. */
   held(flight: Flight<Batch>, error: unknown): Error;
   /** Given up; the error is for those who wait for it. */
