@@ -1,4 +1,4 @@
-import { Collector } from './batch-collector.js';
+import { type Batcher, Collector } from './batch-collector.js';
 import type {
   AddOptions,
   BatchPleaseConfig,
@@ -22,11 +22,13 @@ import { checkCollectorOptions, checkVerbOptions, optionsError, parseRetry } fro
 /** How long the terminate hooks may take after the time of `close` is up, in milliseconds. */
 const TERMINATE_GRACE = 1000;
 
-const REQUIRED = ['batchInit', 'batchAddItem', 'batchFlush'] as const;
-const OPTIONAL = [
+const HOOKS = [
+  'batchInit',
+  'batchAddItem',
   'batchAddItems',
   'batchId',
   'batchPreFlush',
+  'batchFlush',
   'batchPostFlush',
   'batchDeadLetter',
   'batchTerminate',
@@ -48,12 +50,11 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   readonly #clock: Clock;
   readonly #origin: number;
   readonly #events = new Events<BatchPleaseEvents<Item>>();
-  /** These five are made at the first use: in the constructor a subclass has no fields yet. */
+  /** These are made at the first use: in the constructor a subclass has no fields yet. */
   #engine: Engine<Item, Batch, Batch> | undefined;
   #intake: Intake<Item, Batch> | undefined;
   #collector!: Collector<Item, Batch>;
   #room!: Room;
-  #hooks!: BatchPleaseHooks<Item, Batch>;
   /** An item is accepted without further questions while fewer are pending; never while a hook is missing, or once closed. */
   #admits = -1;
   #closed: Promise<void> | undefined;
@@ -105,12 +106,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
    */
   syncAddItem(item: Item, options?: WaitOptions): Promise<void> {
     const engine = this.#engine ?? this.#start();
-    return this.#addAwaited(
-      engine,
-      item,
-      this.#hooks.batchAddItems === undefined ? 'joined' : 'stored',
-      options?.signal,
-    );
+    return this.#addAwaited(engine, item, this.batchAddItems === undefined ? 'joined' : 'stored', options?.signal);
   }
 
   /** Resolves when the batch that holds the item has been delivered. Waits for room when the batcher is full. */
@@ -291,16 +287,18 @@ export abstract class BatchPlease<Item, Batch = unknown> {
 
   // Beginning and end
 
-  /** Hooks given as options win over methods; resolved once. */
+  /**
+   * A hook given as an option becomes a method of this batcher, and so wins over its class; once, when a subclass has set
+   * its fields.
+   */
   #start(): Engine<Item, Batch, Batch> {
-    const hooks: Record<string, unknown> = {};
-    for (const name of [...REQUIRED, ...OPTIONAL])
-      hooks[name] = Reflect.get(this.#options, name) ?? Reflect.get(this, name);
-    this.#hooks = hooks;
+    for (const name of HOOKS) {
+      const value: unknown = Reflect.get(this.#options, name);
+      if (value != null) Object.defineProperty(this, name, { value });
+    }
     const config = this.#config;
     this.#collector = new Collector({
-      batcher: this,
-      hooks: this.#hooks,
+      batcher: this as unknown as Batcher<Item, Batch>, // without its required hooks nothing is added
       options: this.#options,
       config,
       clock: this.#clock,
@@ -331,8 +329,9 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   }
 
   #missingHook(): string | undefined {
-    const hooks = this.#hooks;
-    return REQUIRED.find((hook) => (hooks[hook] ?? (hook === 'batchAddItem' && hooks.batchAddItems)) == null);
+    if (this.batchInit == null) return 'batchInit';
+    if (this.batchAddItem == null && this.batchAddItems == null) return 'batchAddItem';
+    return this.batchFlush == null ? 'batchFlush' : undefined;
   }
 
   async #close(engine: Engine<Item, Batch, Batch>, timeout: number, flush: boolean): Promise<void> {
@@ -353,7 +352,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
 
   async #terminate(batch: Batch | undefined): Promise<void> {
     try {
-      await this.#hooks.batchTerminate?.call(this, batch);
+      await this.batchTerminate?.(batch);
     } catch (error) {
       this.#collector.report('batchTerminate failed', error);
     }
