@@ -1,4 +1,5 @@
 import { type Batcher, Collector } from './batch-collector.js';
+import { liveState } from './batch-state.js';
 import type {
   AddOptions,
   BatchPleaseConfig,
@@ -167,7 +168,7 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   }
 
   get state(): BatchPleaseState<Item, Batch> {
-    this.#state ??= this.#makeState(this.#engine ?? this.#start());
+    this.#state ??= liveState(this.#engine ?? this.#start(), this.#collector, this.#config, () => this.#turnedAway);
     return this.#state;
   }
 
@@ -356,53 +357,5 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     } catch (error) {
       this.#collector.report('batchTerminate failed', error);
     }
-  }
-
-  #makeState(engine: Engine<Item, Batch, Batch>): BatchPleaseState<Item, Batch> {
-    const { ledger } = engine;
-    const collector = this.#collector;
-    const turnedAway = (): number => this.#turnedAway;
-    const counts = {
-      get batchItems() {
-        return ledger.size;
-      },
-      get totalItems() {
-        return ledger.accepted + ledger.adopted + turnedAway();
-      },
-      get flushes() {
-        return collector.counts.flushes;
-      },
-      get delivered() {
-        return collector.counts.delivered;
-      },
-      get refused() {
-        return collector.counts.refused;
-      },
-      get dropped() {
-        return collector.counts.dropped;
-      },
-    };
-    const times = {
-      get firstItemOfBatch() {
-        return ledger.size === 0 ? undefined : ledger.openedAt;
-      },
-      get lastFlush() {
-        return ledger.lastFlush;
-      },
-    };
-    return {
-      config: this.#config,
-      counts,
-      times,
-      get batch() {
-        return engine.intake.batch;
-      },
-      get lastItem() {
-        return collector.lastItem;
-      },
-      get pending() {
-        return ledger.pending;
-      },
-    };
   }
 }

@@ -212,8 +212,9 @@ export class Intake<Entry, Batch> {
         this.#refuse(entry, error, 'weigh');
         return true;
       }
+      const wanted = this.#workload.due?.() === true;
       if (ledger.weight + weight > ledger.limits.weight) this.seal('weight');
-      else if (ledger.size > 0 && this.#workload.due?.() === true) this.seal('shouldFlush');
+      else if (wanted) this.seal('shouldFlush');
       if (ledger.size === 0) this.#turn(); // what was sealed does not wait for a slow hook of the next
     }
     if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
@@ -271,10 +272,8 @@ export class Intake<Entry, Batch> {
     const acceptedAt = this.#acceptedAt.take(count)[0];
     ledger.waiting -= count;
     ledger.entering += count;
-    if (ledger.size > 0 && this.#workload.due?.() === true) {
-      this.seal('shouldFlush');
-      this.#turn();
-    }
+    if (this.#workload.due?.() === true) this.seal('shouldFlush');
+    if (ledger.size === 0) this.#turn(); // what was sealed does not wait for a slow hook of the next
     if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
     if (this.#open !== NONE) {
       this.#addGroup(this.#open, entries, weights);

@@ -1,0 +1,59 @@
+import type { Collector } from './batch-collector.js';
+import type { BatchPleaseConfig, BatchPleaseState } from './batch-contract.js';
+import type { Engine } from './kernel/engine.js';
+
+/** The live view of a collector: nothing is copied, each look reads the numbers of the moment. */
+export function liveState<Item, Batch>(
+  { ledger, intake }: Engine<Item, Batch, Batch>,
+  collector: Collector<Item, Batch>,
+  config: BatchPleaseConfig,
+  turnedAway: () => number,
+): BatchPleaseState<Item, Batch> {
+  const counts = printable({
+    get batchItems() {
+      return ledger.size;
+    },
+    get totalItems() {
+      return ledger.accepted + ledger.adopted + turnedAway();
+    },
+    get flushes() {
+      return collector.counts.flushes;
+    },
+    get delivered() {
+      return collector.counts.delivered;
+    },
+    get refused() {
+      return collector.counts.refused;
+    },
+    get dropped() {
+      return collector.counts.dropped;
+    },
+  });
+  const times = printable({
+    get firstItemOfBatch() {
+      return ledger.size === 0 ? undefined : ledger.openedAt;
+    },
+    get lastFlush() {
+      return ledger.lastFlush;
+    },
+  });
+  return printable({
+    config,
+    counts,
+    times,
+    get batch() {
+      return intake.batch;
+    },
+    get lastItem() {
+      return collector.lastItem;
+    },
+    get pending() {
+      return ledger.pending;
+    },
+  });
+}
+
+/** Prints as the values of the moment; Node would print each as `[Getter]`. */
+function printable<View extends object>(view: View): View {
+  return Object.defineProperty(view, Symbol.for('nodejs.util.inspect.custom'), { value: () => ({ ...view }) });
+}
