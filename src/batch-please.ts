@@ -225,6 +225,9 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     until: Until,
     signal: AbortSignal | null | undefined,
   ): Promise<void> {
+    if (signal != null && typeof signal.addEventListener !== 'function') {
+      return ignorableRejection(optionsError(this.constructor.name, 'signal', 'an AbortSignal', signal));
+    }
     if (signal?.aborted === true) return ignorableRejection(signal.reason);
     try {
       if (engine.ledger.pending >= this.#admits) {
@@ -246,7 +249,9 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     until: Until,
     signal: AbortSignal | null | undefined,
   ): Promise<void> | undefined {
-    if (this.#admits < 0 || this.#config.overflow !== 'wait') return undefined;
+    const { overflow } = this.#config;
+    if (this.#admits < 0 || overflow === 'reject' || overflow === 'dropNewest') return undefined;
+    if (overflow === 'dropOldest' && this.#dropOldest(engine)) return undefined;
     const turnAway = (): Error => this.#turnAway(item, new ClosedError('closed while waiting for room'), false);
     const waiting = this.#room.wait(() => engine.intake.addUntil(item, until), turnAway, signal);
     waiting.catch(() => undefined);
@@ -261,14 +266,27 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     if (missing !== undefined) throw new MissingHookError(missing, this.constructor.name);
     const { maxPending, overflow } = this.#config;
     if (engine.ledger.pending < maxPending) return undefined;
-    const full = new OverflowError(`full: ${maxPending} items are pending`, engine.ledger.pending, maxPending);
+    if (overflow === 'dropOldest' && this.#dropOldest(engine)) return undefined;
+    const full = this.#overflowError(engine);
     if (overflow === 'dropNewest') {
       this.#turnedAway++;
       this.#collector.tellDropped('overflow', 1, full, heard);
       return full;
     }
-    while (overflow === 'dropOldest' && engine.ledger.pending >= maxPending && engine.dropOldest(full));
-    return engine.ledger.pending < maxPending ? undefined : this.#turnAway(item, full, heard);
+    return this.#turnAway(item, full, heard);
+  }
+
+  /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
+  #dropOldest(engine: Engine<Item, Batch, Batch>): boolean {
+    const { maxPending } = this.#config;
+    const full = this.#overflowError(engine);
+    while (engine.ledger.pending >= maxPending && engine.dropOldest(full));
+    return engine.ledger.pending < maxPending;
+  }
+
+  #overflowError(engine: Engine<Item, Batch, Batch>): OverflowError {
+    const { maxPending } = this.#config;
+    return new OverflowError(`full: ${maxPending} items are pending`, engine.ledger.pending, maxPending);
   }
 
   #turnAway(item: Item, error: Error, heard: boolean): Error {
