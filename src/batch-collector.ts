@@ -34,7 +34,6 @@ export interface CollectorParts<Item, Batch> {
 /** The engine's port to the hooks of a collector: calls them, judges their failures, counts and tells what happened. */
 export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   readonly counts = { flushes: 0, delivered: 0, refused: 0, dropped: 0 };
-  lastItem: Item | undefined;
   /** Positions of pending items whose own `onError` hears of their failure. */
   readonly heard = new Set<number>();
   readonly addAll: Workload<Item, Batch, Batch>['addAll'];
@@ -73,15 +72,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   add(batch: Batch, item: Item): Awaitable<Batch | undefined> {
-    const next = this.#batcher.batchAddItem(batch, item) as Awaitable<Batch | undefined>;
-    if (next !== undefined && isThenable(next)) {
-      return Promise.resolve(next).then((state) => {
-        this.lastItem = item;
-        return state;
-      });
-    }
-    this.lastItem = item;
-    return next;
+    return this.#batcher.batchAddItem(batch, item) as Awaitable<Batch | undefined>;
   }
 
   run(flight: Flight<Batch>): Awaitable<Batch> {
@@ -182,7 +173,6 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     return andThen(errors, (settled) => {
       if (settled !== undefined && settled.length !== items.length)
         throw new ResultCountError(items.length, settled.length, 'batchAddItems');
-      this.lastItem = items.at(-1);
       return settled as readonly unknown[] | undefined;
     });
   }

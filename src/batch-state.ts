@@ -45,7 +45,7 @@ export function liveState<Item, Batch>(
       return intake.batch;
     },
     get lastItem() {
-      return collector.lastItem;
+      return intake.last;
     },
     get pending() {
       return ledger.pending;

@@ -116,7 +116,9 @@ export function parseRetry(owner: string, retry: RetryOptions | false | null | u
 /** Milliseconds before the next attempt, or `undefined` when all are used up. */
 export function retryDelay(retry: Retry, attempt: number, random: () => number): number | undefined {
   if (attempt >= retry.attempts) return undefined;
-  const wait = Math.min(retry.maxDelay, retry.minDelay * retry.factor ** (attempt - 1));
+  // Bounded, since zero times infinity is no number.
+  const growth = Math.min(retry.factor ** (attempt - 1), Number.MAX_VALUE);
+  const wait = Math.min(retry.maxDelay, retry.minDelay * growth);
   return retry.jitter ? wait * (0.5 + random() / 2) : wait;
 }
 

@@ -211,7 +211,7 @@ export class Engine<Entry, Batch, Result = void> {
     else if (this.#closing !== undefined && (verdict === 'hold' || !this.#closing.flush)) this.#leave(flight, error);
     else if (verdict === 'drop') this.#drop(flight, error, 'giveUp');
     else if (verdict === 'hold') {
-      this.ledger.hold(flight);
+      this.ledger.hold(flight, this.#clock.now());
       const refusal = this.#workload.held(flight, error);
       for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.reject(refusal);
       this.#waiters = this.#waiters.filter((waiter) => waiter.position <= flight.from);

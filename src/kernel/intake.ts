@@ -24,6 +24,8 @@ const NONE = Symbol('no open batch');
  * Entries join one by one, each as soon as it comes; or they gather, and join in groups (`Workload.addAll`).
  */
 export class Intake<Entry, Batch> {
+  /** The last entry that joined. */
+  last: Entry | undefined;
   readonly #workload: Workload<Entry, Batch, unknown>;
   readonly #ledger: Ledger;
   readonly #clock: Clock;
@@ -44,6 +46,8 @@ export class Intake<Entry, Batch> {
   #gathered = false;
   /** The entries on their way, while their hook has not answered. */
   #onTheWay: readonly Entry[] = [];
+  /** The batch that made way for the entry that joined last. */
+  #displaced: Promise<void> | undefined;
   /** The last refusal: its position and error. */
   #refusedAt = -1;
   #refusal: Error | undefined;
@@ -85,8 +89,10 @@ export class Intake<Entry, Batch> {
       this.#turn();
       return true;
     }
-    if (next === undefined) ledger.ready = position + 1;
-    else if (!this.#added(next, entry, 0)) return true;
+    if (next === undefined) {
+      ledger.ready = position + 1;
+      this.last = entry;
+    } else if (!this.#added(next, entry, 0)) return true;
     // The hook may have called back.
     if (position >= this.#clear) this.#turn();
     return true;
@@ -115,7 +121,7 @@ export class Intake<Entry, Batch> {
     if (!look && until === 'joined') return ledger.overdue ? this.#openOutcome() : RESOLVED;
     const outcome = this.#openOutcome();
     if (look) this.#turn();
-    return until === 'delivered' || (until === 'joined' && this.#isDue(position)) ? outcome : RESOLVED;
+    return until === 'delivered' ? outcome : until === 'stored' ? RESOLVED : this.#dueOutcome(position, outcome);
   }
 
   /** Was the entry of that position, the last that was taken, refused at once? */
@@ -213,9 +219,9 @@ export class Intake<Entry, Batch> {
         return true;
       }
       const wanted = this.#workload.due?.() === true;
-      if (ledger.weight + weight > ledger.limits.weight) this.seal('weight');
-      else if (wanted) this.seal('shouldFlush');
-      if (ledger.size === 0) this.#turn(); // what was sealed does not wait for a slow hook of the next
+      if (ledger.weight + weight > ledger.limits.weight) this.#makeWay('weight');
+      else if (wanted) this.#makeWay('shouldFlush');
+      else this.#displaced = undefined;
     }
     if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
     if (this.#open !== NONE) return this.#addTo(this.#open, entry, weight);
@@ -237,6 +243,13 @@ export class Intake<Entry, Batch> {
     return this.#addTo(opened, entry, weight);
   }
 
+  /** Seals the batch that the entry on its way is not to join. */
+  #makeWay(reason: Trigger): void {
+    this.#displaced = this.#ledger.size === 0 ? undefined : this.#openOutcome();
+    this.seal(reason);
+    this.#turn(); // it does not wait for a slow hook of the next
+  }
+
   #addTo(batch: Batch, entry: Entry, weight: number): boolean {
     let next: Awaitable<Batch | undefined>;
     try {
@@ -253,11 +266,13 @@ export class Intake<Entry, Batch> {
     if (isThenable(next)) {
       this.#await([entry], next, 'add', (state) => {
         if (state !== undefined) this.#open = state;
+        this.last = entry;
         this.#joined(1, weight);
       });
       return false;
     }
     if (next !== undefined) this.#open = next;
+    this.last = entry;
     return this.#joined(1, weight);
   }
 
@@ -272,8 +287,7 @@ export class Intake<Entry, Batch> {
     const acceptedAt = this.#acceptedAt.take(count)[0];
     ledger.waiting -= count;
     ledger.entering += count;
-    if (this.#workload.due?.() === true) this.seal('shouldFlush');
-    if (ledger.size === 0) this.#turn(); // what was sealed does not wait for a slow hook of the next
+    if (this.#workload.due?.() === true) this.#makeWay('shouldFlush');
     if (ledger.size === 0) ledger.open(acceptedAt ?? this.#clock.now());
     if (this.#open !== NONE) {
       this.#addGroup(this.#open, entries, weights);
@@ -316,12 +330,15 @@ export class Intake<Entry, Batch> {
     weights: readonly number[] | undefined,
   ): void {
     if (errors === undefined && weights === undefined) {
+      this.last = entries.at(-1);
       this.#joined(entries.length, 0);
       return;
     }
     entries.forEach((entry, i) => {
-      if (errors?.[i] === undefined) this.#joined(1, weights?.[i] ?? 0);
-      else this.#refuse(entry, errors[i], 'add');
+      if (errors?.[i] === undefined) {
+        this.last = entry;
+        this.#joined(1, weights?.[i] ?? 0);
+      } else this.#refuse(entry, errors[i], 'add');
     });
   }
 
@@ -412,11 +429,13 @@ export class Intake<Entry, Batch> {
     const outcome = this.#openOutcome();
     if (joiner.until === 'delivered') joiner.resolve(outcome);
     // Whether this entry makes the batch due is known after the turn that follows.
-    else joiner.resolve(RESOLVED.then(() => (this.#isDue(position) ? outcome : undefined)));
+    else joiner.resolve(RESOLVED.then(() => this.#dueOutcome(position, outcome)));
   }
 
-  #isDue(position: number): boolean {
-    return this.#ledger.sealed > position || this.#ledger.overdue;
+  /** The batch that the entry made due, if it did: its own, or the one that it did not fit into. */
+  #dueOutcome(position: number, outcome: Promise<void>): Promise<void> {
+    if (this.#ledger.sealed > position || this.#ledger.overdue) return outcome;
+    return this.#displaced?.then(undefined, () => undefined) ?? RESOLVED;
   }
 
   #openOutcome(): Promise<void> {

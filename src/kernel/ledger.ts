@@ -103,6 +103,8 @@ export class Ledger {
   #trigger: Trigger | undefined;
   /** Why the open batch is wanted as it is, whatever waits behind it. */
   #asked: Trigger | undefined;
+  /** While a batch is held: when its last attempt failed; the time triggers count from there. */
+  #heldSince = -Infinity;
   /** How many triggers have fired. */
   #fired = 0;
   /** The next tick of the interval's grid. */
@@ -286,9 +288,11 @@ export class Ledger {
     cut.deadline = deadline;
   }
 
-  /** Tried again at the next trigger. */
-  hold(cut: Cut): void {
+  /** Tried again at the next trigger; one that has fired already, and brought nothing, is set again. */
+  hold(cut: Cut, now: number): void {
     cut.heldAt = this.#fired;
+    this.#trigger = undefined;
+    this.#heldSince = now;
   }
 
   /** Work that follows a delivery, and needs no lane. */
@@ -308,6 +312,7 @@ export class Ledger {
     else this.queue.remove(cut);
     if (cut.lane >= 0) this.#idle.push(cut.lane);
     cut.lane = -1;
+    this.#heldSince = -Infinity;
     this.#advance();
   }
 
@@ -330,16 +335,25 @@ export class Ledger {
   }
 
   #timeDeadline(): number {
-    const { age, sinceFlush, interval } = this.limits;
-    const byAge = this.openedAt + age;
-    const bySinceFlush = (this.lastFlush ?? this.openedAt) + sinceFlush;
-    return Math.min(byAge, bySinceFlush, interval < Infinity ? this.#tick : Infinity);
+    return Math.min(
+      this.#ageDeadline(),
+      this.#sinceFlushDeadline(),
+      this.limits.interval < Infinity ? this.#tick : Infinity,
+    );
+  }
+
+  #ageDeadline(): number {
+    return Math.max(this.openedAt, this.#heldSince) + this.limits.age;
+  }
+
+  #sinceFlushDeadline(): number {
+    return Math.max(this.lastFlush ?? this.openedAt, this.#heldSince) + this.limits.sinceFlush;
   }
 
   #timeTrigger(): Trigger | undefined {
     const deadline = this.#timeDeadline();
     if (deadline === Infinity) return undefined;
-    if (deadline === this.openedAt + this.limits.age) return 'age';
+    if (deadline === this.#ageDeadline()) return 'age';
     return deadline === this.#tick && this.limits.interval < Infinity ? 'interval' : 'sinceFlush';
   }
 
