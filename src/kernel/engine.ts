@@ -270,6 +270,7 @@ export class Engine<Entry, Batch, Result = void> {
   /** Tells those who wait what has come true. */
   #conclude(now: number): void {
     const { ledger } = this;
+    if (this.#closing !== undefined && this.#closing.deadline <= now && !this.#idle) this.#abandon(true);
     const settled = this.#waiters.length > 0 ? ledger.settled : 0;
     for (let first = this.#waiters[0]; first !== undefined && first.position <= settled; first = this.#waiters[0]) {
       this.#waiters.shift();
@@ -284,9 +285,7 @@ export class Engine<Entry, Batch, Result = void> {
       this.#workload.drained();
     }
     this.#workload.settled();
-    if (this.#closing === undefined) return;
-    if (!this.#idle && this.#closing.deadline <= now) this.#abandon(true);
-    if (this.#idle) this.#closing.done.resolve();
+    if (this.#closing !== undefined && this.#idle) this.#closing.done.resolve();
   }
 
   /** Those whose time is up. */
