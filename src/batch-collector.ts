@@ -6,7 +6,6 @@ import { type Awaitable, andThen, isThenable } from './kernel/awaitable.js';
 import type { Clock } from './kernel/clock.js';
 import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
 import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
-import type { Trigger } from './kernel/ledger.js';
 import { retryDelay } from './options.js';
 
 /** A batcher with its hooks in force; without those that are required nothing is ever added. */
@@ -116,7 +115,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   held(flight: Flight<Batch>, error: unknown): Error {
     const info = this.#infoOf(flight, this.#clock.now());
     this.#events.emit('held', { ...info, error });
-    this.#warnUnless(this.#events.has('held'), `a batch of ${info.size} is held after ${info.attempt} attempts`, error);
+    this.#warnUnless(this.#events.has('held'), `a batch of ${info.size} is held after attempt ${info.attempt}`, error);
     return this.#flushError(info, 'held', error);
   }
 
@@ -152,7 +151,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   tellClosed(undelivered: number): void {
     leaveBeforeExit(this.#batcher);
     this.#events.emit('closed', { undelivered });
-    const message = `closed with ${undelivered} items undelivered`;
+    const message = `closed with undelivered items: ${undelivered}`;
     this.#warnUnless(undelivered === 0 || this.#events.has('closed'), message, undefined);
   }
 
@@ -191,52 +190,33 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     }
   }
 
+  /** Of one run: what a hook is told. The signal is made only for those who look. */
   #contextOf(flight: Flight<Batch>): FlushContext {
-    return new Context(flight, this.#idOf(flight));
+    const { reason, attempt, size, weight, begun } = flight;
+    return {
+      id: this.#idOf(flight),
+      reason,
+      attempt,
+      size,
+      weight,
+      get signal() {
+        return flight.signalOf(begun);
+      },
+    };
   }
 
-  /** Made only for those who look. */
-  #idOf(flight: Flight<Batch>): () => string {
-    return () => this.#batcher.batchId?.(flight.batch) ?? `${this.#id}-${flight.from}`;
+  #idOf(flight: Flight<Batch>): string {
+    return this.#batcher.batchId?.(flight.batch) ?? `${this.#id}-${flight.from}`;
   }
 
   #infoOf(flight: Flight<Batch>, now: number): BatchInfo {
     const { reason, size, weight, attempt } = flight;
-    return { id: this.#idOf(flight)(), reason, size, weight, attempt, duration: now - flight.startedAt };
+    return { id: this.#idOf(flight), reason, size, weight, attempt, duration: now - flight.startedAt };
   }
 
   #flushError({ id, size, attempt }: BatchInfo, fate: 'held' | 'dropped', cause: unknown): FlushError {
     const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
     return new FlushError(message, id, size, attempt, cause);
-  }
-}
-
-/** Of one run: what a hook is told. The signal is made only for those who look. */
-class Context implements FlushContext {
-  readonly reason: Trigger;
-  readonly attempt: number;
-  readonly size: number;
-  readonly weight: number;
-  readonly #flight: Flight<unknown>;
-  readonly #run: number;
-  readonly #id: () => string;
-
-  constructor(flight: Flight<unknown>, id: () => string) {
-    this.reason = flight.reason;
-    this.attempt = flight.attempt;
-    this.size = flight.size;
-    this.weight = flight.weight;
-    this.#flight = flight;
-    this.#run = flight.begun;
-    this.#id = id;
-  }
-
-  get id(): string {
-    return this.#id();
-  }
-
-  get signal(): AbortSignal {
-    return this.#flight.signalOf(this.#run);
   }
 }
 

@@ -39,13 +39,13 @@ export interface BatchPleaseHooks<Item, Batch> {
   /** What it returns is what flush and postFlush see; nothing leaves the batch as it is. */
   batchPreFlush?(batch: Batch, context: FlushContext): Awaitable<Batch | void>;
   /** Required: delivers. If it fails the batch is kept and tried again. */
-  batchFlush?(batch: Batch, context: FlushContext): Awaitable<void>;
+  batchFlush?(batch: Batch, context: FlushContext): Awaitable<unknown>;
   /** After a successful flush. If it fails the batch still counts as delivered, and only this is tried again. */
-  batchPostFlush?(batch: Batch, context: FlushContext): Awaitable<void>;
+  batchPostFlush?(batch: Batch, context: FlushContext): Awaitable<unknown>;
   /** With `giveUp: 'drop'`: takes over a batch that is given up. */
-  batchDeadLetter?(batch: Batch, error: unknown): Awaitable<void>;
+  batchDeadLetter?(batch: Batch, error: unknown): Awaitable<unknown>;
   /** At close: once for every batch that was not delivered, or once with `undefined` if there is none. */
-  batchTerminate?(batch: Batch | undefined): Awaitable<void>;
+  batchTerminate?(batch: Batch | undefined): Awaitable<unknown>;
   /** Asked before and after every add; `true` flushes. If it throws, that is reported and counts as `false`. */
   shouldFlush?(state: BatchPleaseState<Item, Batch>): boolean;
 }

@@ -206,6 +206,7 @@ export class Engine<Entry, Batch, Result = void> {
   #fail(flight: Flight<Batch>, run: number, error: unknown, expired: boolean): void {
     if (run <= flight.ended) return;
     this.#end(flight, expired ? error : undefined);
+    flight.failure = error;
     const verdict = this.#workload.judge(flight, error);
     if (flight.chore !== undefined) this.#failChore(flight, error, verdict);
     else if (this.#closing !== undefined && (verdict === 'hold' || !this.#closing.flush)) this.#leave(flight, error);
@@ -332,7 +333,7 @@ export class Engine<Entry, Batch, Result = void> {
     left?.batches.push(flight.batch);
     if (left !== undefined) {
       left.entries += flight.size;
-      left.cause ??= error;
+      left.cause ??= flight.failure ?? error;
     }
     const closed = error instanceof ClosedError ? error : new ClosedError('closed before it was delivered', error);
     flight.outcome?.reject(closed);

@@ -28,6 +28,8 @@ function flushAll(): void {
     leaveBeforeExit(batcher);
     void batcher.flush();
   }
+  // What was added meanwhile: something to do makes the event loop turn again, and this moment come again.
+  if (pending.size > 0) setTimeout(() => undefined, 0);
 }
 
 function theProcess(): ProcessLike | undefined {

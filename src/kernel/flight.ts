@@ -58,6 +58,8 @@ export type Chore = () => Awaitable<unknown>;
 export class Flight<Batch> extends Cut {
   /** Set once the batch is delivered or given up, if work follows. */
   chore: Chore | undefined;
+  /** Why the last attempt failed. */
+  failure: unknown;
   /** Set when the batch was given up. */
   refusal: Error | undefined;
   #controller: AbortController | undefined;
