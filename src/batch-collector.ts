@@ -79,10 +79,12 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     if (this.#batcher.batchPreFlush === undefined) return this.#flush(flight.batch, context);
     const run = flight.begun;
     const prepared = this.#batcher.batchPreFlush(flight.batch, context);
-    if (!isThenable(prepared)) return this.#flush((prepared as Batch | undefined) ?? flight.batch, context);
+    const flush = (state: Batch | void): Awaitable<Batch> =>
+      this.#flush(state === undefined ? flight.batch : state, context);
+    if (!isThenable(prepared)) return flush(prepared);
     return Promise.resolve(prepared).then((state) => {
       if (run <= flight.ended) throw new Error('expired'); // nobody listens any more; only flush must not run
-      return this.#flush((state as Batch | undefined) ?? flight.batch, context);
+      return flush(state);
     });
   }
 
@@ -151,7 +153,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   tellClosed(undelivered: number): void {
     leaveBeforeExit(this.#batcher);
     this.#events.emit('closed', { undelivered });
-    const message = `closed with undelivered items: ${undelivered}`;
+    const message = `closed with ${undelivered} undelivered`;
     this.#warnUnless(undelivered === 0 || this.#events.has('closed'), message, undefined);
   }
 

@@ -242,7 +242,6 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     }
   }
 
-  /** Waiting is a demand: whatever the open batch lacks, nobody can bring it. */
   #waitForRoom(
     engine: Engine<Item, Batch, Batch>,
     item: Item,
@@ -255,15 +254,13 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     const turnAway = (): Error => this.#turnAway(item, new ClosedError('closed while waiting for room'), false);
     const waiting = this.#room.wait(() => engine.intake.addUntil(item, until), turnAway, signal);
     waiting.catch(() => undefined);
-    engine.demand();
     return waiting;
   }
 
   /** Why the item cannot be accepted, after what can be done to make room for it. */
   #turnedAwayBy(engine: Engine<Item, Batch, Batch>, item: Item, heard: boolean): Error | undefined {
     if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);
-    const missing = this.#missingHook();
-    if (missing !== undefined) throw new MissingHookError(missing, this.constructor.name);
+    this.#open(engine);
     const { maxPending, overflow } = this.#config;
     if (engine.ledger.pending < maxPending) return undefined;
     if (overflow === 'dropOldest' && this.#dropOldest(engine)) return undefined;
@@ -339,12 +336,25 @@ export abstract class BatchPlease<Item, Batch = unknown> {
       random: Math.random,
     };
     const engine = new Engine(this.#collector, limits, this.#clock, this.#origin, config.unref);
-    this.#room = new Room(config.maxPending, () => engine.ledger.pending);
-    if (this.#missingHook() === undefined) this.#admits = config.maxPending;
-    engine.intake.capacity = Math.min(this.#admits, config.highWaterMark - 1);
+    this.#room = new Room(
+      config.maxPending,
+      () => engine.ledger.pending,
+      () => {
+        engine.demand();
+      },
+    );
+    if (this.#missingHook() === undefined) this.#open(engine);
     this.#engine = engine;
     this.#intake = engine.intake;
     return engine;
+  }
+
+  /** Lets items in, if there are hooks to take them. */
+  #open(engine: Engine<Item, Batch, Batch>): void {
+    const missing = this.#missingHook();
+    if (missing !== undefined) throw new MissingHookError(missing, this.constructor.name);
+    this.#admits = this.#config.maxPending;
+    engine.intake.capacity = Math.min(this.#admits, this.#config.highWaterMark - 1);
   }
 
   #missingHook(): string | undefined {

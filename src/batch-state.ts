@@ -9,7 +9,7 @@ export function liveState<Item, Batch>(
   config: BatchPleaseConfig,
   turnedAway: () => number,
 ): BatchPleaseState<Item, Batch> {
-  const counts = printable({
+  const counts = readOnly({
     get batchItems() {
       return ledger.size;
     },
@@ -29,7 +29,7 @@ export function liveState<Item, Batch>(
       return collector.counts.dropped;
     },
   });
-  const times = printable({
+  const times = readOnly({
     get firstItemOfBatch() {
       return ledger.size === 0 ? undefined : ledger.openedAt;
     },
@@ -37,7 +37,7 @@ export function liveState<Item, Batch>(
       return ledger.lastFlush;
     },
   });
-  return printable({
+  return readOnly({
     config,
     counts,
     times,
@@ -53,7 +53,8 @@ export function liveState<Item, Batch>(
   });
 }
 
-/** Prints as the values of the moment; Node would print each as `[Getter]`. */
-function printable<View extends object>(view: View): View {
-  return Object.defineProperty(view, Symbol.for('nodejs.util.inspect.custom'), { value: () => ({ ...view }) });
+/** Cannot be written, and prints as the values of the moment; Node would print each as `[Getter]`. */
+function readOnly<View extends object>(view: View): View {
+  const print = { value: () => ({ ...view }) };
+  return Object.freeze(Object.defineProperty(view, Symbol.for('nodejs.util.inspect.custom'), print));
 }

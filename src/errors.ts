@@ -139,7 +139,7 @@ export class CloseError extends BatchError {
     readonly batches: readonly unknown[],
     cause?: unknown,
   ) {
-    super(`closed with undelivered items: ${undelivered} (in batches: ${batches.length})`, cause);
+    super(`closed with ${undelivered} undelivered`, cause);
   }
 }
 

@@ -15,8 +15,11 @@ export class Events<Payloads extends Record<string, unknown>> {
   /** Returns a function that removes the listener. */
   on<Name extends keyof Payloads>(name: Name, listener: Listener<Payloads[Name]>): () => void {
     this.#emitter.on(name, listener);
+    let registered = true;
     return () => {
-      this.#emitter.off(name, listener);
+      // Once: the same listener may be registered again.
+      if (registered) this.#emitter.off(name, listener);
+      registered = false;
     };
   }
 

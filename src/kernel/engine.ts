@@ -104,7 +104,8 @@ export class Engine<Entry, Batch, Result = void> {
       this.intake.seal('demand');
     }
     const oldest = ledger.oldestWaiting() as Flight<Batch> | undefined; // every cut here is a flight
-    if (oldest === undefined || oldest.chore !== undefined) return false;
+    if (oldest === undefined) return false;
+    ledger.settle(oldest); // first: those who are told may call back
     this.#drop(oldest, error, 'overflow');
     this.turn();
     return true;
@@ -312,9 +313,8 @@ export class Engine<Entry, Batch, Result = void> {
     const closed = new ClosedError('closed before it was delivered');
     if (this.#closing !== undefined) this.#closing.left.entries += ledger.accepted - ledger.ready;
     this.intake.abandon(closed);
-    const flights = [...ledger.active, ...ledger.queue] as Flight<Batch>[]; // every cut here is a flight
-    for (const flight of flights.sort((a, b) => a.from - b.from)) {
-      if (flight.running && !running) continue;
+    this.intake.seal('close');
+    for (let flight = this.#remaining(running); flight !== undefined; flight = this.#remaining(running)) {
       if (flight.running) this.#end(flight, closed);
       if (flight.chore === undefined) this.#leave(flight, closed);
       else {
@@ -322,9 +322,14 @@ export class Engine<Entry, Batch, Result = void> {
         this.#workload.failed(flight, closed, Infinity);
       }
     }
-    if (ledger.size === 0) return;
-    this.intake.seal('close');
-    this.#leave(ledger.queue.peek() as Flight<Batch>, closed); // the one just sealed: the queue was empty
+  }
+
+  /** The oldest that is under way or waits. */
+  #remaining(running: boolean): Flight<Batch> | undefined {
+    const flights = [...this.ledger.active, ...this.ledger.queue] as Flight<Batch>[]; // every cut here is a flight
+    return flights
+      .filter((flight) => (running || !flight.running) && (!flight.finished || flight.chore !== undefined))
+      .sort((a, b) => a.from - b.from)[0];
   }
 
   /** An undelivered batch leaves the log, for the closing to report. */

@@ -63,7 +63,8 @@ export class Flight<Batch> extends Cut {
   /** Set when the batch was given up. */
   refusal: Error | undefined;
   #controller: AbortController | undefined;
-  #aborted: unknown;
+  /** Why runs were aborted. */
+  #aborted: Map<number, unknown> | undefined;
 
   constructor(
     readonly batch: Batch,
@@ -75,15 +76,19 @@ export class Flight<Batch> extends Cut {
 
   /** Aborts when the run expires or the engine gives up; made only for those who look. */
   signalOf(run: number): AbortSignal {
-    if (run <= this.ended) return AbortSignal.abort(this.#aborted);
+    if (this.#aborted?.has(run) === true) return AbortSignal.abort(this.#aborted.get(run));
+    if (run <= this.ended) return new AbortController().signal;
     this.#controller ??= new AbortController();
     return this.#controller.signal;
   }
 
-  /** Ends the run, aborting its signal unless it has answered. */
+  /** The present run has answered, or is aborted for a reason. */
   end(aborted?: unknown): void {
-    this.#aborted = aborted;
-    if (aborted !== undefined) this.#controller?.abort(aborted);
+    if (aborted !== undefined) {
+      this.#aborted ??= new Map();
+      this.#aborted.set(this.begun, aborted);
+      this.#controller?.abort(aborted);
+    }
     this.#controller = undefined;
   }
 }

@@ -374,8 +374,9 @@ export class Intake<Entry, Batch> {
   }
 
   #weigh(entry: Entry): number {
-    const weight = this.#workload.weigh?.(entry) ?? 0;
-    if (weight >= 0 && weight < Infinity) return weight;
+    if (this.#workload.weigh === undefined) return 0;
+    const weight: unknown = this.#workload.weigh(entry);
+    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
     throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
   }
 
@@ -389,7 +390,7 @@ export class Intake<Entry, Batch> {
     Promise.resolve(answer).then(
       (value) => {
         if (ledger.ready !== position) return;
-        this.#onTheWay = [];
+        this.#arrived();
         next(value);
         this.#turn();
       },
@@ -443,8 +444,13 @@ export class Intake<Entry, Batch> {
     return this.#outcome.promise;
   }
 
-  #refuseAll(entries: readonly Entry[], error: unknown, stage: Stage): void {
+  #arrived(): void {
     this.#onTheWay = [];
+    this.#ledger.entryDeadline = Infinity;
+  }
+
+  #refuseAll(entries: readonly Entry[], error: unknown, stage: Stage): void {
+    this.#arrived();
     for (const entry of entries) this.#refuse(entry, error, stage);
   }
 

@@ -46,8 +46,16 @@ export class Cut {
   /** Held: the number of triggers that had fired by then; the next one tries it again. */
   heldAt = Infinity;
 
+  /** Its entries are delivered or given up. */
+  finished = false;
+
   get running(): boolean {
     return this.begun > this.ended;
+  }
+
+  /** It waits to be tried again; one that is finished, but still on its lane, is just being told of. */
+  get parked(): boolean {
+    return !this.running && !(this.finished && this.lane >= 0);
   }
 }
 
@@ -181,7 +189,7 @@ export class Ledger {
   /** Everything accepted so far is to be delivered now, whatever its batch lacks, and whatever it was waiting for. */
   demand(reason: Trigger): void {
     if (this.accepted > this.sealed) this.#demands.push({ position: this.accepted, reason });
-    for (const cut of this.active) if (!cut.running) cut.deadline = -Infinity;
+    for (const cut of this.active) if (cut.parked) cut.deadline = -Infinity;
   }
 
   /** The open batch goes as if its time had come: as soon as a lane is idle. */
@@ -303,6 +311,7 @@ export class Ledger {
   /** Its entries are delivered or given up. */
   finish(cut: Cut): void {
     this.finished += cut.size;
+    cut.finished = true;
   }
 
   /** The batch leaves, and its lane is idle again. */
@@ -320,7 +329,7 @@ export class Ledger {
   oldestWaiting(): Cut | undefined {
     let oldest = this.queue.peek();
     for (const cut of this.active) {
-      if (cut.lane >= 0 && !cut.running && (oldest === undefined || cut.from < oldest.from)) oldest = cut;
+      if (cut.parked && !cut.finished && (oldest === undefined || cut.from < oldest.from)) oldest = cut;
     }
     return oldest;
   }

@@ -11,12 +11,17 @@ interface Waiting {
 export class Room {
   readonly #waiting = new Fifo<Waiting>();
   readonly #pending: () => number;
+  readonly #demand: () => void;
+  #admitting = false;
 
+  /** Those who wait want what is pending delivered at once: whatever the open batch lacks, nobody else can bring it. */
   constructor(
     readonly limit: number,
     pending: () => number,
+    demand: () => void,
   ) {
     this.#pending = pending;
+    this.#demand = demand;
   }
 
   /** Room for `size` more; what could never fit is let in once nothing is pending. */
@@ -30,7 +35,7 @@ export class Room {
   }
 
   /**
-   * Calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An abort before
+   * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An abort before
    * that leaves the caller out.
    */
   wait<T>(enter: () => Promise<T>, turnAway: () => Error, signal?: AbortSignal | null, size = 1): Promise<T> {
@@ -52,16 +57,30 @@ export class Room {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(waiting);
+      this.#demand();
     });
   }
 
-  /** Lets in whom there is room for. */
+  /** Lets in whom there is room for, and demands again for those who still wait. */
   admit(): void {
-    for (let first = this.#waiting.peek(); first !== undefined && this.has(first.size); first = this.#waiting.peek()) {
-      this.#waiting.shift();
-      first.leave();
-      first.enter();
+    // Whoever is let in may at once make room for the next: in this loop, not one call deeper each time.
+    if (this.#admitting) return;
+    this.#admitting = true;
+    for (let entered = true; entered;) {
+      entered = false;
+      for (
+        let first = this.#waiting.peek();
+        first !== undefined && this.has(first.size);
+        first = this.#waiting.peek()
+      ) {
+        this.#waiting.shift();
+        first.leave();
+        first.enter();
+        entered = true;
+      }
+      if (entered && this.#waiting.length > 0) this.#demand();
     }
+    this.#admitting = false;
   }
 
   /** Turns everybody away. */
