@@ -16,6 +16,37 @@ export const systemClock: Clock = {
   },
 };
 
+/** Where there is no such thing (a browser), a timer of zero stands in. */
+interface Immediates {
+  setImmediate?: (fn: () => void) => unknown;
+  clearImmediate?: (handle: unknown) => void;
+}
+
+/**
+ * Calls `fn` once, when the present turn of the event loop has ended; returns a function that calls it off.
+ *
+ * The end of a turn is no matter of time, so it comes by itself under every clock; but a clock that is moved by hand
+ * finds it as a timer of zero as well, so that moving the clock leaves nothing behind that was due.
+ */
+export function endOfTurn(clock: Clock, fn: () => void): () => void {
+  const { setImmediate, clearImmediate } = globalThis as Immediates;
+  if (clock === systemClock && setImmediate !== undefined) {
+    const immediate = setImmediate(fn);
+    return () => clearImmediate?.(immediate);
+  }
+  const cancel = (): void => {
+    clock.clearTimer(timer);
+    if (immediate !== undefined) clearImmediate?.(immediate);
+  };
+  const once = (): void => {
+    cancel();
+    fn();
+  };
+  const timer = clock.setTimer(once, 0);
+  const immediate = setImmediate?.(once);
+  return cancel;
+}
+
 /** Beyond this setTimeout fires after one millisecond. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
