@@ -43,7 +43,7 @@ export interface Gathering {
   most: number;
   /** Whether they wait for an idle lane, so that the size limit in force is the one of the moment. */
   whenIdle: boolean;
-  /** Asked for when the first entry waits; when it calls back, whatever waits is taken. */
+  /** Asked for when an entry waits that may not be taken yet; when it calls back, whatever waits by then may be. */
   soon: (take: () => void) => void;
   /** Where a group ends that would end at `to`, if that would tear apart what belongs together. */
   endOfGroup?: (to: number) => number;

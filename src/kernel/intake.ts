@@ -42,8 +42,15 @@ export class Intake<Entry, Batch> {
   /** The position below which an entry joins the open batch without anything to decide; 0 when in doubt. */
   #clear = 0;
   #capacity = 0;
-  /** What waits may be taken, even if it is less than a group. */
-  #gathered = false;
+  /** What waits below this position may be taken, even if it is less than a group. */
+  #gathered = 0;
+  /** Whether `Gathering.soon` has been asked, and has not called back. */
+  #gathers = false;
+  readonly #take = (): void => {
+    this.#gathers = false;
+    this.gathered();
+    this.#turn();
+  };
   /** The entries on their way, while their hook has not answered. */
   #onTheWay: readonly Entry[] = [];
   /** The batch that made way for the entry that joined last. */
@@ -140,7 +147,7 @@ export class Intake<Entry, Batch> {
 
   /** What waits may be taken. */
   gathered(): void {
-    this.#gathered = this.#ledger.waiting > 0;
+    this.#gathered = this.#ledger.accepted;
   }
 
   /** Lets the next entry join, or the next group; `false` if none can. */
@@ -155,9 +162,10 @@ export class Intake<Entry, Batch> {
     const { most, whenIdle } = this.#gathering;
     if (whenIdle && !ledger.idle) return false;
     const room = Math.min(ledger.limits.size - ledger.size, most);
-    if (!this.#gathered && ledger.waiting < room) return false;
+    // A mailbox never takes what has not gathered: a hook that fills it anew each time would occupy the event loop.
+    if (ledger.entering >= this.#gathered && (whenIdle || ledger.waiting < room)) return false;
     this.#joinGroup(Math.min(room, ledger.waiting));
-    if (ledger.waiting === 0) this.#gathered = false;
+    this.#gather();
     return true;
   }
 
@@ -174,6 +182,20 @@ export class Intake<Entry, Batch> {
   expire(): void {
     const error = new TimeoutError('adding an item', this.#ledger.limits.entry);
     this.#refuseAll(this.#onTheWay, error, this.#open === NONE ? 'open' : 'add');
+  }
+
+  /** Refuses the oldest group that waits; `false` if there is none, or others are on their way before it. */
+  refuseOldest(error: Error): boolean {
+    const ledger = this.#ledger;
+    if (ledger.waiting === 0 || ledger.entering > ledger.ready) return false;
+    const next = ledger.entering + 1;
+    const count = (this.#gathering?.endOfGroup?.(next) ?? next) - ledger.entering;
+    const oldest = this.#inbox.take(count);
+    this.#acceptedAt.take(count);
+    ledger.waiting -= count;
+    ledger.entering += count;
+    this.#refuseAll(oldest, error, 'closed');
+    return true;
   }
 
   /** Refuses everything that has not joined. */
@@ -198,13 +220,15 @@ export class Intake<Entry, Batch> {
     this.#clear = 0;
     if (ledger.limits.age < Infinity) this.#acceptedAt.push(this.#clock.now());
     if (gathering === undefined) return false;
-    if (ledger.waiting === 1) {
-      gathering.soon(() => {
-        this.gathered();
-        this.#turn();
-      });
-    }
+    this.#gather();
     return ledger.waiting >= gathering.most;
+  }
+
+  /** Asks when what waits may be taken, unless some of it may be already. */
+  #gather(): void {
+    if (this.#gathers || this.#ledger.waiting === 0 || this.#ledger.entering < this.#gathered) return;
+    this.#gathers = true;
+    this.#gathering?.soon(this.#take);
   }
 
   #join(entry: Entry, acceptedAt: number | undefined): boolean {
