@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { dirname } from 'node:path';
+import type { Awaitable } from '../../src/index.js';
+import { type Lock, lockDirectory } from './lock.js';
+
+/**
+ * The few calls that are used, so that a simulated file system can stand in.
+ *
+ * What is synchronous here is short by nature (a name, a few numbers, a small write into the page cache), and then about
+ * twenty times cheaper than by way of a thread.
+ */
+export interface FileSystem {
+  /** Makes the directory and its missing parents, for this user only; they survive power loss once it resolves. */
+  makeDirectory(path: string): Promise<void>;
+  /** The names in a directory, in no order. */
+  names(path: string): Promise<string[]>;
+  /** Creates a file that must not exist yet, for this user only, to read and to write. */
+  create(path: string): OpenFile;
+  /** Opens a regular file of this user, to read and to write; never waits for it, and follows no link. */
+  open(path: string): OpenFile;
+  /** Atomic; replaces what has the new name. */
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Makes the names in it survive power loss. */
+  syncDirectory(path: string): Promise<void>;
+  /** Rejects with `LockedError` if a live process owns the directory. */
+  lock(directory: string): Promise<Lock>;
+  /** Milliseconds since 1970, for file names only. */
+  wallClock(): number;
+  /** 16 hex digits that nobody else draws. */
+  nonce(): string;
+}
+
+export interface OpenFile {
+  /** How many bytes were written, which may be less than given. Small writes answer at once. */
+  write(bytes: Uint8Array, position: number): Awaitable<number>;
+  /** How many bytes were read; 0 at the end. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** The contents survive power loss. One that has failed is final for this descriptor: the next would lie. */
+  sync(): Promise<void>;
+  truncate(length: number): void;
+  /** `links` is 0 once its name was removed. */
+  stat(): { bytes: number; links: number };
+  close(): void;
+}
+
+/** Above this a write goes by way of a thread: it could hold up the event loop for milliseconds. */
+const LARGEST_SYNCHRONOUS_WRITE = 512 * 1024;
+
+/** Node has four threads for files, and a sync may keep one for long: two must stay for everybody else. */
+const CONCURRENT_SYNCS = 2;
+
+// On Windows these do not exist.
+const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants as Partial<typeof fs.constants>;
+const { O_RDWR, O_RDONLY, O_CREAT, O_EXCL } = fs.constants;
+
+export const nodeFileSystem: FileSystem = {
+  async makeDirectory(path) {
+    const first = await fs.promises.mkdir(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    // Each new name is in its parent, which has to be synced.
+    for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+  },
+  names: (path) => fs.promises.readdir(path),
+  create: (path) => new NodeFile(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)),
+  open(path) {
+    // Looked at before as well: to open a device can have effects.
+    if (!fs.lstatSync(path).isFile()) throw new Error('not a regular file');
+    const descriptor = fs.openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+    try {
+      const stat = fs.fstatSync(descriptor);
+      if (!stat.isFile()) throw new Error('not a regular file');
+      if (stat.uid !== (process.geteuid?.() ?? stat.uid)) throw new Error('a file of another user');
+      return new NodeFile(descriptor);
+    } catch (error) {
+      fs.closeSync(descriptor);
+      throw error;
+    }
+  },
+  rename: fs.renameSync,
+  remove: fs.unlinkSync,
+  syncDirectory,
+  lock: lockDirectory,
+  wallClock: Date.now,
+  nonce: () => randomBytes(8).toString('hex'),
+};
+
+class NodeFile implements OpenFile {
+  readonly #descriptor: number;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  write(bytes: Uint8Array, position: number): Awaitable<number> {
+    const length = bytes.byteLength;
+    if (length <= LARGEST_SYNCHRONOUS_WRITE) return fs.writeSync(this.#descriptor, bytes, 0, length, position);
+    return new Promise((resolve, reject) => {
+      fs.write(this.#descriptor, bytes, 0, length, position, settle(resolve, reject));
+    });
+  }
+
+  read(into: Uint8Array, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.#descriptor, into, 0, into.byteLength, position, settle(resolve, reject));
+    });
+  }
+
+  sync(): Promise<void> {
+    return syncDescriptor(this.#descriptor, fs.fdatasync);
+  }
+
+  truncate(length: number): void {
+    fs.ftruncateSync(this.#descriptor, length);
+  }
+
+  stat(): { bytes: number; links: number } {
+    const { size, nlink } = fs.fstatSync(this.#descriptor);
+    return { bytes: size, links: nlink };
+  }
+
+  close(): void {
+    fs.closeSync(this.#descriptor);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return; // a directory cannot be opened there
+  const descriptor = fs.openSync(path, O_RDONLY);
+  try {
+    await syncDescriptor(descriptor, fs.fsync);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+type Sync = (descriptor: number, done: (error: Error | null) => void) => void;
+
+let syncing = 0;
+const waitingToSync: (() => void)[] = [];
+
+function syncDescriptor(descriptor: number, sync: Sync): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const start = (): void => {
+      syncing++;
+      sync(descriptor, (error) => {
+        syncing--;
+        waitingToSync.shift()?.();
+        if (error === null) resolve();
+        else reject(error);
+      });
+    };
+    if (syncing < CONCURRENT_SYNCS) start();
+    else waitingToSync.push(start);
+  });
+}
+
+function settle(resolve: (count: number) => void, reject: (error: Error) => void) {
+  return (error: Error | null, count: number): void => {
+    if (error === null) resolve(count);
+    else reject(error);
+  };
+}

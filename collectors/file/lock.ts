@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LockedError, StorageError } from '../../src/index.js';
+
+export interface Lock {
+  /** Nobody has taken the directory's name away from under us. */
+  held(): boolean;
+  release(): Promise<void>;
+}
+
+const LOCK = /^lock\.(\d{12})$/;
+/** Beyond this a generation would not fit its name. */
+const LAST_GENERATION = 999_999_999_999;
+/** An address has room for 104 bytes on macOS and 108 on Linux, one of them a zero; what is longer is cut off silently. */
+const LONGEST_ADDRESS = 103;
+/** A contender loses a race at most once to each of the others. */
+const ATTEMPTS = 1000;
+
+/**
+ * One live owner per directory, for processes of one host.
+ *
+ * The owner listens on a Unix socket, which `link()` makes the next generation's name; whoever finds a generation
+ * decides by connecting whether its owner lives. So a dead owner never blocks, whatever killed it, and a live one
+ * is never evicted, however long its event loop is busy: the kernel accepts for it. Pid files are wrong across
+ * containers, heartbeats when a machine sleeps. The highest generation's name is never removed, or two contenders that
+ * saw different ones could both win.
+ */
+export async function lockDirectory(directory: string): Promise<Lock> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const newest = generations(directory)[0];
+    if (newest !== undefined) {
+      const lives = await isAlive(directory, nameOf(newest));
+      if (lives === undefined) continue; // gone meanwhile: look again
+      if (lives) throw lockedError(directory);
+    }
+    const lock = await take(directory, (newest ?? 0) + 1);
+    if (lock !== undefined) return lock;
+  }
+  throw lockedError(directory);
+}
+
+/** Whether a live process owns the directory; reads only. */
+export async function isLocked(directory: string): Promise<boolean> {
+  const newest = generations(directory)[0];
+  return newest !== undefined && (await isAlive(directory, nameOf(newest))) === true;
+}
+
+function lockedError(directory: string): LockedError {
+  return new LockedError(`a live process owns ${directory}`);
+}
+
+function nameOf(generation: number): string {
+  return `lock.${String(generation).padStart(12, '0')}`;
+}
+
+/** Highest first; what is not a socket is nobody's lock. */
+function generations(directory: string): number[] {
+  return fs
+    .readdirSync(directory)
+    .filter((name) => LOCK.test(name) && fs.lstatSync(join(directory, name), { throwIfNoEntry: false })?.isSocket())
+    .map((name) => Number(name.slice('lock.'.length)))
+    .sort((a, b) => b - a);
+}
+
+/** `undefined` if somebody was quicker. */
+async function take(directory: string, generation: number): Promise<Lock | undefined> {
+  const fresh = `lock.${randomBytes(8).toString('hex')}.new`;
+  const server = await listen(directory, fresh);
+  let taken: number | undefined;
+  try {
+    taken = linkNext(join(directory, fresh), directory, generation);
+  } catch (error) {
+    server.close();
+    throw error;
+  } finally {
+    fs.rmSync(join(directory, fresh), { force: true });
+  }
+  if (taken === undefined || generations(directory)[0] !== taken) {
+    // Ours was free only because newer owners had come and cleared it away.
+    if (taken !== undefined) fs.rmSync(join(directory, nameOf(taken)), { force: true });
+    server.close();
+    return undefined;
+  }
+  const path = join(directory, nameOf(taken));
+  const { ino, dev } = fs.lstatSync(path);
+  for (const older of generations(directory).slice(1)) fs.rmSync(join(directory, nameOf(older)), { force: true });
+  sweep(directory);
+  return {
+    held: () => {
+      const found = fs.lstatSync(path, { throwIfNoEntry: false });
+      return found !== undefined && found.ino === ino && found.dev === dev;
+    },
+    release: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      }),
+  };
+}
+
+/** Names that are taken by what is no socket are skipped. */
+function linkNext(from: string, directory: string, generation: number): number | undefined {
+  for (let next = generation; next <= LAST_GENERATION; next++) {
+    const path = join(directory, nameOf(next));
+    try {
+      fs.linkSync(from, path);
+      return next;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== false) return undefined;
+    }
+  }
+  throw new StorageError(`the names of locks are used up in ${directory}`);
+}
+
+/** Sockets of contenders that died before they had linked them; nobody connects to those. */
+function sweep(directory: string): void {
+  for (const name of fs.readdirSync(directory)) {
+    if (!/^lock\.[0-9a-f]{16}\.new$/.test(name)) continue;
+    const found = fs.lstatSync(join(directory, name), { throwIfNoEntry: false });
+    // A younger one may be about to be linked.
+    if (found?.isSocket() === true && Date.now() - found.ctimeMs > 60_000) {
+      fs.rmSync(join(directory, name), { force: true });
+    }
+  }
+}
+
+async function listen(directory: string, name: string): Promise<net.Server> {
+  const server = net.createServer((connection) => {
+    connection.on('error', () => undefined); // it only wanted to know
+    connection.destroy();
+  });
+  await withAddress(directory, name, (address) => {
+    return new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(address, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  });
+  server.on('error', () => undefined); // a failed accept changes nothing: the address is what counts
+  server.unref();
+  return server;
+}
+
+/** `undefined` if it is gone. */
+function isAlive(directory: string, name: string): Promise<boolean | undefined> {
+  return withAddress(directory, name, (address) => {
+    return new Promise((resolve) => {
+      const connection = net.connect(address);
+      connection.once('connect', () => {
+        connection.destroy();
+        resolve(true);
+      });
+      connection.once('error', (error: NodeJS.ErrnoException) => {
+        // Anything else, a full backlog for example, is no proof of death.
+        resolve(error.code === 'ENOENT' ? undefined : error.code !== 'ECONNREFUSED');
+      });
+    });
+  });
+}
+
+/** An address that is short enough: by a link elsewhere if need be. */
+async function withAddress<T>(directory: string, name: string, use: (address: string) => Promise<T>): Promise<T> {
+  const address = join(directory, name);
+  if (Buffer.byteLength(address) <= LONGEST_ADDRESS) return await use(address);
+  const folder = fs.mkdtempSync(join(tmpdir(), 'bp-'));
+  const link = join(folder, 'd');
+  try {
+    fs.symlinkSync(fs.realpathSync(directory), link);
+    const short = join(link, name);
+    if (Buffer.byteLength(short) > LONGEST_ADDRESS) throw new StorageError(`no short address for ${directory}`);
+    return await use(short);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
