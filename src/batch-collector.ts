@@ -1,11 +1,12 @@
 import type { BatchInfo, BatchPleaseConfig, BatchPleaseEvents, BatchPleaseHooks } from './batch-contract.js';
-import type { BatchPleaseOptions, BatchPleaseState, FlushContext } from './batch-contract.js';
-import { FlushError, ItemError, ResultCountError, messageOf } from './errors.js';
+import type { BatchPleaseOptions, BatchPleaseState, FlushContext, Prepared, Storage } from './batch-contract.js';
+import { BatchError, FlushError, ItemError, ResultCountError, messageOf } from './errors.js';
 import { type Events, warn } from './events.js';
 import { type Awaitable, andThen, isThenable } from './kernel/awaitable.js';
 import type { Clock } from './kernel/clock.js';
 import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
 import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
+import type { Trigger } from './kernel/ledger.js';
 import { retryDelay } from './options.js';
 
 /** A batcher with its hooks in force; without those that are required nothing is ever added. */
@@ -26,6 +27,7 @@ export interface CollectorParts<Item, Batch> {
   config: BatchPleaseConfig;
   clock: Clock;
   events: Events<BatchPleaseEvents<Item>>;
+  storage: Storage<Item, Batch> | undefined;
   /** Room may have come free. */
   admit: () => void;
 }
@@ -45,24 +47,32 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   readonly #config: BatchPleaseConfig;
   readonly #clock: Clock;
   readonly #events: Events<BatchPleaseEvents<Item>>;
+  readonly #storage: Storage<Item, Batch> | undefined;
   readonly #admit: () => void;
   /** Of this batcher and no other, in any process. */
   readonly #id = uniqueId();
   readonly #warned = new Set<string>();
 
-  constructor({ batcher, options, config, clock, events, admit }: CollectorParts<Item, Batch>) {
+  constructor({ batcher, options, config, clock, events, storage, admit }: CollectorParts<Item, Batch>) {
     this.#batcher = batcher;
     this.#options = options;
     this.#config = config;
     this.#clock = clock;
     this.#events = events;
+    this.#storage = storage;
     this.#admit = admit;
-    this.weigh = options.weigh ?? undefined;
+    const { weigh } = options;
+    this.weigh = storage === undefined || weigh == null ? (weigh ?? undefined) : (entry) => weigh(this.itemOf(entry));
     this.due = batcher.shouldFlush && ((): boolean => this.#shouldFlush());
     if (batcher.batchAddItems === undefined) return;
     this.addAll = (batch, items) => this.#addItems(batch, items);
     // shouldFlush is asked before and after each item.
     this.gathering = { most: this.due === undefined ? LARGEST_GROUP : 1, whenIdle: false, soon: queueMicrotask };
+  }
+
+  /** What was added; a storage keeps more than that of it. */
+  itemOf(entry: Item): Item {
+    return this.#storage === undefined ? entry : (entry as Prepared<Item>).item;
   }
 
   open(): Awaitable<Batch> {
@@ -88,14 +98,19 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     });
   }
 
-  judge(flight: Flight<Batch>): Verdict {
-    return retryDelay(this.#config.retry, flight.attempt, Math.random) ?? this.#config.giveUp;
+  judge(flight: Flight<Batch>, error: unknown): Verdict {
+    const { attempt, batch } = flight;
+    if (flight.chore === undefined && this.#storage?.givesUp(batch, error, attempt) === true) return 'drop';
+    return retryDelay(this.#config.retry, attempt, Math.random) ?? this.#config.giveUp;
   }
 
-  refused(item: Item, error: unknown, stage: Stage, position: number): Error {
+  refused(entry: Item, error: unknown, stage: Stage, position: number): Error {
     this.counts.refused++;
-    const refusal = stage === 'closed' ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
-    this.tellRefused(item, refusal, this.heard.has(position));
+    this.#storage?.refused(entry as Prepared<Item>);
+    // What a storage says of its own trouble needs no further words.
+    const own = stage === 'closed' || (this.#storage !== undefined && error instanceof BatchError);
+    const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
+    this.tellRefused(this.itemOf(entry), refusal, this.heard.has(position));
     return refusal;
   }
 
@@ -124,7 +139,10 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   dropped(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; chore?: Chore } {
     const heard = [...this.heard].some((position) => position >= flight.from && position < flight.to);
     this.tellDropped(why, flight.size, error, heard);
-    if (why === 'overflow') return { error: error as Error };
+    if (why === 'overflow') {
+      const storage = this.#storage;
+      return { error: error as Error, ...(storage && { chore: () => storage.discard(flight.batch) }) };
+    }
     const refusal = this.#flushError(this.#infoOf(flight, this.#clock.now()), 'dropped', error);
     if (this.#batcher.batchDeadLetter === undefined) return { error: refusal };
     return { error: refusal, chore: () => this.#batcher.batchDeadLetter?.(flight.batch, error) };
@@ -192,19 +210,8 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
     }
   }
 
-  /** Of one run: what a hook is told. The signal is made only for those who look. */
   #contextOf(flight: Flight<Batch>): FlushContext {
-    const { reason, attempt, size, weight, begun } = flight;
-    return {
-      id: this.#idOf(flight),
-      reason,
-      attempt,
-      size,
-      weight,
-      get signal() {
-        return flight.signalOf(begun);
-      },
-    };
+    return new Context(flight, this.#idOf(flight));
   }
 
   #idOf(flight: Flight<Batch>): string {
@@ -219,6 +226,35 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   #flushError({ id, size, attempt }: BatchInfo, fate: 'held' | 'dropped', cause: unknown): FlushError {
     const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
     return new FlushError(message, id, size, attempt, cause);
+  }
+}
+
+/**
+ * Of one run: what a hook is told. The signal is made only for those who look, by a getter of the class: one in an object
+ * literal gives each object a hidden class of its own, which outlives it and its batch.
+ */
+class Context implements FlushContext {
+  readonly reason: Trigger;
+  readonly attempt: number;
+  readonly size: number;
+  readonly weight: number;
+  readonly #flight: Flight<unknown>;
+  readonly #run: number;
+
+  constructor(
+    flight: Flight<unknown>,
+    readonly id: string,
+  ) {
+    this.reason = flight.reason;
+    this.attempt = flight.attempt;
+    this.size = flight.size;
+    this.weight = flight.weight;
+    this.#flight = flight;
+    this.#run = flight.begun;
+  }
+
+  get signal(): AbortSignal {
+    return this.#flight.signalOf(this.#run);
   }
 }
 
