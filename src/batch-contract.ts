@@ -50,6 +50,35 @@ export interface BatchPleaseHooks<Item, Batch> {
   shouldFlush?(state: BatchPleaseState<Item, Batch>): boolean;
 }
 
+/** What is kept of an item from its acceptance until it has joined its batch. */
+export interface Prepared<Item> {
+  readonly item: Item;
+}
+
+/**
+ * For ready-made collectors that keep items outside (files, a database): what they do besides their hooks, and what no
+ * user's hook may switch off. `batchAddItems` is then given what `prepare` made of the items.
+ */
+export interface Storage<Item, Batch> {
+  /** Once, before anything else: the user's hooks, for which those that it returns stand in. */
+  begin(hooks: BatchPleaseHooks<Item, Batch>): BatchPleaseHooks<Item, Batch>;
+  /** Of an item that is about to be accepted. If it throws, the item is refused. */
+  prepare(item: Item): Prepared<Item>;
+  /** A bound of its own; where there is no room the `overflow` policy holds. */
+  hasRoom(entry: Prepared<Item>): boolean;
+  /** The error for one that there is no room for. */
+  overflow(entry: Prepared<Item>): Error;
+  accepted(entry: Prepared<Item>): void;
+  /** After its acceptance: it will never join. */
+  refused(entry: Prepared<Item>): void;
+  /** Whether a batch is given up, whatever `retry` and `giveUp` say. */
+  givesUp(batch: Batch, error: unknown, attempt: number): boolean;
+  /** The batch was dropped to make room, which is there when this returns. */
+  discard(batch: Batch): Awaitable<void>;
+  /** At the end of `close`. */
+  end(): Awaitable<void>;
+}
+
 /** Each may be left out or `null`. All times are milliseconds. */
 export interface BatchPleaseOptions<Item, Batch> extends NullableHooks<Item, Batch> {
   /** Items; a full batch is flushed at once. */

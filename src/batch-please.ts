@@ -9,9 +9,11 @@ import type {
   BatchPleaseState,
   CloseOptions,
   FlushOptions,
+  Prepared,
+  Storage,
   WaitOptions,
 } from './batch-contract.js';
-import { CloseError, ClosedError, MissingHookError, OverflowError } from './errors.js';
+import { CloseError, ClosedError, ItemError, MissingHookError, OverflowError } from './errors.js';
 import { Events, type Listener } from './events.js';
 import { Deferred, abortable, ignorableRejection } from './kernel/awaitable.js';
 import { type Clock, systemClock, within } from './kernel/clock.js';
@@ -36,21 +38,30 @@ const HOOKS = [
   'shouldFlush',
 ] as const;
 
-/* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging --
-   the class declares its hooks, all of them optional, by merging with their interface: subclasses may leave them out */
-export interface BatchPlease<Item, Batch> extends BatchPleaseHooks<Item, Batch> {}
+/** Of an item that was not accepted. */
+class Refusal {
+  constructor(readonly error: Error) {}
+}
+
+/* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging,
+   @typescript-eslint/no-unused-vars -- the class declares its hooks, all of them optional, by merging with their
+   interface, whose parameters have to be the same: subclasses may leave them out */
+type NoEvents = {};
+export interface BatchPlease<Item, Batch, MoreEvents> extends BatchPleaseHooks<Item, Batch> {}
 
 /**
  * Collects items into batches and delivers each batch when it is full, heavy or old enough, or on demand.
  *
  * After Elixir's BatchPlease: subclass it and write `batchInit`, `batchAddItem` and `batchFlush`, or pass them as options.
  */
-export abstract class BatchPlease<Item, Batch = unknown> {
+export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
+  /** Of ready-made collectors that keep items outside; to be set by their constructor. */
+  protected storage: Storage<Item, Batch> | undefined;
   readonly #options: BatchPleaseOptions<Item, Batch>;
   readonly #config: BatchPleaseConfig;
   readonly #clock: Clock;
   readonly #origin: number;
-  readonly #events = new Events<BatchPleaseEvents<Item>>();
+  readonly #events = new Events<BatchPleaseEvents<Item> & MoreEvents>();
   /** These are made at the first use: in the constructor a subclass has no fields yet. */
   #engine: Engine<Item, Batch, Batch> | undefined;
   #intake: Intake<Item, Batch> | undefined;
@@ -153,16 +164,16 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   }
 
   /** Returns a function that removes the listener. */
-  on<Name extends keyof BatchPleaseEvents<Item>>(
+  on<Name extends keyof (BatchPleaseEvents<Item> & MoreEvents)>(
     event: Name,
-    listener: Listener<BatchPleaseEvents<Item>[Name]>,
+    listener: Listener<(BatchPleaseEvents<Item> & MoreEvents)[Name]>,
   ): () => void {
     return this.#events.on(event, listener);
   }
 
-  off<Name extends keyof BatchPleaseEvents<Item>>(
+  off<Name extends keyof (BatchPleaseEvents<Item> & MoreEvents)>(
     event: Name,
-    listener: Listener<BatchPleaseEvents<Item>[Name]>,
+    listener: Listener<(BatchPleaseEvents<Item> & MoreEvents)[Name]>,
   ): void {
     this.#events.off(event, listener);
   }
@@ -180,6 +191,18 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     (this.#engine ?? this.#start()).adopt(batch, size, attempts);
   }
 
+  /** Starts what was adopted, and lets in who waits for room. */
+  protected look(): void {
+    this.#engine?.turn();
+  }
+
+  /** An event of the collector's own; with a `warning`, which is printed once if nobody listens. */
+  protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
+    const heard = this.#events.has(event);
+    this.#events.emit(event, payload as (BatchPleaseEvents<Item> & MoreEvents)[Name]);
+    if (!heard && warning !== undefined) this.#collector.report(warning, undefined);
+  }
+
   // Taking items
 
   #addItem(item: Item, onError: AddOptions['onError']): boolean {
@@ -187,15 +210,15 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     if (onError != null && typeof onError !== 'function') {
       throw optionsError('addItem', 'onError', 'a function', onError);
     }
-    if (engine.ledger.pending >= this.#admits) {
-      const refusal = this.#turnedAwayBy(engine, item, onError != null);
-      if (refusal !== undefined) {
-        this.#tell(onError, refusal);
-        return false;
-      }
+    const entry = this.#prepare(engine, item, onError != null);
+    const refusal = this.#refusalOf(engine, item, entry, onError != null);
+    if (refusal !== undefined) {
+      this.#tell(onError, refusal);
+      return false;
     }
-    if (onError == null) engine.intake.add(item);
-    else this.#addHeard(engine, item, onError);
+    this.storage?.accepted(entry as Prepared<Item>);
+    if (onError == null) engine.intake.add(entry as Item);
+    else this.#addHeard(engine, entry as Item, onError);
     return engine.ledger.pending < this.#config.highWaterMark;
   }
 
@@ -230,13 +253,12 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     }
     if (signal?.aborted === true) return ignorableRejection(signal.reason);
     try {
-      if (engine.ledger.pending >= this.#admits) {
-        const waiting = this.#waitForRoom(engine, item, until, signal);
-        if (waiting !== undefined) return abortable(waiting, signal);
-        const refusal = this.#turnedAwayBy(engine, item, false);
-        if (refusal !== undefined) return ignorableRejection(refusal);
-      }
-      return abortable(engine.intake.addUntil(item, until), signal);
+      const entry = this.#prepare(engine, item, false);
+      const waiting = this.#waitForRoom(engine, item, entry, until, signal);
+      if (waiting !== undefined) return abortable(waiting, signal);
+      const refusal = this.#refusalOf(engine, item, entry, false);
+      if (refusal !== undefined) return ignorableRejection(refusal);
+      return abortable(this.#enter(engine, entry as Item, until), signal);
     } catch (error) {
       return ignorableRejection(error);
     }
@@ -245,26 +267,53 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   #waitForRoom(
     engine: Engine<Item, Batch, Batch>,
     item: Item,
+    entry: Item | Refusal,
     until: Until,
     signal: AbortSignal | null | undefined,
   ): Promise<void> | undefined {
+    if (entry instanceof Refusal || this.#hasRoom(engine, entry)) return undefined;
     const { overflow } = this.#config;
     if (this.#admits < 0 || overflow === 'reject' || overflow === 'dropNewest') return undefined;
-    if (overflow === 'dropOldest' && this.#dropOldest(engine)) return undefined;
+    if (overflow === 'dropOldest' && this.#dropOldest(engine, entry)) return undefined;
     const turnAway = (): Error => this.#turnAway(item, new ClosedError('closed while waiting for room'), false);
-    const waiting = this.#room.wait(() => engine.intake.addUntil(item, until), turnAway, signal);
+    const { storage } = this;
+    const fits = storage && ((): boolean => storage.hasRoom(entry as Prepared<Item>));
+    const waiting = this.#room.wait(() => this.#enter(engine, entry, until), turnAway, signal, 1, fits);
     waiting.catch(() => undefined);
     return waiting;
   }
 
+  #enter(engine: Engine<Item, Batch, Batch>, entry: Item, until: Until): Promise<void> {
+    this.storage?.accepted(entry as Prepared<Item>);
+    return engine.intake.addUntil(entry, until);
+  }
+
+  /** What is kept of an item until it has joined. */
+  #prepare(engine: Engine<Item, Batch, Batch>, item: Item, heard: boolean): Item | Refusal {
+    if (this.storage === undefined || this.#closed !== undefined) return item;
+    if (this.#admits < 0) this.#open(engine);
+    try {
+      return this.storage.prepare(item) as Item;
+    } catch (error) {
+      const refusal = error instanceof OverflowError ? error : new ItemError('encode', error);
+      return new Refusal(this.#turnAway(item, refusal, heard));
+    }
+  }
+
+  #hasRoom(engine: Engine<Item, Batch, Batch>, entry: Item): boolean {
+    const { storage } = this;
+    return engine.ledger.pending < this.#admits && (storage?.hasRoom(entry as Prepared<Item>) ?? true);
+  }
+
   /** Why the item cannot be accepted, after what can be done to make room for it. */
-  #turnedAwayBy(engine: Engine<Item, Batch, Batch>, item: Item, heard: boolean): Error | undefined {
+  #refusalOf(engine: Engine<Item, Batch, Batch>, item: Item, entry: Item | Refusal, heard: boolean): Error | undefined {
+    if (entry instanceof Refusal) return entry.error;
     if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);
-    this.#open(engine);
-    const { maxPending, overflow } = this.#config;
-    if (engine.ledger.pending < maxPending) return undefined;
-    if (overflow === 'dropOldest' && this.#dropOldest(engine)) return undefined;
-    const full = this.#overflowError(engine);
+    if (this.#admits < 0) this.#open(engine);
+    if (this.#hasRoom(engine, entry)) return undefined;
+    const { overflow } = this.#config;
+    if (overflow === 'dropOldest' && this.#dropOldest(engine, entry)) return undefined;
+    const full = this.#overflowError(engine, entry);
     if (overflow === 'dropNewest') {
       this.#turnedAway++;
       this.#collector.tellDropped('overflow', 1, full, heard);
@@ -274,15 +323,16 @@ export abstract class BatchPlease<Item, Batch = unknown> {
   }
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
-  #dropOldest(engine: Engine<Item, Batch, Batch>): boolean {
-    const { maxPending } = this.#config;
-    const full = this.#overflowError(engine);
-    while (engine.ledger.pending >= maxPending && engine.dropOldest(full));
-    return engine.ledger.pending < maxPending;
+  #dropOldest(engine: Engine<Item, Batch, Batch>, entry: Item): boolean {
+    const full = this.#overflowError(engine, entry);
+    while (!this.#hasRoom(engine, entry) && engine.dropOldest(full));
+    return this.#hasRoom(engine, entry);
   }
 
-  #overflowError(engine: Engine<Item, Batch, Batch>): OverflowError {
+  #overflowError(engine: Engine<Item, Batch, Batch>, entry: Item): Error {
     const { maxPending } = this.#config;
+    const { storage } = this;
+    if (storage !== undefined && engine.ledger.pending < maxPending) return storage.overflow(entry as Prepared<Item>);
     return new OverflowError(`full: ${maxPending} items are pending`, engine.ledger.pending, maxPending);
   }
 
@@ -312,13 +362,16 @@ export abstract class BatchPlease<Item, Batch = unknown> {
       const value: unknown = Reflect.get(this.#options, name);
       if (value != null) Object.defineProperty(this, name, { value });
     }
+    const own = this.storage?.begin(Object.fromEntries(HOOKS.map((name) => [name, Reflect.get(this, name)])));
+    for (const [name, value] of Object.entries(own ?? {})) Object.defineProperty(this, name, { value });
     const config = this.#config;
     this.#collector = new Collector({
       batcher: this as unknown as Batcher<Item, Batch>, // without its required hooks nothing is added
       options: this.#options,
       config,
       clock: this.#clock,
-      events: this.#events,
+      events: this.#events as unknown as Events<BatchPleaseEvents<Item>>, // more than these does no harm
+      storage: this.storage,
       admit: () => {
         this.#room.admit();
       },
@@ -375,6 +428,11 @@ export abstract class BatchPlease<Item, Batch = unknown> {
     await within(this.#clock, patience, terminated, () => {
       this.#collector.report(`batchTerminate took longer than ${patience} ms`, undefined);
     });
+    try {
+      await this.storage?.end();
+    } catch (error) {
+      this.#collector.report('the storage was not closed', error);
+    }
     this.#collector.tellClosed(left.entries);
     if (flush && left.entries > 0) throw new CloseError(left.entries, batches, left.cause);
   }

@@ -45,7 +45,7 @@ export function liveState<Item, Batch>(
       return intake.batch;
     },
     get lastItem() {
-      return intake.last;
+      return intake.last === undefined ? undefined : collector.itemOf(intake.last);
     },
     get pending() {
       return ledger.pending;

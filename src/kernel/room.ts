@@ -2,6 +2,8 @@ import { Fifo } from './fifo.js';
 
 interface Waiting {
   size: number;
+  /** A bound of another kind. */
+  fits: (() => boolean) | undefined;
   enter: () => void;
   turnAway: () => void;
   leave: () => void;
@@ -38,10 +40,17 @@ export class Room {
    * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An abort before
    * that leaves the caller out.
    */
-  wait<T>(enter: () => Promise<T>, turnAway: () => Error, signal?: AbortSignal | null, size = 1): Promise<T> {
+  wait<T>(
+    enter: () => Promise<T>,
+    turnAway: () => Error,
+    signal?: AbortSignal | null,
+    size = 1,
+    fits?: () => boolean,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
         size,
+        fits,
         enter: () => {
           resolve(enter());
         },
@@ -70,7 +79,7 @@ export class Room {
       entered = false;
       for (
         let first = this.#waiting.peek();
-        first !== undefined && this.has(first.size);
+        first !== undefined && this.has(first.size) && first.fits?.() !== false;
         first = this.#waiting.peek()
       ) {
         this.#waiting.shift();
