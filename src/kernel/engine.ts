@@ -97,6 +97,18 @@ export class Engine<Entry, Batch, Result = void> {
     return waiter.promise;
   }
 
+  /** Takes entries back out of a batch, open or under way; what becomes of them is the caller's business. */
+  withdraw(batch: Batch, count: number, weight: number): void {
+    const { ledger } = this;
+    if (this.intake.batch === batch) ledger.withdraw(undefined, count, weight);
+    else {
+      const flights = [...ledger.active, ...ledger.queue] as Flight<Batch>[]; // every cut here is a flight
+      const flight = flights.find((one) => one.batch === batch);
+      if (flight !== undefined) ledger.withdraw(flight, count, weight);
+    }
+    this.turn();
+  }
+
   /** Drops the oldest batch that is not running; `false` if there is none. */
   dropOldest(error: Error): boolean {
     const { ledger } = this;
@@ -144,7 +156,7 @@ export class Engine<Entry, Batch, Result = void> {
     const { ledger } = this;
     const expired = ledger.expired(now) as Flight<Batch> | undefined; // every cut here is a flight
     if (expired !== undefined) {
-      const what = expired.chore === undefined ? 'a flush' : 'the work after a flush';
+      const what = expired.chore === undefined ? (this.#workload.work ?? 'a flush') : 'the work after a flush';
       this.#fail(expired, expired.begun, new TimeoutError(what, ledger.limits.attempt), true);
       return true;
     }

@@ -23,6 +23,8 @@ export interface Workload<Entry, Batch, Result> {
 
   /** An entry will never join: its hook failed (`stage` says which), or the engine has closed. */
   refused(entry: Entry, error: unknown, stage: Stage, position: number): Error;
+  /** What a run is called in the error of one that takes too long; a flush by default. */
+  readonly work?: string | undefined;
   /** Delivered: what is to be done after it, if anything; that is tried again by itself. */
   delivered(flight: Flight<Batch>, result: Result, now: number): Chore | undefined;
   /** Will be tried again at `retryAt`; `Infinity`: the work after a flush is given up. */

@@ -186,6 +186,24 @@ export class Ledger {
     this.#advance();
   }
 
+  /** Entries are taken back before they run: out of a sealed batch, or out of the open one. */
+  withdraw(cut: Cut | undefined, count: number, weight: number): void {
+    this.finished += count;
+    if (cut !== undefined) {
+      cut.size -= count;
+      cut.weight -= weight;
+      return;
+    }
+    this.holes += count;
+    this.weight -= weight;
+    if (this.size > 0) return;
+    // What made the batch due concerns none of the entries that come now.
+    this.weight = 0;
+    this.#trigger = undefined;
+    this.#asked = undefined;
+    this.#advance();
+  }
+
   /** Everything accepted so far is to be delivered now, whatever its batch lacks, and whatever it was waiting for. */
   demand(reason: Trigger): void {
     if (this.accepted > this.sealed) this.#demands.push({ position: this.accepted, reason });
