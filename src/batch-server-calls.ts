@@ -24,8 +24,8 @@ export class Caller {
   since: Moment | undefined;
 
   constructor(
-    readonly resolve: (reply: unknown) => void,
-    readonly reject: (error: unknown) => void,
+    public resolve: (reply: unknown) => void,
+    public reject: (error: unknown) => void,
   ) {}
 }
 

@@ -32,8 +32,10 @@ export class MissingHookError extends BatchError {
   constructor(
     readonly hook: string,
     owner: string,
+    isOption = true,
   ) {
-    super(`${owner} has no ${hook}: write it as a method of the class, or pass it as the option ${hook}`);
+    const option = isOption ? `, or pass it as the option ${hook}` : '';
+    super(`${owner} has no ${hook}: write it as a method of the class${option}`);
   }
 }
 

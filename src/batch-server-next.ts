@@ -1,0 +1,32 @@
+import type { Next } from './batch-server-contract.js';
+
+const FIELDS: ReadonlySet<string> = new Set(['state', 'continue', 'stop', 'garbageCollect']);
+
+/** What a hook returned other than nothing; any other shape throws `TypeError`. */
+export function checkNext(given: unknown, hook: string): Next<unknown> {
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
+    const kind = given === null ? 'null' : Array.isArray(given) ? 'an array' : `a ${typeof given}`;
+    throw new TypeError(`${hook} returned ${kind}: ${EXPECTED}`);
+  }
+  for (const field of Object.keys(given)) {
+    if (!FIELDS.has(field)) throw new TypeError(`${hook} returned an object with the field ${field}: ${EXPECTED}`);
+  }
+  const { garbageCollect } = given as Next<unknown>;
+  if (garbageCollect !== undefined && typeof garbageCollect !== 'boolean') {
+    throw new TypeError(`${hook} returned a garbageCollect that is no boolean: ${EXPECTED}`);
+  }
+  return given as Next<unknown>;
+}
+
+const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';
+
+/** Of `init`: as above, or whether it declines to run. */
+export function checkFirst(given: unknown): Next<unknown> | 'ignore' {
+  if (given === undefined) return {};
+  const ignored =
+    typeof given === 'object' &&
+    given !== null &&
+    Object.keys(given).length === 1 &&
+    (given as { ignore?: unknown }).ignore === true;
+  return ignored ? 'ignore' : checkNext(given, 'init');
+}
