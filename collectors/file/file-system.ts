@@ -17,8 +17,8 @@ export interface FileSystem {
   names(path: string): Promise<string[]>;
   /** Creates a file that must not exist yet, for this user only, to read and to write. */
   create(path: string): OpenFile;
-  /** Opens a regular file of this user, to read and to write; never waits for it, and follows no link. */
-  open(path: string): OpenFile;
+  /** Opens a regular file of this user, to read, or to write as well; never waits for it, and follows no link. */
+  open(path: string, mode: 'read' | 'write'): OpenFile;
   /** Atomic; replaces what has the new name. */
   rename(from: string, to: string): void;
   remove(path: string): void;
@@ -64,10 +64,10 @@ export const nodeFileSystem: FileSystem = {
   },
   names: (path) => fs.promises.readdir(path),
   create: (path) => new NodeFile(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)),
-  open(path) {
+  open(path, mode) {
     // Looked at before as well: to open a device can have effects.
     if (!fs.lstatSync(path).isFile()) throw new Error('not a regular file');
-    const descriptor = fs.openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+    const descriptor = fs.openSync(path, (mode === 'read' ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK);
     try {
       const stat = fs.fstatSync(descriptor);
       if (!stat.isFile()) throw new Error('not a regular file');

@@ -1,0 +1,95 @@
+import type { Awaitable } from '../../src/index.js';
+import type { FileSystem, OpenFile } from './file-system.js';
+
+/** Writes until all bytes are out: a short write is how a full disk announces itself. */
+export function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Awaitable<void> {
+  let done = 0;
+  const goOn = (count: number): Awaitable<void> => {
+    if (!(count > 0)) throw new Error('nothing was written');
+    done += count;
+    return step();
+  };
+  const step = (): Awaitable<void> => {
+    if (done === bytes.byteLength) return;
+    const count = file.write(done === 0 ? bytes : bytes.subarray(done), position + done);
+    return typeof count === 'number' ? goOn(count) : count.then(goOn);
+  };
+  return step();
+}
+
+/** Appends many small pieces in large writes. */
+export class Writer {
+  readonly #file: OpenFile;
+  readonly #buffer = Buffer.allocUnsafe(64 * 1024);
+  #filled = 0;
+  bytes = 0;
+
+  constructor(file: OpenFile) {
+    this.#file = file;
+  }
+
+  async add(piece: Uint8Array): Promise<void> {
+    if (this.#filled + piece.byteLength > this.#buffer.length) await this.#empty();
+    if (piece.byteLength > this.#buffer.length) {
+      await writeAll(this.#file, piece, this.bytes);
+    } else {
+      this.#buffer.set(piece, this.#filled);
+      this.#filled += piece.byteLength;
+    }
+    this.bytes += piece.byteLength;
+  }
+
+  /** Everything is on the disk when it resolves. */
+  async finish(): Promise<void> {
+    await this.#empty();
+    await this.#file.sync();
+  }
+
+  async #empty(): Promise<void> {
+    const bytes = this.#buffer.subarray(0, this.#filled);
+    this.#filled = 0;
+    if (bytes.length > 0) await writeAll(this.#file, bytes, this.bytes - bytes.length);
+  }
+}
+
+/** One after another; at once, and without a promise, while nobody else is at it. */
+export class Turns {
+  #last: Promise<unknown> | undefined;
+
+  take<T>(work: () => Awaitable<T>): Awaitable<T> {
+    const result = this.#last === undefined ? work() : this.#last.then(work);
+    if (!isPromise(result)) return result;
+    const last: Promise<unknown> = Promise.resolve(result).then(
+      () => this.#end(last),
+      () => this.#end(last),
+    );
+    this.#last = last;
+    return result;
+  }
+
+  #end(ended: Promise<unknown>): void {
+    if (this.#last === ended) this.#last = undefined;
+  }
+}
+
+function isPromise<T>(value: Awaitable<T>): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
+}
+
+/** Closes and removes what is of no use any more, whatever state it is in. */
+export function discard(files: FileSystem, file: OpenFile | undefined, path: string): void {
+  try {
+    file?.close();
+  } catch {
+    // Closed or not, it is of no use.
+  }
+  try {
+    files.remove(path);
+  } catch {
+    // A temporary one is removed by the next open.
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+}
