@@ -19,7 +19,7 @@ import type {
   SpoolCounts,
 } from './file/contract.js';
 import { type FileSystem, nodeFileSystem } from './file/file-system.js';
-import { type Integrity, LONGEST_LINE, lineOf } from './file/format.js';
+import { type Integrity, LONGEST_LINE, OVERHEAD } from './file/format.js';
 import { baseOptions, spoolConfig } from './file/options.js';
 import { recover } from './file/recovery.js';
 import { Spool, type SpoolConfig, storageError } from './file/spool.js';
@@ -160,10 +160,9 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       prepare: (item) => {
         const text = encode(item);
         checkText(text, integrity);
-        const line = lineOf(text, integrity);
-        const bytes = maxBytes === Infinity ? 0 : Buffer.byteLength(line);
+        const bytes = maxBytes === Infinity ? 0 : Buffer.byteLength(text) + OVERHEAD[integrity];
         if (bytes > maxBytes) throw new OverflowError(`larger than ${maxBytes} bytes`, bytes, maxBytes);
-        return new Line(item, line, bytes);
+        return new Line(item, text, bytes);
       },
       hasRoom: (entry) => maxBytes === Infinity || spool.hasRoom(lineIn(entry).bytes),
       overflow: () =>

@@ -1,7 +1,7 @@
 import { StorageError, type Awaitable } from '../../src/index.js';
 import type { FileBatch } from './contract.js';
 import type { OpenFile } from './file-system.js';
-import { type BatchName, batchId, crc32, fileName, parseName, temporaryName } from './format.js';
+import { type BatchName, batchId, crc32, encodeLines, fileName, parseName, temporaryName } from './format.js';
 import { visitLines } from './lines.js';
 import { readItems } from './reading.js';
 import { type Spool, storageError } from './spool.js';
@@ -99,9 +99,10 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (lines[0]?.refused === true) return; // all of a group are, or none
     const crowded = this.bytes === 0 ? this.#spool.roomFor(sizeOf(lines)) : undefined;
     if (crowded !== undefined) return crowded.then(() => this.#append(lines));
-    let text = '';
-    for (const line of lines) text += line.text;
-    const bytes = Buffer.from(text);
+    const bytes = encodeLines(
+      lines.map((line) => line.text),
+      this.#spool.config.integrity,
+    );
     try {
       if (this.#torn) this.#cutOff();
       const file = this.#file ?? this.#create();
@@ -146,7 +147,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.bytes += bytes.length;
     this.#spool.bytes += bytes.length;
     this.#spool.reserved -= sizeOf(lines);
-    this.#checksum = crc32(bytes, this.#checksum);
+    this.#checksum = crc32(bytes, 0, bytes.length, this.#checksum);
     if (durability === 'item') this.#synced = this.bytes;
     if (durability === 'batch') this.#syncLater();
   }
@@ -264,7 +265,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     const { good } = await visitLines(from, this.bytes, integrity, undefined, (block, start, end, text) => {
       if (text < 0) return;
       const line = block.bytes.subarray(start, end);
-      checksum = crc32(line, checksum);
+      checksum = crc32(line, 0, line.length, checksum);
       return writer.add(line);
     });
     await writer.finish();

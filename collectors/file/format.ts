@@ -20,7 +20,7 @@ export const LONGEST_LINE = 64 * 1024 * 1024;
 export const QUARANTINE = 'quarantine';
 export const DEAD = 'dead';
 
-const NEWLINE = 10;
+export const NEWLINE = 10;
 const SPACE = 32;
 const TAB = 9;
 const BLANKS = 32;
@@ -71,19 +71,51 @@ export function byAge(a: string, b: string): number {
   return first.sequence - second.sequence || (first.nonce < second.nonce ? -1 : 1);
 }
 
-/** Eight blanks for a byte: a space for 0, a tab for 1. */
-const BLANKS_OF_BYTE = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(2).padStart(8, '0').replaceAll('0', ' ').replaceAll('1', '\t'),
-);
+/** Four blanks for four bits, as one number: a space for 0, a tab for 1. */
+const BLANKS_OF_BITS = Uint32Array.from({ length: 16 }, (_, bits) => {
+  let blanks = 0;
+  for (let bit = 8; bit > 0; bit >>= 1) blanks = blanks * 256 + (bits & bit ? TAB : SPACE);
+  return blanks;
+});
 
-/** The line of an item, checksum and newline included; the text must be without newline. */
-export function lineOf(text: string, integrity: Integrity): string {
-  if (integrity === 'none') return `${text}\n`;
-  const sum = crc32(text);
-  if (integrity === 'suffix') return `${text}\t${sum.toString(16).padStart(8, '0')}\n`;
-  const high = `${BLANKS_OF_BYTE[sum >>> 24] ?? ''}${BLANKS_OF_BYTE[(sum >>> 16) & 255] ?? ''}`;
-  const low = `${BLANKS_OF_BYTE[(sum >>> 8) & 255] ?? ''}${BLANKS_OF_BYTE[sum & 255] ?? ''}`;
-  return `${text}${high}${low}\n`;
+/** What a line has besides its text. */
+export const OVERHEAD: Readonly<Record<Integrity, number>> = { line: BLANKS + 1, suffix: 10, none: 1 };
+
+/** The lines of items, checksums and newlines included; the texts must be without newline. */
+export function encodeLines(texts: readonly string[], integrity: Integrity): Buffer {
+  const overhead = OVERHEAD[integrity];
+  let total = 0;
+  let longest = 0;
+  for (const { length } of texts) {
+    total += length + overhead;
+    if (length > longest) longest = length;
+  }
+  // A unit of UTF-16 takes up to three bytes, most take one.
+  let bytes = Buffer.allocUnsafe(total + 2 * longest);
+  let view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = 0;
+  for (const text of texts) {
+    if (at + text.length * 3 + overhead > bytes.length) {
+      const larger = Buffer.allocUnsafe(bytes.length * 2 + text.length * 3);
+      bytes.copy(larger, 0, 0, at);
+      bytes = larger;
+      view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    const from = at;
+    at += bytes.write(text, at, 'utf8');
+    if (integrity === 'line') at = writeBlanks(view, at, crc32(bytes, from, at));
+    else if (integrity === 'suffix') {
+      at += bytes.write(`\t${crc32(bytes, from, at).toString(16).padStart(8, '0')}`, at, 'latin1');
+    }
+    bytes[at] = NEWLINE;
+    at++;
+  }
+  return bytes.subarray(0, at);
+}
+
+function writeBlanks(view: DataView, at: number, sum: number): number {
+  for (let shift = 28; shift >= 0; shift -= 4, at += 4) view.setUint32(at, BLANKS_OF_BITS[(sum >>> shift) & 15] ?? 0);
+  return at;
 }
 
 /**
@@ -91,49 +123,70 @@ export function lineOf(text: string, integrity: Integrity): string {
  */
 export function endOfText(bytes: Buffer, from: number, to: number, integrity: Integrity): number {
   if (integrity === 'none') return to;
-  if (integrity === 'suffix') {
-    const end = to - 9;
-    if (end < from || bytes[end] !== TAB) return -1;
-    const sum = hexNumber(bytes, end + 1);
-    return sum === crc32(bytes.subarray(from, end)) ? end : -1;
-  }
-  const end = to - BLANKS;
+  const end = to + 1 - OVERHEAD[integrity];
   if (end < from) return -1;
+  const sum = integrity === 'suffix' ? readDigits(bytes, end) : readBlanks(bytes, end, to);
+  return sum === crc32(bytes, from, end) ? end : -1;
+}
+
+/** -1 unless all of them are blanks. */
+function readBlanks(bytes: Buffer, from: number, to: number): number {
   let sum = 0;
-  for (let i = end; i < to; i++) {
+  for (let i = from; i < to; i++) {
     const blank = bytes[i];
-    if (blank === TAB) sum = (sum << 1) | 1;
-    else if (blank === SPACE) sum <<= 1;
-    else return -1;
+    if (blank !== TAB && blank !== SPACE) return -1;
+    sum = (sum << 1) | (blank === TAB ? 1 : 0);
   }
-  return sum >>> 0 === crc32(bytes.subarray(from, end)) ? end : -1;
+  return sum >>> 0;
 }
 
-/** The eight lower-case digits that we write, and nothing else; -1 for what is none. */
-function hexNumber(bytes: Buffer, from: number): number {
-  const digits = bytes.toString('latin1', from, from + 8);
-  return /^[0-9a-f]{8}$/.test(digits) ? Number.parseInt(digits, 16) : -1;
+/** Of the tab and eight lower-case digits that we write; -1 for anything else. */
+function readDigits(bytes: Buffer, from: number): number {
+  const digits = bytes.toString('latin1', from, from + 9);
+  return /^\t[0-9a-f]{8}$/.test(digits) ? Number.parseInt(digits.slice(1), 16) : -1;
 }
 
-type Checksum = (data: string | Uint8Array, initial?: number) => number;
+/** Above this many bytes the native checksum is worth its call. */
+const NATIVE_FROM = 512;
 
-/** CRC-32, as in zip and PNG; `initial` goes on from the bytes before. Node has it from 20.15 on. */
-export const crc32: Checksum = (zlib as { crc32?: Checksum }).crc32 ?? tableChecksum;
+/** Node has it from 20.15 on. */
+const native = (zlib as { crc32?: (data: Uint8Array, initial: number) => number }).crc32;
 
-let table: Uint32Array | undefined;
+/** CRC-32, as in zip and PNG, of `bytes[from, to)`; `initial` is that of the bytes before. */
+export function crc32(bytes: Uint8Array, from = 0, to = bytes.length, initial = 0): number {
+  if (native !== undefined && to - from > NATIVE_FROM) return native(bytes.subarray(from, to), initial);
+  return tableChecksum(bytes, from, to, initial);
+}
 
-/** Several times slower. */
-export function tableChecksum(data: string | Uint8Array, initial = 0): number {
-  table ??= Uint32Array.from({ length: 256 }, (_, byte) => {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-    return value;
-  });
+/** Eight tables of 256: what a byte does to the checksum when it is followed by 0…7 others. */
+const TABLES = new Int32Array(8 * 256);
+for (let byte = 0; byte < 256; byte++) {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  for (let table = 0; table < 8; table++) {
+    TABLES[table * 256 + byte] = value;
+    value = (value >>> 8) ^ (TABLES[value & 255] ?? 0);
+  }
+}
+
+/* eslint-disable @typescript-eslint/no-non-null-assertion -- no index can leave the tables, nor the bytes: `?? 0` would
+   double the time of the hottest loop there is */
+/** Eight bytes at a time: four times faster than the native one for a line of 100 bytes, whose time is all call. */
+export function tableChecksum(bytes: Uint8Array, from: number, to: number, initial: number): number {
   let sum = ~initial;
-  for (const byte of typeof data === 'string' ? Buffer.from(data) : data) {
-    sum = (table[(sum ^ byte) & 255] ?? 0) ^ (sum >>> 8);
+  let at = from;
+  for (; at + 8 <= to; at += 8) {
+    sum ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+    sum =
+      TABLES[1792 + (sum & 255)]! ^
+      TABLES[1536 + ((sum >>> 8) & 255)]! ^
+      TABLES[1280 + ((sum >>> 16) & 255)]! ^
+      TABLES[1024 + (sum >>> 24)]! ^
+      TABLES[768 + bytes[at + 4]!]! ^
+      TABLES[512 + bytes[at + 5]!]! ^
+      TABLES[256 + bytes[at + 6]!]! ^
+      TABLES[bytes[at + 7]!]!;
   }
+  for (; at < to; at++) sum = TABLES[(sum ^ bytes[at]!) & 255]! ^ (sum >>> 8);
   return ~sum >>> 0;
 }
-
-export { NEWLINE };
