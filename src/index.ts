@@ -1,5 +1,9 @@
 export { BatchPlease } from './batch-please.js';
 export type * from './batch-contract.js';
+export { BatchServing } from './batch-serving.js';
+export type * from './batch-serving-contract.js';
+export { servingPool } from './batch-serving-pool.js';
+export type { ServingPool, ServingPoolOptions } from './batch-serving-pool.js';
 export { BatchServer } from './batch-server.js';
 export type * from './batch-server-contract.js';
 export { RequestCollection } from './batch-server-requests.js';

@@ -131,6 +131,7 @@ const verbs = {
   flush: z.strictObject({ signal, timeout: delay }),
   close: z.strictObject({ timeout: delay, flush: flag }),
   call: z.strictObject({ signal, timeout: delay }),
+  dispatch: z.strictObject({ signal, timeout: delay }),
   stop: z.strictObject({ timeout: delay, pending: oneOf('drain', 'reject') }),
   wait: z.strictObject({ delete: flag }),
   check: z.strictObject({ delete: flag }),
@@ -139,6 +140,65 @@ const verbs = {
 /** Throws `OptionsError` if the options of a call are wrong or unknown. */
 export function checkVerbOptions(verb: keyof typeof verbs, options: unknown): void {
   if (options != null) check(verb, '', verbs[verb], options);
+}
+
+const serving = z.strictObject({
+  handleBatch: hook,
+  init: hook,
+  batchSize: count,
+  batchTimeout: delay,
+  maxBatchWeight: positive,
+  weigh: hook,
+  partitions: expects<unknown>(
+    'a positive whole number, or { count, worker: url }',
+    (value) => isPlainObject(value) || (Number.isSafeInteger(value) && Number(value) >= 1),
+  ),
+  mapInputs: hook,
+  mapResults: hook,
+  hooks: expects<unknown>('a list of names, none of them twice', (value) => {
+    const isName = (name: unknown): boolean => typeof name === 'string' && name !== '';
+    return Array.isArray(value) && value.every(isName) && new Set(value).size === value.length;
+  }),
+  keepCallsWhole: flag,
+  handlerTimeout: milliseconds,
+  retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+  maxPending: count,
+  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+  runtimeOptions: z.optional(z.unknown()),
+  clock,
+  name: expects<string>('a string', (value) => typeof value === 'string'),
+});
+
+const threads = z.strictObject({
+  count: expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1),
+  worker: expects<string | URL>('the URL of a module', (value) => {
+    const text =
+      value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? String(value) : value;
+    return typeof text === 'string' && /^(file|data|node):/.test(text);
+  }),
+  execArgv: expects<string[]>('a list of strings', (value) => Array.isArray(value)),
+});
+
+/** Throws `OptionsError` at the first wrong or unknown option. */
+export function checkServingOptions(owner: string, options: unknown): void {
+  check(owner, '', serving, options);
+  const { maxBatchWeight, weigh, hooks, partitions, handleBatch, init, retry } = options as Record<string, unknown>;
+  if (isNumber(maxBatchWeight) && maxBatchWeight < Infinity && weigh == null) {
+    throw optionsError(owner, 'weigh', 'a function, since maxBatchWeight is set', weigh);
+  }
+  if (Array.isArray(hooks) && hooks.includes('batch')) {
+    throw optionsError(owner, 'hooks', 'names other than batch, which is what results are called', 'batch');
+  }
+  parseRetry(owner, retry as RetryOptions | false | null | undefined);
+  if (!isPlainObject(partitions)) return;
+  check(owner, 'partitions.', threads, partitions);
+  const { count: threadCount, worker } = partitions as Record<string, unknown>;
+  if (threadCount == null) throw optionsError(owner, 'partitions.count', 'a positive whole number', threadCount);
+  if (worker == null) throw optionsError(owner, 'partitions.worker', 'the URL of a module', worker);
+  if (handleBatch != null || init != null) {
+    const name = handleBatch != null ? 'handleBatch' : 'init';
+    throw optionsError(owner, name, 'nothing, since the worker module has it', handleBatch ?? init);
+  }
 }
 
 const server = z.strictObject({
@@ -209,7 +269,9 @@ function check(owner: string, prefix: string, schema: z.ZodMiniType, given: unkn
   const issue = result.error.issues[0];
   if (issue?.code === 'unrecognized_keys') {
     const option = prefix + String(issue.keys[0]);
-    throw new OptionsError(`${owner}: there is no option ${option}`, option, 'no such option', undefined);
+    const value = (given as Record<string, unknown>)[String(issue.keys[0])];
+    const message = `${owner}: there is no option ${option}, given ${show(value)}`;
+    throw new OptionsError(message, option, 'no such option', value);
   }
   const option = prefix + (issue?.path ?? []).join('.');
   const value = issue?.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)[key], given) ?? given;

@@ -1,0 +1,146 @@
+import type { ServingCore } from './batch-serving-core.js';
+import { checkResults, hooksOf } from './batch-serving-hooks.js';
+import { Channel, type Event } from './batch-serving-stream.js';
+import { isError } from './slices.js';
+
+type TellHook = (event: Event) => void;
+
+/** Batch after batch in the caller; one flat list. */
+export async function inlineMany(core: ServingCore, values: unknown): Promise<unknown[]> {
+  const { partitions } = core; // throws when closed
+  const all: unknown[] = [];
+  let size = 0;
+  for await (const chunk of chunksOf(core, core.read(values))) {
+    size += chunk.length;
+    const { output, failure } = splitAtError(await execute(core, partitions, chunk));
+    if (failure !== undefined) throw failure.error;
+    for (const result of output) all.push(result);
+  }
+  return size === 0 ? [] : [...(await core.mapResults(all))];
+}
+
+/** The same as events, chunk by chunk as they are read. */
+export function inlineStream(core: ServingCore, values: unknown): AsyncGenerator<Event, undefined> {
+  // Read at the call, as every list is.
+  let source: ReturnType<ServingCore['read']> = [];
+  let failed: { error: unknown } | undefined;
+  try {
+    source = core.read(values);
+  } catch (error) {
+    failed = { error };
+  }
+  return (async function* () {
+    if (failed !== undefined) throw failed.error;
+    const { partitions } = core; // throws when closed
+    for await (const chunk of chunksOf(core, source)) {
+      const channel = new Channel(nothing, nothing);
+      const done = execute(core, partitions, chunk, (event) => {
+        channel.push(event);
+      });
+      done.then(
+        () => {
+          channel.end();
+        },
+        () => {
+          channel.end();
+        },
+      );
+      yield* channel;
+      const { output, failure } = splitAtError(await done);
+      if (output.length > 0) yield { type: 'batch', output: [...(await core.mapResults(output))] };
+      if (failure !== undefined) throw failure.error;
+    }
+    return undefined;
+  })();
+}
+
+/** The results before the first error, and that error. */
+function splitAtError(results: readonly unknown[]): { output: unknown[]; failure: { error: unknown } | undefined } {
+  const at = results.findIndex(isError);
+  return at < 0
+    ? { output: [...results], failure: undefined }
+    : { output: results.slice(0, at), failure: { error: results[at] } };
+}
+
+/** Values as the handler gets them, no more at a time than a batch holds, by number and weight. */
+async function* chunksOf(
+  core: ServingCore,
+  source: readonly unknown[] | AsyncIterable<unknown>,
+): AsyncGenerator<unknown[], undefined> {
+  const { weigh, maxBatchWeight } = core.options;
+  let chunk: unknown[] = [];
+  let sum = 0;
+  for await (const value of mappedValues(core, source)) {
+    const weight = weigh == null ? 0 : weigh(value as never);
+    const heavy = sum + weight > (maxBatchWeight ?? Infinity);
+    if (chunk.length > 0 && (heavy || chunk.length >= core.batchSize)) {
+      yield chunk;
+      chunk = [];
+      sum = 0;
+    }
+    chunk.push(value);
+    sum += weight;
+    if (chunk.length >= core.batchSize) {
+      yield chunk;
+      chunk = [];
+      sum = 0;
+    }
+  }
+  if (chunk.length > 0) yield chunk;
+  return undefined;
+}
+
+async function* mappedValues(
+  core: ServingCore,
+  source: readonly unknown[] | AsyncIterable<unknown>,
+): AsyncGenerator<unknown, undefined> {
+  if (Array.isArray(source)) {
+    const list = source as readonly unknown[];
+    if (list.length > 0) for (const value of await core.mapInputs(list)) yield value;
+  } else {
+    for await (const one of source as AsyncIterable<unknown>)
+      for (const value of await core.mapInputs([one])) yield value;
+  }
+  return undefined;
+}
+
+async function execute(
+  core: ServingCore,
+  partitions: ServingCore['partitions'],
+  values: unknown[],
+  tell: TellHook = nothing,
+): Promise<readonly unknown[]> {
+  const state = await partitions.stateOf('inline');
+  const size = values.length;
+  let alive = true;
+  const hooks = hooksOf(
+    core.options.hooks ?? [],
+    size,
+    () => alive,
+    (type, list, payload) => {
+      tell({ type, payload: list ?? payload });
+    },
+  );
+  const controller = new AbortController();
+  try {
+    const results = await partitions.handle(values, {
+      partition: 0,
+      state,
+      size,
+      weight: 0,
+      reason: 'demand',
+      attempt: 1,
+      runtimeOptions: core.options.runtimeOptions ?? undefined,
+      inline: true,
+      hooks,
+      signal: controller.signal,
+    });
+    return checkResults(results, size);
+  } finally {
+    alive = false;
+  }
+}
+
+function nothing(): void {
+  // Nobody listens.
+}

@@ -1,0 +1,219 @@
+import type { Leaver } from './batch-serving-calls.js';
+import type { ServingBatchInfo, ServingEvents } from './batch-serving-contract.js';
+import { checkResults, hooksOf, type Tell } from './batch-serving-hooks.js';
+import type { Partitions } from './batch-serving-partitions.js';
+import type { Events } from './events.js';
+import { type Awaitable, andThen } from './kernel/awaitable.js';
+import { type Clock, endOfTurn } from './kernel/clock.js';
+import type { Engine } from './kernel/engine.js';
+import type { Flight, Verdict, Workload } from './kernel/flight.js';
+import { type Retry, retryDelay } from './options.js';
+import { type Call, Row, type Slice } from './slices.js';
+
+const NO_RESULTS: readonly unknown[] = [];
+const NO_HOOKS = Object.freeze({});
+
+export interface PortParts {
+  clock: Clock;
+  events: Events<ServingEvents>;
+  partitions: Partitions;
+  retry: Retry;
+  hooks: readonly string[];
+  runtimeOptions: unknown;
+  weighs: boolean;
+  /** Batches are cut at the end of the event-loop turn that opened them. */
+  eager: boolean;
+  /** Room may have come free. */
+  admit: () => void;
+}
+
+/** The engine's port to a serving: puts values into rows, has them executed, and tells each call what became of its own. */
+export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, Leaver {
+  readonly work = 'the handler';
+  readonly counts = { calls: 0, batches: 0, delivered: 0, failed: 0, aborted: 0 };
+  readonly weigh: (() => number) | undefined;
+  /** Whose value is being added, and its weight: set before each, since a batch that runs at once may add others. */
+  current!: Call;
+  weight = 0;
+  /** Failed batches are not tried again any more. */
+  ending = false;
+  engine!: Engine<unknown, Row, readonly unknown[]>; // set by the shell that makes both
+  readonly #parts: PortParts;
+  #turnEnds = false;
+  readonly #endOfTurn = (): void => {
+    this.#turnEnds = false;
+    this.engine.ledger.ripen('age');
+    this.engine.turn();
+  };
+
+  constructor(parts: PortParts) {
+    this.#parts = parts;
+    if (parts.weighs) this.weigh = () => this.weight;
+  }
+
+  /** Values accepted and not settled. */
+  get pending(): number {
+    const { delivered, failed, aborted } = this.counts;
+    return this.engine.ledger.accepted - delivered - failed - aborted;
+  }
+
+  open(): Row {
+    return new Row();
+  }
+
+  add(row: Row, value: unknown): undefined {
+    if (this.#parts.eager && !this.#turnEnds && this.engine.ledger.size === 0) {
+      this.#turnEnds = true;
+      endOfTurn(this.#parts.clock, this.#endOfTurn);
+    }
+    row.values.push(value);
+    this.current.joined(row, this.weight);
+  }
+
+  run(flight: Flight<Row>): Awaitable<readonly unknown[]> {
+    const row = flight.batch;
+    if (row.size === 0) return NO_RESULTS;
+    const run = flight.begun;
+    const state = this.#parts.partitions.stateOf(flight.lane);
+    return andThen(state, (ready) => {
+      if (run <= flight.ended) throw new Error('expired'); // nobody listens any more; only the handler must not run
+      return this.#execute(flight, run, ready);
+    });
+  }
+
+  judge(flight: Flight<Row>): Verdict {
+    const row = flight.batch;
+    if (this.ending || row.slices.every(({ gone, call }) => gone || call.over)) return 'drop';
+    return retryDelay(this.#parts.retry, flight.attempt, Math.random) ?? 'drop';
+  }
+
+  delivered(flight: Flight<Row>, results: readonly unknown[], now: number): undefined {
+    const row = flight.batch;
+    if (results === NO_RESULTS) return;
+    const { counts } = this;
+    let at = 0;
+    for (const slice of row.slices) {
+      const { call, size } = slice;
+      if (call.over) this.#lose(slice);
+      else if (call.deliver(slice, results, at)) counts.delivered += size;
+      else counts.failed += size;
+      at += size;
+    }
+    counts.batches++;
+    const { events } = this.#parts;
+    if (events.has('executed')) events.emit('executed', this.#infoOf(flight, now));
+  }
+
+  failed(flight: Flight<Row>, error: unknown, retryAt: number): void {
+    flight.batch.executing = false;
+    this.#tellFailed(flight, error, retryAt);
+  }
+
+  dropped(flight: Flight<Row>, error: unknown): { error: Error } {
+    this.#tellFailed(flight, error, Infinity);
+    this.abandon(flight.batch, error);
+    return { error: error as Error }; // for flush, which a serving does not have
+  }
+
+  /** All its callers get the error. */
+  abandon(row: Row, error: unknown): void {
+    row.compact();
+    row.executing = true;
+    for (const slice of row.slices) {
+      if (slice.call.over) this.#lose(slice);
+      else {
+        slice.call.fail(error, slice);
+        this.counts.failed += slice.size;
+      }
+    }
+  }
+
+  held(_flight: Flight<Row>, error: unknown): Error {
+    return error as Error; // never: no verdict says so
+  }
+
+  refused(_value: unknown, error: unknown): Error {
+    return error as Error; // never: adding cannot fail
+  }
+
+  drained(): void {
+    // Nobody has to know.
+  }
+
+  settled(): void {
+    this.#parts.admit();
+  }
+
+  leave(call: Call): void {
+    for (const slice of [...call.slices()]) this.takeOut(slice, call.aborted);
+  }
+
+  takeOut(slice: Slice, aborted: boolean): void {
+    const row = slice.batch;
+    if (slice.gone || row.executing) return;
+    row.take(slice);
+    this.counts[aborted ? 'aborted' : 'failed'] += slice.size;
+    this.engine.withdraw(row, slice.size, slice.weight);
+  }
+
+  #execute(flight: Flight<Row>, run: number, state: unknown): Awaitable<readonly unknown[]> {
+    const row = flight.batch;
+    row.compact();
+    const size = row.values.length;
+    if (size === 0) return NO_RESULTS;
+    row.executing = true;
+    const { hooks, runtimeOptions, retry, partitions } = this.#parts;
+    const { lane, reason, attempt } = flight;
+    const alive = (): boolean => run > flight.ended;
+    const tell: Tell = (hook, list, payload) => {
+      tellSlices(row, hook, list, payload);
+    };
+    const context = {
+      partition: lane,
+      state,
+      size,
+      weight: flight.weight,
+      reason,
+      attempt,
+      runtimeOptions,
+      inline: false,
+      hooks: hooks.length === 0 ? NO_HOOKS : hooksOf(hooks, size, alive, tell),
+      get signal() {
+        return flight.signalOf(run);
+      },
+    };
+    // A handler that sorts its list in place must not mix up the next attempt.
+    const values = retry.attempts > 1 ? row.values.slice() : row.values;
+    return andThen(partitions.handle(values, context), (results) => checkResults(results, size));
+  }
+
+  #lose({ call, size }: Slice): void {
+    this.counts[call.aborted ? 'aborted' : 'failed'] += size;
+  }
+
+  #tellFailed(flight: Flight<Row>, error: unknown, retryAt: number): void {
+    const { events, clock } = this.#parts;
+    if (events.has('failed')) events.emit('failed', { ...this.#infoOf(flight, clock.now()), error, retryAt });
+  }
+
+  #infoOf(flight: Flight<Row>, now: number): ServingBatchInfo {
+    const { lane, reason, attempt, startedAt, batch } = flight;
+    const calls = new Set(batch.slices.map(({ call }) => call)).size;
+    return { partition: lane, size: batch.size, reason, attempt, duration: now - startedAt, calls };
+  }
+}
+
+function tellSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
+  let at = 0;
+  const told = new Set<Call>();
+  for (const slice of row.slices) {
+    const { call, size } = slice;
+    if (call.tell !== undefined && !call.over) {
+      if (list !== undefined) call.tell(slice, hook, list.slice(at, at + size));
+      // Once, also if others have come between its values.
+      else if (!told.has(call)) call.tell(slice, hook, payload);
+      told.add(call);
+    }
+    at += size;
+  }
+}

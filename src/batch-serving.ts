@@ -1,0 +1,169 @@
+import { Single } from './batch-serving-calls.js';
+import type {
+  DispatchOptions,
+  Handler,
+  MapsBoth,
+  MapsInputs,
+  MapsResults,
+  Outcome,
+  PlainOptions,
+  ServingCloseOptions,
+  ServingContext,
+  ServingEvents,
+  ServingInit,
+  ServingState,
+  StreamEvent,
+  Values,
+} from './batch-serving-contract.js';
+import { ServingCore } from './batch-serving-core.js';
+import { inlineMany, inlineStream } from './batch-serving-inline.js';
+import type { Channel } from './batch-serving-stream.js';
+import type { Listener } from './events.js';
+import type { Awaitable } from './kernel/awaitable.js';
+import { checkServingOptions } from './options.js';
+import { checkResults } from './batch-serving-hooks.js';
+
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
+   the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
+export interface BatchServing<
+  In,
+  Out,
+  State = undefined,
+  Hook extends string = never,
+  Runtime = unknown,
+  Mapped = In,
+  Raw = Out,
+> {
+  /** Required, here or as an option: executes a batch, with one result for each value, in the same order. */
+  handleBatch?(
+    values: readonly Mapped[],
+    context: ServingContext<State, Hook, Runtime>,
+  ): Awaitable<readonly (Raw | Error)[]>;
+  /** Makes the state of a partition, once, before its first batch; again before the next one if it failed. */
+  init?(context: ServingInit<Runtime>): Awaitable<State>;
+}
+
+/**
+ * Many callers submit values on their own; what arrives close together is executed as one batch, and each caller gets its
+ * slice of the results. After Elixir's BatchServing.
+ *
+ * A handler that dispatches to its own serving waits for itself when all partitions are busy.
+ */
+export class BatchServing<
+  In,
+  Out,
+  State = undefined,
+  Hook extends string = never,
+  Runtime = unknown,
+  Mapped = In,
+  Raw = Out,
+> {
+  readonly #core: ServingCore;
+
+  constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
+  constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
+  constructor(options: MapsResults<In, Out, State, Hook, Runtime, Raw>);
+  constructor(options: MapsBoth<In, Out, State, Hook, Runtime, Mapped, Raw>);
+  constructor(options: object = {}) {
+    const owner = this.constructor.name;
+    checkServingOptions(owner, options);
+    const hooks = this as unknown as { handleBatch?: Handler<never, unknown>; init?: never };
+    this.#core = new ServingCore(owner, options, hooks);
+  }
+
+  /** One value, of whatever kind: a list is one value. Resolves to its result. */
+  dispatch(value: In, options?: DispatchOptions): Promise<Out> {
+    const core = this.#core;
+    if (options !== undefined || !core.plain) return core.one(value, options) as Promise<Out>;
+    // What the executor is given is kept for a moment, which saves a closure per call.
+    const promise = new Promise<Out>(capture);
+    core.enter(new Single(resolve, reject), value);
+    return promise;
+  }
+
+  /**
+   * Resolves to the results in the order of the values. A list is read at the call; an async iterable is pulled at most two
+   * batches per partition ahead of its results.
+   */
+  dispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Out[]> {
+    return new Promise<unknown[]>((resolveAll, rejectAll) => {
+      this.#core.many(resolveAll, rejectAll, values, options);
+    }) as Promise<Out[]>;
+  }
+
+  /** Never rejects, whatever failed. */
+  tryDispatch(value: In, options?: DispatchOptions): Promise<Outcome<Out>> {
+    return outcomeOf(() => this.dispatch(value, options));
+  }
+
+  /** Never rejects, whatever failed. */
+  tryDispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Outcome<Out[]>> {
+    return outcomeOf(() => this.dispatchMany(values, options));
+  }
+
+  /**
+   * Work starts at the call; events come in the order of the values as parts finish, those of hooks before the results of
+   * their part. Stopping early releases everything.
+   */
+  stream(values: Values<In>, options?: DispatchOptions): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
+    return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
+  }
+
+  /** The same work in the caller, without waiting for others. */
+  async inline(value: In): Promise<Out> {
+    const results = await inlineMany(this.#core, [value]);
+    return checkResults(results, 1, 'mapResults')[0] as Out;
+  }
+
+  /** The same for many; one flat list, whatever the chunks. */
+  inlineMany(values: Values<In>): Promise<Out[]> {
+    return inlineMany(this.#core, values) as Promise<Out[]>;
+  }
+
+  /** The same as a stream, chunk by chunk as it is read. */
+  inlineStream(values: Values<In>): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
+    return inlineStream(this.#core, values) as unknown as AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
+  }
+
+  /**
+   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs), and releases everything.
+   *
+   * Rejects with `CloseError` after `timeout`; callers who still wait then get `ClosedError`.
+   */
+  close(options?: ServingCloseOptions): Promise<void> {
+    return this.#core.close(options);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Returns a function that removes the listener. */
+  on<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): () => void {
+    return this.#core.events.on(event, listener);
+  }
+
+  off<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): void {
+    this.#core.events.off(event, listener);
+  }
+
+  get state(): ServingState {
+    return this.#core.state;
+  }
+}
+
+let resolve: (value: never) => void;
+let reject: (error: unknown) => void;
+
+function capture(onResult: (value: never) => void, onError: (error: unknown) => void): void {
+  resolve = onResult;
+  reject = onError;
+}
+
+async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}

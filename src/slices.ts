@@ -1,0 +1,114 @@
+/**
+ * Whose value is whose.
+ *
+ * A call numbers its values from 0; a batch is a row of values. A slice is a part of both: values `[from, from + size)`
+ * of one call, next to each other in one batch. So what is kept is per call and batch, never per value; and a slice whose
+ * caller has gone can be taken out of the row without moving what the others own.
+ */
+export interface Slice {
+  readonly call: Call;
+  readonly from: number;
+  size: number;
+  weight: number;
+  batch: Row;
+  /** It is not in the batch's row any more. */
+  gone: boolean;
+}
+
+/** Someone who waits for the results of some values. */
+export interface Call {
+  /** Settled: nobody waits any more. */
+  over: boolean;
+  /** It was its caller who gave up. */
+  aborted: boolean;
+  /** Whether further values of it are of any use. */
+  readonly wanted: boolean;
+  /** Undoes what watches over the call: a timer, a listener, a source that is read. */
+  release: (() => void) | undefined;
+  slices(): Iterable<Slice>;
+  /** So many values of it are accepted. */
+  expect(count: number): void;
+  /** All its values are accepted; or no more are, for a reason that it is told once the earlier ones are settled. */
+  end(reason?: { error: unknown }): void;
+  /** The value being added has joined this batch. */
+  joined(batch: Row, weight: number): void;
+  /** Its results are `results[at]` and following; `false` if one of them was an error. */
+  deliver(slice: Slice, results: readonly unknown[], at: number): boolean;
+  /** A slice of it has failed, or the whole call. */
+  fail(error: unknown, slice?: Slice): void;
+  /** A hook was used for a slice of it. */
+  tell?(slice: Slice, hook: string, payload: unknown): void;
+}
+
+/** What a batch is made of: the values, and the slices that they belong to, in the same order. */
+export class Row {
+  values: unknown[] = [];
+  slices: Slice[] = [];
+  /** Values whose slices are gone, but which are still in the row. */
+  gone = 0;
+  /** The handler has them: nothing can be taken out any more. */
+  executing = false;
+
+  /** How many values are wanted. */
+  get size(): number {
+    return this.values.length - this.gone;
+  }
+
+  /** Takes the slice out; its values leave at once only if they are many, so that taking out many slices stays cheap. */
+  take(slice: Slice): void {
+    slice.gone = true;
+    this.gone += slice.size;
+    if (this.gone * 2 > this.values.length) this.compact();
+  }
+
+  compact(): void {
+    if (this.gone === 0) return;
+    const values: unknown[] = [];
+    const slices: Slice[] = [];
+    let at = 0;
+    for (const slice of this.slices) {
+      const end = at + slice.size;
+      if (!slice.gone) {
+        slices.push(slice);
+        for (let i = at; i < end; i++) values.push(this.values[i]);
+      }
+      at = end;
+    }
+    this.values = values;
+    this.slices = slices;
+    this.gone = 0;
+  }
+}
+
+/** The first slice of its kind, before values have joined it. */
+export function sliceOf(call: Call, from: number, batch: Row): Slice {
+  return { call, from, batch, size: 0, weight: 0, gone: false };
+}
+
+/** The slices of a call of many values, from when a value of theirs joins a batch until they are settled. */
+export class Slices<S extends Slice> {
+  readonly open = new Set<S>();
+  #last: S | undefined;
+  #next = 0;
+
+  constructor(readonly make: (from: number, batch: Row) => S) {}
+
+  joined(batch: Row, weight: number): void {
+    let last = this.#last;
+    if (last === undefined || last.gone || last.batch !== batch || batch.slices.at(-1) !== last) {
+      last = this.make(this.#next, batch);
+      this.#last = last;
+      this.open.add(last);
+      batch.slices.push(last);
+    }
+    last.size++;
+    last.weight += weight;
+    this.#next++;
+  }
+}
+
+/** An error in a slot, also one of another realm (as under test frameworks). */
+export function isError(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return value instanceof Error || ('stack' in value && Object.prototype.toString.call(value) === '[object Error]');
+}
