@@ -8,25 +8,141 @@ interface Moment {
   at: number;
 }
 
-/** Callers of the same patience, which are thereby in the order of their deadlines. */
-interface Queue {
-  readonly timeout: number;
-  first: Caller | undefined;
-  last: Caller | undefined;
-}
+type AnyCall = Call<unknown, unknown>;
 
-/** Somebody who waits for a reply. */
-export class Caller {
-  /** Its place among those who wait; no queue once it is answered. */
-  queue: Queue | undefined;
-  previous: Caller | undefined;
-  next: Caller | undefined;
-  since: Moment | undefined;
+/** Calls of the same patience, which are thereby in the order of their deadlines. */
+class Queue {
+  first: AnyCall | undefined;
+  last: AnyCall | undefined;
+  size = 0;
+  /** How many of them do not wait any more. */
+  gone = 0;
 
   constructor(
-    public resolve: (reply: unknown) => void,
-    public reject: (error: unknown) => void,
+    readonly owner: Calls,
+    readonly timeout: number,
   ) {}
+}
+
+/** As long as there are no more queues than this, empty ones stay. */
+const FEW_QUEUES = 8;
+/** Below this, calls that are gone but stand behind one that waits are not worth the work of letting them go. */
+const FEW_GONE = 1024;
+
+/** A call: its caller waits while it stands in a queue, and its handler sees what is public. */
+export class Call<Request, Reply> implements CallOp<Request, Reply> {
+  readonly kind = 'call';
+  readonly request: Request;
+  #resolve: (reply: Reply) => void;
+  #reject: (error: unknown) => void;
+  #queue: Queue | undefined;
+  /** The one behind it in its queue. */
+  #next: AnyCall | undefined;
+  #since: Moment | undefined;
+
+  constructor(request: Request, resolve: (reply: Reply) => void, reject: (error: unknown) => void) {
+    this.request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  // Getters, so that they can be kept without the op, and cost nothing where they are called at once.
+
+  get reply(): (value: Awaitable<Reply>) => void {
+    return (value) => {
+      this.answer(value);
+    };
+  }
+
+  get fail(): (error: unknown) => void {
+    return (error) => {
+      this.refuse(error);
+    };
+  }
+
+  /* What follows is hidden behind the type that handlers see. */
+
+  /** Whether its caller still waits. */
+  get waits(): boolean {
+    return this.#queue !== undefined;
+  }
+
+  /** When its caller's patience ends; unknown before the turn has ended. */
+  get deadline(): number {
+    const { timeout = NaN } = this.#queue ?? {};
+    return (this.#since?.at ?? NaN) + timeout;
+  }
+
+  /** Its caller's patience begins at that moment. */
+  enter(queue: Queue, since: Moment): void {
+    this.#queue = queue;
+    this.#since = since;
+    const call = this as unknown as AnyCall; // messages of its own types are all that it is ever given
+    if (queue.last === undefined) queue.first = call;
+    else queue.last.#next = call;
+    queue.last = call;
+    queue.size++;
+  }
+
+  get next(): AnyCall | undefined {
+    return this.#next;
+  }
+
+  /** Takes those out of the queue who are gone, and are in front of everybody who waits. */
+  static advance(queue: Queue): void {
+    let { first } = queue;
+    while (first !== undefined && first.#queue === undefined) {
+      const next: AnyCall | undefined = first.#next;
+      first.#next = undefined;
+      first = next;
+      queue.size--;
+      queue.gone--;
+    }
+    queue.first = first;
+    if (first === undefined) queue.last = undefined;
+  }
+
+  /** Takes all those out who are gone. */
+  static sift(queue: Queue): void {
+    Call.advance(queue);
+    let last = queue.first;
+    for (let call = last === undefined ? undefined : last.#next; call !== undefined; call = call.#next) {
+      if (call.#queue === undefined || last === undefined) continue;
+      last.#next = call;
+      last = call;
+    }
+    if (last !== undefined) last.#next = undefined;
+    queue.last = last;
+    queue.size -= queue.gone;
+    queue.gone = 0;
+  }
+
+  /** Its caller waits no more; `undefined` if that is not new. */
+  leave(): Queue | undefined {
+    const queue = this.#queue;
+    this.#queue = this.#since = undefined;
+    queue?.owner.left(queue);
+    return queue;
+  }
+
+  answer(value: Awaitable<Reply>): void {
+    if (isThenable(value)) {
+      // Until it has settled the caller goes on waiting, but no longer than it wanted to.
+      Promise.resolve(value).then(this.reply, this.fail);
+      return;
+    }
+    const queue = this.leave();
+    if (queue === undefined) return; // a late reply is dropped
+    queue.owner.onAnswer?.(false, value);
+    this.#resolve(value);
+  }
+
+  refuse(error: unknown): void {
+    const queue = this.leave();
+    if (queue === undefined) return;
+    queue.owner.onAnswer?.(true, error);
+    this.#reject(error);
+  }
 }
 
 /**
@@ -44,7 +160,7 @@ export class Calls {
   readonly #alarm: Alarm;
   readonly #queues = new Map<number, Queue>();
   /** The queue that was used last, which is nearly always the one that is needed next. */
-  #recent: Queue = { timeout: NaN, first: undefined, last: undefined };
+  #recent = new Queue(this, NaN);
   /** How many of those who wait will not wait for ever. */
   #impatient = 0;
   #turn: Moment = { at: Infinity };
@@ -60,54 +176,16 @@ export class Calls {
     );
   }
 
-  add(caller: Caller, timeout: number): void {
+  add<Request, Reply>(call: Call<Request, Reply>, timeout: number): void {
     const queue = this.#recent.timeout === timeout ? this.#recent : this.#queueOf(timeout);
-    const { last } = queue;
-    caller.queue = queue;
-    caller.since = this.#turn;
-    caller.previous = last;
-    if (last === undefined) queue.first = caller;
-    else last.next = caller;
-    queue.last = caller;
+    call.enter(queue, this.#turn);
     this.size++;
     if (timeout < Infinity) this.#impatient++;
   }
 
-  reply(caller: Caller, value: Awaitable<unknown>): void {
-    if (caller.queue === undefined) return; // answered, or given up: a late reply is dropped
-    if (isThenable(value)) {
-      // Until it has settled the caller goes on waiting, but no longer than it wanted to.
-      Promise.resolve(value).then(
-        (settled) => {
-          this.reply(caller, settled);
-        },
-        (error: unknown) => {
-          this.fail(caller, error);
-        },
-      );
-      return;
-    }
-    this.remove(caller);
-    this.onAnswer?.(false, value);
-    caller.resolve(value);
-  }
-
-  fail(caller: Caller, error: unknown): void {
-    if (caller.queue === undefined) return;
-    this.remove(caller);
-    this.onAnswer?.(true, error);
-    caller.reject(error);
-  }
-
-  /** It no longer waits. */
-  remove(caller: Caller): void {
-    const { queue, previous, next } = caller;
-    if (queue === undefined) return;
-    if (previous === undefined) queue.first = next;
-    else previous.next = next;
-    if (next === undefined) queue.last = previous;
-    else next.previous = previous;
-    caller.queue = caller.previous = caller.next = caller.since = undefined;
+  /** One of the queue has. */
+  left(queue: Queue): void {
+    queue.gone++;
     this.size--;
     if (queue.timeout < Infinity && --this.#impatient === 0) this.#alarm.set(Infinity);
   }
@@ -120,27 +198,30 @@ export class Calls {
 
   /** To be called after the end of a turn. */
   watch(): void {
-    if (this.#impatient === 0) return;
     let earliest = Infinity;
     for (const queue of this.#queues.values()) {
-      const { first, timeout } = queue;
-      if (first?.since !== undefined) earliest = Math.min(earliest, first.since.at + timeout);
-      else if (this.#queues.size > FEW_QUEUES && queue !== this.#recent) this.#queues.delete(timeout);
+      if (queue.gone > 0) forget(queue);
+      const { first } = queue;
+      if (first !== undefined) earliest = Math.min(earliest, first.deadline);
+      else if (this.#queues.size > FEW_QUEUES && queue !== this.#recent) this.#queues.delete(queue.timeout);
     }
-    this.#alarm.set(earliest);
+    if (this.#impatient > 0) this.#alarm.set(earliest);
   }
 
   /** Whoever still waits learns why it is in vain. */
   failAll(error: unknown): void {
-    for (const queue of this.#queues.values()) while (queue.first !== undefined) this.fail(queue.first, error);
+    for (const { first } of this.#queues.values()) {
+      for (let call = first; call !== undefined; call = call.next) call.refuse(error);
+    }
+    this.watch();
   }
 
   #expire(now: number): void {
-    for (const { timeout, first } of [...this.#queues.values()]) {
-      for (let caller = first; caller?.since !== undefined && caller.since.at + timeout <= now;) {
-        const { next } = caller;
-        this.fail(caller, new TimeoutError(`a call to ${this.#name}`, timeout));
-        caller = next;
+    for (const { timeout, first } of this.#queues.values()) {
+      for (let call = first; call !== undefined; call = call.next) {
+        // Those who are gone have no deadline.
+        if (call.deadline > now) break;
+        if (call.waits) call.refuse(new TimeoutError(`a call to ${this.#name}`, timeout));
       }
     }
     this.watch();
@@ -149,7 +230,7 @@ export class Calls {
   #queueOf(timeout: number): Queue {
     let queue = this.#queues.get(timeout);
     if (queue === undefined) {
-      queue = { timeout, first: undefined, last: undefined };
+      queue = new Queue(this, timeout);
       this.#queues.set(timeout, queue);
     }
     this.#recent = queue;
@@ -157,33 +238,14 @@ export class Calls {
   }
 }
 
-/** As long as there are no more queues than this, empty ones stay. */
-const FEW_QUEUES = 8;
-
-/** A call as the handler sees it. */
-export class Call<Request, Reply> implements CallOp<Request, Reply> {
-  readonly kind = 'call';
-  readonly request: Request;
-  readonly #calls: Calls;
-  readonly #caller: Caller;
-
-  constructor(request: Request, calls: Calls, caller: Caller) {
-    this.request = request;
-    this.#calls = calls;
-    this.#caller = caller;
+/** Lets those who are gone go: those in front, and when there are too many behind somebody who waits, all of them. */
+function forget(queue: Queue): void {
+  if (queue.gone === queue.size) {
+    // At once: whoever keeps one of them keeps no more than those that came after it.
+    queue.first = queue.last = undefined;
+    queue.size = queue.gone = 0;
+    return;
   }
-
-  // Getters, so that they can be kept without the op, and cost nothing where they are called at once.
-
-  get reply(): (value: Awaitable<Reply>) => void {
-    return (value) => {
-      this.#calls.reply(this.#caller, value);
-    };
-  }
-
-  get fail(): (error: unknown) => void {
-    return (error) => {
-      this.#calls.fail(this.#caller, error);
-    };
-  }
+  Call.advance(queue);
+  if (queue.gone >= FEW_GONE && queue.gone * 2 >= queue.size) Call.sift(queue);
 }

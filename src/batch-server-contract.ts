@@ -194,3 +194,18 @@ export interface BatchServerStatistics {
   /** Milliseconds per batch, its continue chain included. */
   readonly durations: Distribution;
 }
+
+/** What `start` needs to know of a subclass. */
+export interface Startable {
+  init(args: never): unknown;
+}
+
+/** What `start` takes: the argument of `init`, which may be left out if `init` can do without. */
+export type StartArguments<Init extends (args: never) => unknown> =
+  Parameters<Init> extends []
+    ? [args?: undefined, options?: BatchServerOptions]
+    : Parameters<Init> extends [infer Args]
+      ? unknown extends Args
+        ? [args?: Args, options?: BatchServerOptions]
+        : [args: Args, options?: BatchServerOptions]
+      : [args?: Parameters<Init>[0], options?: BatchServerOptions];

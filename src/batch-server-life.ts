@@ -5,7 +5,8 @@ import type {
   BatchServerOptions,
   BatchServerStatus,
 } from './batch-server-contract.js';
-import { type AnyHooks, type AnyOp, type Batch, Loop } from './batch-server-loop.js';
+import { type AnyHooks, type Batch, Loop } from './batch-server-loop.js';
+import { type Entry, Mailbox } from './batch-server-mailbox.js';
 import { checkFirst } from './batch-server-next.js';
 import { MissingHookError, StoppedError, TimeoutError, messageOf } from './errors.js';
 import { Events } from './events.js';
@@ -20,13 +21,16 @@ const TERMINATE_GRACE = 1000;
 
 /** A batch server from its start to its end: its parts, and who is told when it is over. */
 export class Life {
+  readonly mailbox: Mailbox;
   readonly loop: Loop;
-  readonly engine: Engine<AnyOp, Batch>;
+  readonly engine: Engine<Entry, Batch>;
   readonly calls: Calls;
   readonly room: Room;
   readonly events = new Events<BatchServerEvents>();
   /** A message is accepted without further questions while fewer are pending; never once it takes no more. */
   admits: number;
+  /** A message is accepted without any question. */
+  open: boolean;
   suspended = false;
   readonly #server: AnyHooks;
   readonly #clock: Clock;
@@ -51,18 +55,22 @@ export class Life {
     this.#server = server;
     this.#clock = clock;
     this.admits = config.maxPending;
+    this.open = config.maxPending === Infinity;
     this.calls = new Calls(config.name, clock);
-    this.loop = new Loop(server, config, clock, this.calls);
-    this.engine = new Engine(this.loop, this.loop.limits, clock, clock.now(), false);
+    this.mailbox = new Mailbox(clock, this.calls, config.hardLimit);
+    this.loop = new Loop(server, config, clock, this.mailbox);
+    this.engine = new Engine(this.loop, this.loop.size.limits, this.mailbox.time, clock.now(), false);
     const { ledger } = this.engine;
     this.room = new Room(
       config.maxPending,
       () => ledger.pending,
       () => undefined, // nobody here waits for a batch to fill
     );
-    this.loop.admit = () => {
-      this.room.admit();
-    };
+    if (config.maxPending < Infinity) {
+      this.loop.admit = () => {
+        this.room.admit();
+      };
+    }
     this.loop.onEnd = (reason, failed) => {
       this.#halt(reason, failed);
     };
@@ -174,6 +182,7 @@ export class Life {
   #shut(timeout: number, drain: boolean): Promise<void> {
     if (this.#shutting !== undefined) return this.#shutting;
     this.admits = -1;
+    this.open = false;
     const deadline = this.#clock.now() + timeout;
     const closed = this.engine.close(timeout, drain);
     this.#shutting = closed.then((left) => this.#finish(left, deadline, drain));
@@ -194,7 +203,7 @@ export class Life {
     this.#started.reject(error);
     loop.failInterludes(error);
     this.calls.failAll(error);
-    loop.rest();
+    this.mailbox.rest();
     if (this.#status === 'stopped') this.#tell(reason);
     this.#ended.resolve(reason);
   }
@@ -206,7 +215,7 @@ export class Life {
     const patience =
       deadline === Infinity ? TERMINATE_PATIENCE : Math.max(deadline - this.#clock.now(), TERMINATE_GRACE);
     const run = async (): Promise<void> => {
-      await this.#server.terminate?.(this.#ending?.reason, loop.state, summary as never); // its ops are of their types
+      await this.#server.terminate?.(this.#ending?.reason, loop.state, summary); // its ops are of their types
     };
     try {
       await within(this.#clock, patience, run(), () => {

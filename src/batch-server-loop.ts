@@ -1,18 +1,14 @@
-import type { Calls } from './batch-server-calls.js';
-import type { BatchServerConfig, BatchServerHooks, Next, Op, TraceEvent } from './batch-server-contract.js';
+import type { BatchServerConfig, BatchServerHooks, Next, TraceEvent } from './batch-server-contract.js';
+import { SizeLimit } from './batch-server-limit.js';
+import { type AnyOp, type Entry, type Mailbox, opOf } from './batch-server-mailbox.js';
 import { checkNext } from './batch-server-next.js';
 import { MissingHookError, OverflowError } from './errors.js';
 import { Events, warn } from './events.js';
 import { type Awaitable, isThenable } from './kernel/awaitable.js';
 import { type Clock, endOfTurn } from './kernel/clock.js';
-import { Fifo } from './kernel/fifo.js';
-import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
-import { type Growth, aimd, exponential, fixed, latency } from './kernel/growth.js';
-import type { Limits } from './kernel/ledger.js';
+import type { Chore, Flight, Stage, Verdict, Workload } from './kernel/flight.js';
 import { Tally } from './kernel/tally.js';
 
-/** Inside, messages are of any type; the public class gives them theirs. */
-export type AnyOp = Op<unknown, unknown, unknown>;
 export type AnyHooks = BatchServerHooks<unknown, unknown, unknown, unknown, unknown>;
 export type AnyTrace = TraceEvent<unknown, unknown, unknown, unknown>;
 
@@ -32,7 +28,7 @@ interface Interlude {
 const LINKS_PER_TURN = 100;
 
 /** The engine's port to the hooks of a batch server: gathers, handles, follows continue chains, counts and traces. */
-export class Loop implements Workload<AnyOp, Batch, void> {
+export class Loop implements Workload<Entry, Batch, void> {
   state: unknown;
   /** A hook runs, or is about to. */
   busy = true;
@@ -50,54 +46,28 @@ export class Loop implements Workload<AnyOp, Batch, void> {
   admit: (() => void) | undefined;
   /** A hook has failed, or asked to stop. */
   onEnd: ((reason: unknown, failed: boolean) => void) | undefined;
-  readonly gathering: Gathering;
-  readonly limits: Limits;
+  readonly gathering: Mailbox;
+  readonly size: SizeLimit;
   readonly #server: AnyHooks;
   readonly #config: BatchServerConfig;
   readonly #clock: Clock;
-  readonly #calls: Calls;
-  readonly #growth: Growth;
-  /** With its fraction. */
-  #limit: number;
-  /** Where each `castBatch` lies in the log. */
-  readonly #groups = new Fifo<{ from: number; to: number }>();
   readonly #interludes: Interlude[] = [];
-  #take: (() => void) | undefined;
-  #callOff: (() => void) | undefined;
+  /** When the last batch ended: one that follows in the same turn began then. */
+  #endedAt = -Infinity;
   #collects = false;
   #failed = false;
+  #stopping = false;
   readonly #warned = new Set<string>();
 
-  constructor(server: AnyHooks, config: BatchServerConfig, clock: Clock, calls: Calls) {
+  constructor(server: AnyHooks, config: BatchServerConfig, clock: Clock, mailbox: Mailbox) {
     this.#server = server;
     this.#config = config;
     this.#clock = clock;
-    this.#calls = calls;
-    const { minBatchSize, maxBatchSize, batchSizeGrowth } = config;
-    this.#growth = growthOf(batchSizeGrowth);
-    this.#limit = batchSizeGrowth === 'fixed' ? maxBatchSize : minBatchSize;
-    const never = Infinity;
-    this.limits = {
-      size: this.#limit,
-      weight: never,
-      age: never,
-      sinceFlush: never,
-      interval: never,
-      jitter: 0,
-      lanes: 1,
-      attempt: never,
-      entry: never,
-      random: Math.random,
-    };
-    this.gathering = {
-      most: Infinity,
-      whenIdle: true,
-      soon: (take) => {
-        this.#take = take;
-        this.awaitEndOfTurn();
-      },
-      ...(!config.hardLimit && { endOfGroup: (to: number) => this.#endOfGroup(to) }),
-    };
+    this.gathering = mailbox;
+    this.size = new SizeLimit(config, (message, error) => {
+      this.report(message, error);
+    });
+    this.gathering = mailbox;
   }
 
   // Gathering
@@ -106,52 +76,20 @@ export class Loop implements Workload<AnyOp, Batch, void> {
     return { ops: [], task: undefined };
   }
 
-  add(batch: Batch, op: AnyOp): undefined {
-    batch.ops.push(op);
+  add(batch: Batch, entry: Entry): undefined {
+    batch.ops.push(opOf(entry));
   }
 
-  /** The ops have gathered in an array that nobody else keeps. */
-  addAll(batch: Batch, ops: readonly AnyOp[]): undefined {
-    batch.ops = ops as AnyOp[];
+  /** What has gathered comes in an array that nobody else keeps. */
+  addAll(batch: Batch, entries: readonly Entry[]): undefined {
+    const ops = entries as AnyOp[];
+    for (let i = 0; i < ops.length; i++) ops[i] = opOf(entries[i]);
+    batch.ops = ops;
   }
 
   /** Whatever could be taken makes a batch. */
   due(): boolean {
     return true;
-  }
-
-  /** What was accepted from one position to the other is not to be torn apart. */
-  group(from: number, to: number): void {
-    this.#groups.push({ from, to });
-  }
-
-  /** At the end of this turn of the event loop what waits is taken, and the patience of new callers begins. */
-  awaitEndOfTurn(): void {
-    this.#callOff ??= endOfTurn(this.#clock, this.#onEndOfTurn);
-  }
-
-  rest(): void {
-    this.#callOff?.();
-    this.#callOff = undefined;
-  }
-
-  readonly #onEndOfTurn = (): void => {
-    this.#callOff = undefined;
-    const take = this.#take;
-    this.#take = undefined;
-    this.#calls.turnEnded(this.#clock.now());
-    take?.();
-    // Those who were answered at once need no alarm.
-    this.#calls.watch();
-  };
-
-  #endOfGroup(to: number): number {
-    let first = this.#groups.peek();
-    while (first !== undefined && first.to < to) {
-      this.#groups.shift();
-      first = this.#groups.peek();
-    }
-    return first !== undefined && first.from < to ? first.to : to;
   }
 
   // Handling
@@ -167,7 +105,9 @@ export class Loop implements Workload<AnyOp, Batch, void> {
       this.#fail(error);
       return undefined;
     }
-    return next === undefined ? this.finish() : this.#follow(next, 'handleBatch', 0);
+    if (next !== undefined) return this.#follow(next, 'handleBatch', 0);
+    this.finish();
+    return undefined;
   }
 
   /** Follows a continue chain, beginning with its first term. */
@@ -191,7 +131,9 @@ export class Loop implements Workload<AnyOp, Batch, void> {
       this.#fail(error);
       return undefined;
     }
-    return next === undefined ? this.finish() : this.#follow(next, 'handleContinue', links);
+    if (next !== undefined) return this.#follow(next, 'handleContinue', links);
+    this.finish();
+    return undefined;
   }
 
   #follow(next: unknown, hook: string, links: number): Awaitable<void> {
@@ -218,12 +160,10 @@ export class Loop implements Workload<AnyOp, Batch, void> {
       return undefined;
     }
     const term = this.adopt(next);
-    if (next.stop !== undefined) {
-      this.onEnd?.(next.stop, false);
-      this.finish();
-      return undefined;
-    }
-    return term === undefined ? this.finish() : this.continue(term, links);
+    if (next.stop !== undefined) this.#stop(next.stop, false);
+    else if (term !== undefined) return this.continue(term, links);
+    else this.finish();
+    return undefined;
   }
 
   /** Takes over what a hook returned, and says how to go on. */
@@ -236,14 +176,20 @@ export class Loop implements Workload<AnyOp, Batch, void> {
   #fail(error: unknown): void {
     if (this.over) return;
     this.#failed = true;
-    this.onEnd?.(error, true);
-    this.finish();
+    this.#stop(error, true);
+  }
+
+  #stop(reason: unknown, failed: boolean): void {
+    // Nobody gets in between this and terminate.
+    this.#stopping = true;
+    this.busy = false;
+    this.onEnd?.(reason, failed);
   }
 
   /** No hook runs any more. */
-  finish(): undefined {
+  finish(): void {
     this.busy = false;
-    this.playInterludes();
+    this.#playInterludes();
   }
 
   // Between batches
@@ -251,10 +197,11 @@ export class Loop implements Workload<AnyOp, Batch, void> {
   /** Now, or when the hook that runs has ended. */
   between(interlude: Interlude): void {
     this.#interludes.push(interlude);
-    if (!this.busy) this.playInterludes();
+    if (!this.busy) this.#playInterludes();
   }
 
-  playInterludes(): void {
+  #playInterludes(): void {
+    if (this.#stopping) return;
     for (let next = this.#interludes.shift(); next !== undefined; next = this.#interludes.shift()) next.run();
   }
 
@@ -264,21 +211,24 @@ export class Loop implements Workload<AnyOp, Batch, void> {
 
   // Facts
 
-  delivered(flight: Flight<Batch>, _result: undefined, now: number): undefined {
+  delivered(flight: Flight<Batch>): undefined {
     if (flight.batch.task !== undefined) return;
     const { size } = flight;
-    const duration = now - flight.startedAt;
+    const now = this.#clock.now();
+    const duration = now - Math.max(flight.startedAt, this.#endedAt);
+    this.#endedAt = now;
     if (this.#failed) this.counts.failed += size;
     else this.counts.handled += size;
     this.sizes.record(size);
     this.durations.record(duration);
-    const limit = this.limits.size;
-    this.#grow(size, flight.reason === 'size', duration);
-    this.trace({ type: 'batch', name: this.#config.name, size, limit, duration });
+    const limit = this.size.limits.size;
+    this.size.adapt(size, flight.reason === 'size', duration);
+    if (this.tracing) this.trace({ type: 'batch', name: this.#config.name, size, limit, duration });
   }
 
   /** It will never be handled: the server stops, or newer ones take its place. */
-  refused(op: AnyOp, error: unknown, stage: Stage): Error {
+  refused(entry: Entry, error: unknown, stage: Stage): Error {
+    const op = opOf(entry);
     this.counts.dropped++;
     if (stage !== 'closed' || error instanceof OverflowError) {
       if (op.kind === 'call') op.fail(error);
@@ -315,9 +265,8 @@ export class Loop implements Workload<AnyOp, Batch, void> {
     return { error: error as Error };
   }
 
-  /** Costs nothing while nobody listens. */
   trace(event: AnyTrace): void {
-    if (this.tracing) this.traced.emit('trace', event);
+    this.traced.emit('trace', event);
   }
 
   /** A failure that nobody else is told of, once per kind. */
@@ -326,28 +275,4 @@ export class Loop implements Workload<AnyOp, Batch, void> {
     this.#warned.add(message);
     warn('BATCH_UNHEARD', `${this.#config.name}: ${message}`, error);
   }
-
-  #grow(size: number, full: boolean, duration: number): void {
-    const { minBatchSize: min, maxBatchSize: max } = this.#config;
-    let next: unknown;
-    try {
-      next = this.#growth(this.#limit, { size, full, duration, min, max });
-    } catch (error) {
-      this.report('batchSizeGrowth threw', error);
-      return;
-    }
-    if (typeof next !== 'number' || Number.isNaN(next)) {
-      this.report('batchSizeGrowth returned no number', undefined);
-      return;
-    }
-    this.#limit = Math.min(max, Math.max(min, next));
-    this.limits.size = Math.floor(this.#limit);
-  }
-}
-
-function growthOf(growth: BatchServerConfig['batchSizeGrowth']): Growth {
-  if (typeof growth === 'function') return (limit, outcome) => growth(Math.floor(limit), outcome);
-  if (growth === 'exponential') return exponential;
-  if (growth === 'fixed') return fixed;
-  return 'aimd' in growth ? aimd(growth.aimd) : latency(growth.latency);
 }

@@ -8,14 +8,15 @@ export function checkNext(given: unknown, hook: string): Next<unknown> {
     const kind = given === null ? 'null' : Array.isArray(given) ? 'an array' : `a ${typeof given}`;
     throw new TypeError(`${hook} returned ${kind}: ${EXPECTED}`);
   }
-  for (const field of Object.keys(given)) {
+  // The fastest loop over so few fields; those of a prototype are as wrong as any other.
+  for (const field in given) {
     if (!FIELDS.has(field)) throw new TypeError(`${hook} returned an object with the field ${field}: ${EXPECTED}`);
   }
   const { garbageCollect } = given as Next<unknown>;
   if (garbageCollect !== undefined && typeof garbageCollect !== 'boolean') {
     throw new TypeError(`${hook} returned a garbageCollect that is no boolean: ${EXPECTED}`);
   }
-  return given as Next<unknown>;
+  return given;
 }
 
 const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';

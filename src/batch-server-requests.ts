@@ -1,4 +1,3 @@
-import { Caller, type Calls } from './batch-server-calls.js';
 import { Alarm, type Clock, systemClock } from './kernel/clock.js';
 import { Fifo } from './kernel/fifo.js';
 import { checkWait, checkVerbOptions, optionsError } from './options.js';
@@ -31,22 +30,28 @@ const NO_REQUEST: NoRequest = Object.freeze({ kind: 'noRequest' });
 /** The order in which requests were answered, whatever their servers. */
 let answers = 0;
 
+/** The part of a call that is needed here. */
+interface Sent {
+  leave(): unknown;
+}
+
+type Send<Reply> = (resolve: (reply: Reply) => void, reject: (error: unknown) => void) => Sent;
+
 /** A request under way. */
-class Pending {
-  readonly caller: Caller;
-  readonly clock: Clock;
-  readonly #calls: Calls;
-  answer: Answer<unknown> | undefined;
+class Pending<Reply> {
+  answer: Answer<Reply> | undefined;
   /** Whether it was the first, the second, … to be answered. */
   order = 0;
   abandoned = false;
   /** Told when it is answered or abandoned. */
   readonly listeners = new Set<() => void>();
+  readonly #sent: Sent;
 
-  constructor(calls: Calls, clock: Clock) {
-    this.#calls = calls;
-    this.clock = clock;
-    this.caller = new Caller(
+  constructor(
+    readonly clock: Clock,
+    send: Send<Reply>,
+  ) {
+    this.#sent = send(
       (reply) => {
         this.#settle({ kind: 'reply', reply });
       },
@@ -58,12 +63,12 @@ class Pending {
 
   abandon(): void {
     if (this.answer !== undefined || this.abandoned) return;
-    this.#calls.remove(this.caller);
+    this.#sent.leave();
     this.abandoned = true;
     this.#tell();
   }
 
-  #settle(answer: Answer<unknown>): void {
+  #settle(answer: Answer<Reply>): void {
     this.answer = answer;
     this.order = answers++;
     this.#tell();
@@ -75,20 +80,19 @@ class Pending {
 }
 
 /** Lets this file look behind an id. */
-let pendingOf: (id: RequestId<unknown>) => Pending;
+let pendingOf: <Reply>(id: RequestId<Reply>) => Pending<Reply>;
 
 /** A request whose answer is looked for later. Its promises never reject. */
 export class RequestId<Reply> {
-  readonly #pending: Pending;
+  readonly #pending: Pending<Reply>;
 
   static {
     pendingOf = (id) => id.#pending;
   }
 
   /** Made by `sendRequest`. */
-  constructor(calls: Calls, clock: Clock, send: (caller: Caller) => void) {
-    this.#pending = new Pending(calls, clock);
-    send(this.#pending.caller);
+  constructor(clock: Clock, send: Send<Reply>) {
+    this.#pending = new Pending(clock, send);
   }
 
   /** Waits for the answer; after a timeout the request lives on. By default it waits for ever. */
@@ -106,13 +110,12 @@ export class RequestId<Reply> {
 
   /** Looks without waiting. */
   check(): Answer<Reply> | None {
-    return (this.#pending.answer as Answer<Reply> | undefined) ?? NONE;
+    return this.#pending.answer ?? NONE;
   }
 
   #wait(timeout: Wait, late: () => Timeout): Promise<Answer<Reply> | Timeout> {
     const pending = this.#pending;
-    const look = (): Answer<Reply> | Timeout | undefined =>
-      (pending.answer as Answer<Reply> | undefined) ?? (pending.abandoned ? TIMEOUT : undefined);
+    const look = (): Answer<Reply> | Timeout | undefined => pending.answer ?? (pending.abandoned ? TIMEOUT : undefined);
     return waitFor(look, pending.listeners, deadlineOf(timeout, pending.clock), pending.clock, late);
   }
 }

@@ -100,7 +100,7 @@ export class Sys<State, Request, Reply, Cast, Info> {
     } catch (error) {
       loop.report('formatStatus failed', error);
     }
-    return { name: config.name, status, state, limit: loop.limits.size, pending: this.#pending };
+    return { name: config.name, status, state, limit: loop.size.limits.size, pending: this.#pending };
   }
 
   /** One event per message in, reply out and batch; returns a function that ends it. A listener that throws harms nothing. */
@@ -124,11 +124,11 @@ export class Sys<State, Request, Reply, Cast, Info> {
 
   statistics(): BatchServerStatistics {
     const { loop, calls, config, engine, status } = this.#life;
-    const { sizes, durations, counts, limits } = loop;
+    const { sizes, durations, counts } = loop;
     return {
       name: config.name,
       status,
-      limit: limits.size,
+      limit: loop.size.limits.size,
       batches: sizes.count,
       ops: counts.handled,
       accepted: engine.ledger.accepted,

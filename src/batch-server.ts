@@ -1,4 +1,4 @@
-import { Call, Caller, type Calls } from './batch-server-calls.js';
+import { Call, type Calls } from './batch-server-calls.js';
 import type {
   BatchServerEvents,
   BatchServerHooks,
@@ -8,10 +8,13 @@ import type {
   MailboxSummary,
   Next,
   Op,
+  StartArguments,
+  Startable,
   StopOptions,
 } from './batch-server-contract.js';
 import { Life, configOf } from './batch-server-life.js';
-import type { AnyHooks, AnyOp, Batch, Loop } from './batch-server-loop.js';
+import type { AnyHooks, Batch, Loop } from './batch-server-loop.js';
+import { type Entry, type Mailbox, castOf, infoOf, opOf } from './batch-server-mailbox.js';
 import { RequestId } from './batch-server-requests.js';
 import { Sys } from './batch-server-sys.js';
 import { OverflowError } from './errors.js';
@@ -22,15 +25,8 @@ import type { Intake } from './kernel/intake.js';
 import type { Ledger } from './kernel/ledger.js';
 import { checkCallOptions, checkServerOptions, checkVerbOptions, optionsError } from './options.js';
 
-/** What `start` takes: the argument of `init`, which may be left out if `init` can do without. */
-type StartArguments<Init extends (args: never) => unknown> =
-  Parameters<Init> extends []
-    ? [args?: undefined, options?: BatchServerOptions]
-    : Parameters<Init> extends [infer Args]
-      ? unknown extends Args
-        ? [args?: Args, options?: BatchServerOptions]
-        : [args: Args, options?: BatchServerOptions]
-      : [args?: Parameters<Init>[0], options?: BatchServerOptions];
+/** Of a call, in milliseconds. */
+const DEFAULT_TIMEOUT = 5000;
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares those of its hooks that are optional by merging with their interface: subclasses may leave them out */
@@ -63,9 +59,10 @@ export abstract class BatchServer<
   readonly sys: Sys<State, Request, Reply, Cast, Info>;
   readonly #clock: Clock;
   readonly #life: Life;
-  readonly #intake: Intake<AnyOp, Batch>;
+  readonly #intake: Intake<Entry, Batch>;
   readonly #ledger: Ledger;
   readonly #loop: Loop;
+  readonly #mailbox: Mailbox;
   readonly #calls: Calls;
 
   /** Servers are made by `start`. Throws `OptionsError`. */
@@ -78,6 +75,7 @@ export abstract class BatchServer<
     this.#intake = life.engine.intake;
     this.#ledger = life.engine.ledger;
     this.#loop = life.loop;
+    this.#mailbox = life.mailbox;
     this.#calls = life.calls;
     this.ended = life.ended;
     this.sys = new Sys(life, hooks);
@@ -108,10 +106,8 @@ export abstract class BatchServer<
 
   /** Takes a message that nobody waits for; `false` if it was not accepted. */
   cast(message: Cast): boolean {
-    if (this.#ledger.pending >= this.#life.admits && this.#turnsAway('cast', 1)) return false;
-    const op: AnyOp = { kind: 'cast', message };
-    this.#intake.add(op);
-    if (this.#loop.tracing) this.#loop.trace({ type: 'in', name: this.#life.config.name, op });
+    if (!this.#life.open && this.#turnsAway('cast', 1)) return false;
+    this.#take(castOf(message));
     return true;
   }
 
@@ -126,25 +122,17 @@ export abstract class BatchServer<
     const list = Array.isArray(messages) ? (messages as readonly Cast[]) : [...messages];
     const count = list.length;
     if (count === 0) return this.#life.admits >= 0;
-    if (this.#ledger.pending + count > this.#life.admits && this.#turnsAway('cast', count)) return false;
-    const intake = this.#intake;
+    if (!this.#life.open && this.#turnsAway('cast', count)) return false;
     const { accepted } = this.#ledger;
-    if (count > 1 && !this.#life.config.hardLimit) this.#loop.group(accepted, accepted + count);
-    for (let i = 0; i < count; i++) intake.add({ kind: 'cast', message: list[i] });
-    if (this.#loop.tracing) {
-      for (const message of list) {
-        this.#loop.trace({ type: 'in', name: this.#life.config.name, op: { kind: 'cast', message } });
-      }
-    }
+    if (count > 1) this.#mailbox.group(accepted, accepted + count);
+    for (let i = 0; i < count; i++) this.#take(castOf(list[i]));
     return true;
   }
 
   /** Takes a message of any other kind; `false` if it was not accepted. */
   info(message: Info): boolean {
-    if (this.#ledger.pending >= this.#life.admits && this.#turnsAway('info', 1)) return false;
-    const op: AnyOp = { kind: 'info', message };
-    this.#intake.add(op);
-    if (this.#loop.tracing) this.#loop.trace({ type: 'in', name: this.#life.config.name, op });
+    if (!this.#life.open && this.#turnsAway('info', 1)) return false;
+    this.#take(infoOf(message));
     return true;
   }
 
@@ -154,19 +142,26 @@ export abstract class BatchServer<
    * reason. A handler that awaits a call to its own server waits for itself.
    */
   call(request: Request, options?: CallOptions): Promise<Reply> {
+    if (options === undefined) {
+      return new Promise<Reply>((resolve, reject) => {
+        this.#send(new Call(request, resolve, reject), DEFAULT_TIMEOUT);
+      });
+    }
     checkCallOptions(options);
+    const timeout = options.timeout ?? DEFAULT_TIMEOUT;
+    const { signal } = options;
     return new Promise<Reply>((resolve, reject) => {
-      const caller = new Caller(resolve as (reply: unknown) => void, reject);
-      const signal = options?.signal;
-      if (signal == null) this.#send(request, caller, options?.timeout ?? 5000);
-      else this.#sendUntil(request, caller, options?.timeout ?? 5000, signal);
+      if (signal == null) this.#send(new Call(request, resolve, reject), timeout);
+      else this.#sendUntil(request, resolve, reject, timeout, signal);
     });
   }
 
   /** Sends a request whose answer is looked for later; it never throws for a server that has stopped. */
   sendRequest(request: Request): RequestId<Reply> {
-    return new RequestId<Reply>(this.#calls, this.#clock, (caller) => {
-      this.#send(request, caller, Infinity);
+    return new RequestId<Reply>(this.#clock, (resolve, reject) => {
+      const call = new Call(request, resolve, reject);
+      this.#send(call, Infinity);
+      return call;
     });
   }
 
@@ -206,35 +201,34 @@ export abstract class BatchServer<
 
   // Taking messages
 
-  #send(request: unknown, caller: Caller, timeout: number): void {
-    this.#calls.add(caller, timeout);
+  #take(entry: Entry): void {
+    this.#intake.add(entry);
+    if (this.#loop.tracing) this.#loop.trace({ type: 'in', name: this.#life.config.name, op: opOf(entry) });
+  }
+
+  #send(call: Call<Request, Reply>, timeout: number): void {
+    this.#calls.add(call, timeout);
     // Its patience begins then, even if nothing else happens.
-    if (timeout < Infinity) this.#loop.awaitEndOfTurn();
-    if (this.#ledger.pending < this.#life.admits) {
-      this.#accept(request, caller);
+    if (timeout < Infinity) this.#mailbox.awaitEndOfTurn();
+    if (this.#life.open || this.#ledger.pending < this.#life.admits) {
+      this.#take(call);
       return;
     }
     if (this.#life.admits >= 0 && this.#life.config.overflow === 'wait') {
-      this.#waitForRoom(request, caller);
+      this.#waitForRoom(call);
       return;
     }
     const refusal = this.#refusalOf(1);
-    if (refusal === undefined) this.#accept(request, caller);
+    if (refusal === undefined) this.#take(call);
     else {
       this.#tellRefused('call', 1, refusal);
-      this.#calls.fail(caller, refusal);
+      call.refuse(refusal);
     }
   }
 
-  #accept(request: unknown, caller: Caller): void {
-    const op: AnyOp = new Call(request, this.#calls, caller);
-    this.#intake.add(op);
-    if (this.#loop.tracing) this.#loop.trace({ type: 'in', name: this.#life.config.name, op });
-  }
-
-  #waitForRoom(request: unknown, caller: Caller): void {
+  #waitForRoom(call: Call<Request, Reply>): void {
     const enter = (): Promise<void> => {
-      if (caller.queue !== undefined) this.#accept(request, caller); // else it has given up
+      if (call.waits) this.#take(call); // else its caller has given up
       return RESOLVED;
     };
     const turnAway = (): Error => {
@@ -242,36 +236,40 @@ export abstract class BatchServer<
       this.#tellRefused('call', 1, refusal);
       return refusal;
     };
-    this.#life.room.wait(enter, turnAway).catch((error: unknown) => {
-      this.#calls.fail(caller, error);
-    });
+    this.#life.room.wait(enter, turnAway).catch(call.fail);
   }
 
-  #sendUntil(request: unknown, caller: Caller, timeout: number, signal: AbortSignal): void {
+  #sendUntil(
+    request: Request,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+    timeout: number,
+    signal: AbortSignal,
+  ): void {
     if (signal.aborted) {
-      caller.reject(signal.reason);
+      reject(signal.reason);
       return;
     }
     const onAbort = (): void => {
-      this.#calls.fail(caller, signal.reason);
+      call.refuse(signal.reason);
     };
-    const leave = (): void => {
-      signal.removeEventListener('abort', onAbort);
-    };
+    const call = new Call<Request, Reply>(
+      request,
+      (reply) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(reply);
+      },
+      (error) => {
+        signal.removeEventListener('abort', onAbort);
+        reject(error);
+      },
+    );
     signal.addEventListener('abort', onAbort, { once: true });
-    const { resolve, reject } = caller;
-    caller.resolve = (reply) => {
-      leave();
-      resolve(reply);
-    };
-    caller.reject = (error) => {
-      leave();
-      reject(error);
-    };
-    this.#send(request, caller, timeout);
+    this.#send(call, timeout);
   }
 
   #turnsAway(kind: 'cast' | 'info', count: number): boolean {
+    if (this.#ledger.pending + count <= this.#life.admits) return false;
     const refusal = this.#refusalOf(count);
     if (refusal !== undefined) this.#tellRefused(kind, count, refusal);
     return refusal !== undefined;
@@ -298,9 +296,4 @@ export abstract class BatchServer<
     // A caller is told by its promise.
     if (kind !== 'call' && !this.#life.events.has('refused')) this.#loop.report('a message was not accepted', error);
   }
-}
-
-/** What `start` needs to know of a subclass. */
-interface Startable {
-  init(args: never): unknown;
 }

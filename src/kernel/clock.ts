@@ -47,6 +47,24 @@ export function endOfTurn(clock: Clock, fn: () => void): () => void {
   return cancel;
 }
 
+/** The part of Node's process that is used. */
+interface Ticks {
+  nextTick?: (fn: () => void) => void;
+}
+
+const microtask = Promise.resolve();
+
+/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
+export function afterMicrotasks(fn: () => void): boolean {
+  const { process } = globalThis as { process?: Ticks };
+  if (process?.nextTick === undefined) return false;
+  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
+  void microtask.then(() => {
+    process.nextTick?.(fn);
+  });
+  return true;
+}
+
 /** Beyond this setTimeout fires after one millisecond. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 

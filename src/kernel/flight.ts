@@ -48,7 +48,7 @@ export interface Gathering {
   /** Asked for when an entry waits that may not be taken yet; when it calls back, whatever waits by then may be. */
   soon: (take: () => void) => void;
   /** Where a group ends that would end at `to`, if that would tear apart what belongs together. */
-  endOfGroup?: (to: number) => number;
+  endOfGroup?: ((to: number) => number) | undefined;
 }
 
 /** Where an entry was refused. */
