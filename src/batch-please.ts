@@ -360,7 +360,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   #start(): Engine<Item, Batch, Batch> {
     for (const name of HOOKS) {
       const value: unknown = Reflect.get(this.#options, name);
-      if (value != null) Object.defineProperty(this, name, { value });
+      if (value != null) Object.defineProperty(this, name, { value, configurable: true });
     }
     const own = this.storage?.begin(Object.fromEntries(HOOKS.map((name) => [name, Reflect.get(this, name)])));
     for (const [name, value] of Object.entries(own ?? {})) Object.defineProperty(this, name, { value });

@@ -163,10 +163,11 @@ const TABLES = new Int32Array(8 * 256);
 for (let byte = 0; byte < 256; byte++) {
   let value = byte;
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  for (let table = 0; table < 8; table++) {
-    TABLES[table * 256 + byte] = value;
-    value = (value >>> 8) ^ (TABLES[value & 255] ?? 0);
-  }
+  TABLES[byte] = value;
+}
+for (let at = 256; at < TABLES.length; at++) {
+  const before = TABLES[at - 256] ?? 0;
+  TABLES[at] = (before >>> 8) ^ (TABLES[before & 255] ?? 0);
 }
 
 /* eslint-disable @typescript-eslint/no-non-null-assertion -- no index can leave the tables, nor the bytes: `?? 0` would
