@@ -2,7 +2,7 @@ import type { BatchInfo, BatchPleaseConfig, BatchPleaseEvents, BatchPleaseHooks 
 import type { BatchPleaseOptions, BatchPleaseState, FlushContext, Prepared, Storage } from './batch-contract.js';
 import { BatchError, FlushError, ItemError, ResultCountError, messageOf } from './errors.js';
 import { type Events, warn } from './events.js';
-import { type Awaitable, andThen, isThenable } from './kernel/awaitable.js';
+import { type Awaitable, andThen, hush, isThenable } from './kernel/awaitable.js';
 import type { Clock } from './kernel/clock.js';
 import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
 import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
@@ -137,15 +137,27 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   dropped(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; chore?: Chore } {
+    const { size, batch } = flight;
     const heard = [...this.heard].some((position) => position >= flight.from && position < flight.to);
-    this.tellDropped(why, flight.size, error, heard);
+    this.counts.dropped += size;
+    if (this.#batcher.batchDeadLetter === undefined || why === 'overflow') this.tellDropped(why, size, error, heard);
     if (why === 'overflow') {
       const storage = this.#storage;
       return { error: error as Error, ...(storage && { chore: () => storage.discard(flight.batch) }) };
     }
     const refusal = this.#flushError(this.#infoOf(flight, this.#clock.now()), 'dropped', error);
     if (this.#batcher.batchDeadLetter === undefined) return { error: refusal };
-    return { error: refusal, chore: () => this.#batcher.batchDeadLetter?.(flight.batch, error) };
+    let told = false;
+    // The event comes when the batch has been handed over, and once, however often that is tried.
+    const chore = (): unknown => {
+      try {
+        return this.#batcher.batchDeadLetter?.(batch, error);
+      } finally {
+        if (!told) this.tellDropped(why, size, error, heard);
+        told = true;
+      }
+    };
+    return { error: refusal, chore };
   }
 
   drained(): void {
@@ -163,7 +175,6 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   tellDropped(reason: 'overflow' | 'giveUp', size: number, error: unknown, heard: boolean): void {
-    this.counts.dropped += size;
     this.#events.emit('dropped', { reason, size, error });
     this.#warnUnless(heard || this.#events.has('dropped'), 'items were dropped', error);
   }
@@ -202,10 +213,15 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   #shouldFlush(): boolean {
-    try {
-      return this.#batcher.shouldFlush?.(this.#batcher.state) === true;
-    } catch (error) {
+    const report = (error: unknown): void => {
       this.report('shouldFlush threw', error);
+    };
+    try {
+      const answer: unknown = this.#batcher.shouldFlush?.(this.#batcher.state);
+      hush(answer, report);
+      return answer === true;
+    } catch (error) {
+      report(error);
       return false;
     }
   }

@@ -208,7 +208,7 @@ export type BatchPleaseEvents<Item> = {
 
 export interface AddOptions {
   /** Told if this item will never be delivered. */
-  onError?: ((error: Error) => void) | undefined;
+  onError?: ((error: Error) => unknown) | undefined;
 }
 
 export interface WaitOptions {

@@ -15,7 +15,7 @@ import type {
 } from './batch-contract.js';
 import { CloseError, ClosedError, ItemError, MissingHookError, OverflowError } from './errors.js';
 import { Events, type Listener } from './events.js';
-import { Deferred, abortable, ignorableRejection } from './kernel/awaitable.js';
+import { Deferred, abortable, hush, ignorableRejection } from './kernel/awaitable.js';
 import { type Clock, systemClock, within } from './kernel/clock.js';
 import { Engine } from './kernel/engine.js';
 import type { Intake, Until } from './kernel/intake.js';
@@ -316,6 +316,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     const full = this.#overflowError(engine, entry);
     if (overflow === 'dropNewest') {
       this.#turnedAway++;
+      this.#collector.counts.dropped++;
       this.#collector.tellDropped('overflow', 1, full, heard);
       return full;
     }
@@ -344,10 +345,13 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   }
 
   #tell(onError: AddOptions['onError'], error: Error): void {
-    try {
-      onError?.(error);
-    } catch (thrown) {
+    const report = (thrown: unknown): void => {
       this.#collector.report('onError threw', thrown);
+    };
+    try {
+      hush(onError?.(error), report);
+    } catch (thrown) {
+      report(thrown);
     }
   }
 

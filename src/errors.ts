@@ -157,10 +157,11 @@ export class LockedError extends BatchError {
   override readonly code = 'ERR_BATCH_LOCKED';
 }
 
+/** Never throws, whatever was thrown: an error's fields may be getters, and an object may have no way to be a string. */
 export function messageOf(error: unknown): string {
   try {
-    return error instanceof Error ? error.message : String(error);
+    return String(error instanceof Error ? error.message : error);
   } catch {
-    return typeof error; // an object without toString
+    return typeof error;
   }
 }

@@ -1,5 +1,5 @@
 import mitt from 'mitt';
-import { isThenable } from './kernel/awaitable.js';
+import { hush } from './kernel/awaitable.js';
 import { messageOf } from './errors.js';
 
 /** What it returns is looked at only for a promise that rejects. */
@@ -11,6 +11,8 @@ export type Listener<Payload> = (payload: Payload) => unknown;
  */
 export class Events<Payloads extends Record<string, unknown>> {
   readonly #emitter = mitt<Payloads>();
+  /** The events of which a listener has thrown: reported once for each. */
+  readonly #reported = new Set<keyof Payloads>();
 
   /** Returns a function that removes the listener. */
   on<Name extends keyof Payloads>(name: Name, listener: Listener<Payloads[Name]>): () => void {
@@ -37,17 +39,20 @@ export class Events<Payloads extends Record<string, unknown>> {
     // A copy: a listener may add or remove listeners.
     for (const listener of listeners.slice()) {
       try {
-        const result = listener(payload);
-        if (isThenable(result)) result.then(undefined, reportListener);
+        hush(listener(payload), (error) => {
+          this.#report(name, error);
+        });
       } catch (error) {
-        reportListener(error);
+        this.#report(name, error);
       }
     }
   }
-}
 
-function reportListener(error: unknown): void {
-  warn('BATCH_LISTENER', 'a listener threw', error);
+  #report(name: keyof Payloads, error: unknown): void {
+    if (this.#reported.has(name)) return;
+    this.#reported.add(name);
+    warn('BATCH_LISTENER', `a listener of ${String(name)} threw`, error);
+  }
 }
 
 /** The part of Node's process that is used, so that a browser, which has none, needs no shim. */
@@ -61,7 +66,16 @@ export function warn(code: string, message: string, error?: unknown): void {
   const process = (globalThis as { process?: ProcessLike }).process;
   if (process?.emitWarning === undefined) console.warn(`BatchWarning [${code}]: ${text}`);
   else {
-    const detail = error instanceof Error ? error.stack : undefined;
+    const detail = stackOf(error);
     process.emitWarning(text, { type: 'BatchWarning', code, ...(detail !== undefined && { detail }) });
+  }
+}
+
+/** Never throws, like `messageOf`. */
+function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error ? String(error.stack) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -31,6 +31,7 @@ export class TestClock implements Clock {
 
   /** Travels to each timer in turn, and lets promise callbacks settle before the first and after each one. */
   async advance(ms: number): Promise<void> {
+    if (!(ms >= 0)) throw new RangeError(`TestClock: advance: expected milliseconds from 0 up, given ${ms}`);
     const target = this.#now + ms;
     await settle();
     for (let next = this.#next(target); next !== undefined; next = this.#next(target)) {
@@ -39,7 +40,7 @@ export class TestClock implements Clock {
       next.fn();
       await settle();
     }
-    this.#now = target;
+    this.#now = Math.max(this.#now, target);
   }
 
   /** The earliest timer up to `target`; of equals the one set first. */

@@ -47,6 +47,43 @@ function ignore(): void {
   // Reported by event already.
 }
 
+/** What was returned where no promise may be: if it is one that rejects, nobody else will hear of it. */
+export function hush(value: unknown, report: (error: unknown) => void = ignore): void {
+  if (isThenable(value)) Promise.resolve(value).then(undefined, report);
+}
+
+interface Aborts {
+  waiting: Set<() => void>;
+  listener: () => void;
+}
+
+const aborts = new WeakMap<AbortSignal, Aborts>();
+
+/**
+ * Calls `fn` when the signal aborts, in the order of the calls; returns a function that calls it off. However many wait on
+ * a signal, it has one listener: more would be warned of as a leak, and each be found by search when it leaves.
+ */
+export function onAbort(signal: AbortSignal, fn: () => void): () => void {
+  const { waiting, listener } = aborts.get(signal) ?? listenTo(signal);
+  waiting.add(fn);
+  return () => {
+    if (!waiting.delete(fn) || waiting.size > 0 || aborts.get(signal)?.waiting !== waiting) return;
+    aborts.delete(signal);
+    signal.removeEventListener('abort', listener);
+  };
+}
+
+function listenTo(signal: AbortSignal): Aborts {
+  const waiting = new Set<() => void>();
+  const listener = (): void => {
+    aborts.delete(signal);
+    for (const fn of waiting) fn();
+  };
+  aborts.set(signal, { waiting, listener });
+  signal.addEventListener('abort', listener, { once: true });
+  return { waiting, listener };
+}
+
 /**
  * The promise, unless the caller's signal aborts first: then it rejects with the signal's reason, as the platform does.
  * The result may be ignored.
@@ -54,14 +91,10 @@ function ignore(): void {
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
   if (signal == null) return promise;
   const raced = new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => {
+    if (signal.aborted) reject(signal.reason as Error);
+    const done = onAbort(signal, () => {
       reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    const done = (): void => {
-      signal.removeEventListener('abort', onAbort);
-    };
+    });
     promise.then(
       (value) => {
         done();

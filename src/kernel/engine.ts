@@ -53,15 +53,16 @@ export class Engine<Entry, Batch, Result = void> {
   /** How many entries there had been when `drained` was last told. */
   #drainedAt = 0;
   #closing: Closing<Batch> | undefined;
+  /** Whether a turn is under way, and whether something has happened since it looked last. */
+  #turning = false;
+  #again = false;
 
   /** The interval's grid starts at `origin`. */
   constructor(workload: Workload<Entry, Batch, Result>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
     this.#workload = workload;
     this.#clock = clock;
     this.ledger = new Ledger(limits, origin);
-    this.intake = new Intake<Entry, Batch>(workload, this.ledger, clock, () => {
-      this.turn();
-    });
+    this.intake = new Intake<Entry, Batch>(workload, this.ledger, clock, () => this.turn());
     this.#alarm = new Alarm(
       clock,
       (now) => {
@@ -89,7 +90,8 @@ export class Engine<Entry, Batch, Result = void> {
     const position = this.ledger.accepted;
     const last = this.#waiters.at(-1);
     const deadline = this.#clock.now() + timeout;
-    const shared = last?.position === position && last.deadline === Infinity && deadline === Infinity;
+    const shared =
+      last?.position === position && last.error === undefined && last.deadline === Infinity && deadline === Infinity;
     const waiter = shared ? last : Object.assign(new Deferred(), { position, deadline, timeout, error: undefined });
     if (!shared) this.#waiters.push(waiter);
     this.#patience = Math.min(this.#patience, deadline);
@@ -132,23 +134,35 @@ export class Engine<Entry, Batch, Result = void> {
     const left: Left<Batch> = { batches: [], entries: 0, cause: undefined };
     const closing: Closing<Batch> = { deadline, flush, left, done: new Deferred() };
     this.#closing = closing;
+    this.intake.close();
     if (flush) this.demand('close');
-    else this.#abandon(false);
-    this.turn();
+    else this.turn();
     await closing.done.promise;
     return left;
   }
 
-  /** Looks at the numbers and moves as far as it can. Every event ends here; one turn too many changes nothing. */
-  turn(now: number = this.#clock.now()): void {
-    const { ledger } = this;
-    ledger.fire(now);
-    while (this.#step(now));
-    this.#conclude(now);
+  /**
+   * Looks at the numbers and moves as far as it can. Every event ends here; one turn too many changes nothing.
+   *
+   * `false` if it was called from within a turn, by a hook or a listener: that turn then goes on until nothing is left to
+   * do, so that callers who call back do not nest deeper and deeper.
+   */
+  turn(now: number = this.#clock.now()): boolean {
+    this.#again = true;
+    if (this.#turning) return false;
+    this.#turning = true;
+    for (let at = now; this.#again; at = this.#clock.now()) {
+      this.#again = false;
+      this.ledger.fire(at);
+      while (this.#step(at));
+      this.#conclude(at);
+    }
+    this.#turning = false;
     this.intake.clear();
-    let deadline = Math.min(ledger.deadline(), this.#patience);
+    let deadline = Math.min(this.ledger.deadline(), this.#patience);
     if (this.#closing !== undefined && !this.#idle) deadline = Math.min(deadline, this.#closing.deadline);
     this.#alarm.set(deadline);
+    return true;
   }
 
   /** One move, or `false` if there is none to make. */
@@ -169,7 +183,7 @@ export class Engine<Entry, Batch, Result = void> {
       this.#start(flight, now);
       return true;
     }
-    const reason = ledger.due();
+    const reason = this.intake.still ? ledger.due() : undefined;
     if (reason !== undefined) {
       this.intake.seal(reason);
       return true;
@@ -211,7 +225,7 @@ export class Engine<Entry, Batch, Result = void> {
     if (flight.chore === undefined) {
       const now = this.#clock.now();
       this.ledger.finish(flight);
-      this.ledger.lastFlush = now;
+      this.ledger.delivered(now);
       this.#follow(flight, this.#workload.delivered(flight, result as Result, now), undefined);
     } else this.#settle(flight);
   }
@@ -223,12 +237,16 @@ export class Engine<Entry, Batch, Result = void> {
     const verdict = this.#workload.judge(flight, error);
     if (flight.chore !== undefined) this.#failChore(flight, error, verdict);
     else if (this.#closing !== undefined && (verdict === 'hold' || !this.#closing.flush)) this.#leave(flight, error);
-    else if (verdict === 'drop') this.#drop(flight, error, 'giveUp');
-    else if (verdict === 'hold') {
+    else if (verdict === 'drop') {
+      if (this.#closing !== undefined) this.#report(this.#closing.left, flight, error);
+      this.#drop(flight, error, 'giveUp');
+    } else if (verdict === 'hold') {
       this.ledger.hold(flight, this.#clock.now());
-      const refusal = this.#workload.held(flight, error);
-      for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.reject(refusal);
+      // Before it is told: a flush that is called then is another one.
+      const covered = this.#waiters.filter((waiter) => waiter.position > flight.from);
       this.#waiters = this.#waiters.filter((waiter) => waiter.position <= flight.from);
+      const refusal = this.#workload.held(flight, error);
+      for (const waiter of covered) waiter.reject(refusal);
     } else {
       const retryAt = this.#clock.now() + Math.max(verdict, SOON);
       this.ledger.park(flight, retryAt);
@@ -256,14 +274,16 @@ export class Engine<Entry, Batch, Result = void> {
     this.#follow(flight, chore, refusal);
   }
 
-  /** The batch's fate is sealed: those who wait for it learn it after the first attempt at what follows. */
+  /** The batch's fate is sealed; a flush that covers it waits for the first attempt at what follows. */
   #follow(flight: Flight<Batch>, chore: Chore | undefined, refusal: Error | undefined): void {
     flight.refusal = refusal;
-    if (refusal !== undefined) flight.outcome?.reject(refusal);
+    if (refusal === undefined) flight.outcome?.resolve();
+    else flight.outcome?.reject(refusal);
     if (chore === undefined) {
       this.#settle(flight);
       return;
     }
+    if (flight.lane < 0) this.ledger.retain(flight); // it had left already
     flight.chore = chore;
     flight.attempt = 0;
     flight.deadline = -Infinity; // the next step starts it
@@ -284,7 +304,7 @@ export class Engine<Entry, Batch, Result = void> {
   /** Tells those who wait what has come true. */
   #conclude(now: number): void {
     const { ledger } = this;
-    if (this.#closing !== undefined && this.#closing.deadline <= now && !this.#idle) this.#abandon(true);
+    if (this.#closing !== undefined && !this.#idle) this.#abandon(this.#closing, now);
     const settled = this.#waiters.length > 0 ? ledger.settled : 0;
     for (let first = this.#waiters[0]; first !== undefined && first.position <= settled; first = this.#waiters[0]) {
       this.#waiters.shift();
@@ -314,17 +334,20 @@ export class Engine<Entry, Batch, Result = void> {
   /** Nothing is pending, and nothing is left to be done after it. */
   get #idle(): boolean {
     const { ledger } = this;
-    return (
-      ledger.active.length === 0 && ledger.queue.length === 0 && ledger.ready === ledger.accepted && ledger.size === 0
-    );
+    const empty = ledger.ready === ledger.accepted && ledger.size === 0 && this.intake.still;
+    return empty && ledger.active.length === 0 && ledger.queue.length === 0;
   }
 
-  /** Gives up what does not run, or everything: refuses what has not joined, and leaves the batches to the closing. */
-  #abandon(running: boolean): void {
-    const { ledger } = this;
+  /**
+   * Gives up what does not run, or when its time is up everything: refuses what has not joined, and leaves the batches to
+   * the closing. An entry in the hands of a hook that has not returned is left to the turn after it.
+   */
+  #abandon(closing: Closing<Batch>, now: number): void {
+    const running = closing.deadline <= now;
+    if (closing.flush && !running) return;
     const closed = new ClosedError('closed before it was delivered');
-    if (this.#closing !== undefined) this.#closing.left.entries += ledger.accepted - ledger.ready;
-    this.intake.abandon(closed);
+    closing.left.entries += this.intake.abandon(closed);
+    if (!this.intake.still) return;
     this.intake.seal('close');
     for (let flight = this.#remaining(running); flight !== undefined; flight = this.#remaining(running)) {
       if (flight.running) this.#end(flight, closed);
@@ -344,15 +367,16 @@ export class Engine<Entry, Batch, Result = void> {
       .sort((a, b) => a.from - b.from)[0];
   }
 
+  #report(left: Left<Batch>, flight: Flight<Batch>, error: unknown): void {
+    left.batches.push(flight.batch);
+    left.entries += flight.size;
+    left.cause ??= flight.failure ?? error;
+  }
+
   /** An undelivered batch leaves the log, for the closing to report. */
   #leave(flight: Flight<Batch>, error: unknown): void {
-    const left = this.#closing?.left;
-    left?.batches.push(flight.batch);
-    if (left !== undefined) {
-      left.entries += flight.size;
-      left.cause ??= flight.failure ?? error;
-    }
-    const closed = error instanceof ClosedError ? error : new ClosedError('closed before it was delivered', error);
+    if (this.#closing !== undefined) this.#report(this.#closing.left, flight, error);
+    const closed = new ClosedError('closed before it was delivered', flight.failure);
     flight.outcome?.reject(closed);
     for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.error ??= closed;
     this.ledger.settle(flight);

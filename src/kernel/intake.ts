@@ -1,5 +1,5 @@
 import { TimeoutError } from '../errors.js';
-import { type Awaitable, Deferred, RESOLVED, ignorableRejection, isThenable } from './awaitable.js';
+import { type Awaitable, Deferred, RESOLVED, hush, ignorableRejection, isThenable } from './awaitable.js';
 import type { Clock } from './clock.js';
 import { Fifo } from './fifo.js';
 import { Flight, type Stage, type Workload } from './flight.js';
@@ -29,9 +29,12 @@ export class Intake<Entry, Batch> {
   readonly #workload: Workload<Entry, Batch, unknown>;
   readonly #ledger: Ledger;
   readonly #clock: Clock;
-  readonly #turn: () => void;
+  /** `false`: called within a turn, which goes on by itself. */
+  readonly #turn: () => boolean;
   /** Whether an entry needs more than its add hook: a weight, or a look before and after. */
   readonly #selective: boolean;
+  /** Whether a time limit counts from the acceptance of an entry. */
+  readonly #timed: boolean;
   readonly #gathering: Workload<Entry, Batch, unknown>['gathering'];
   /** Entries that wait, and when each was accepted (kept only if an age depends on it). */
   readonly #inbox = new Fifo<Entry>();
@@ -42,6 +45,9 @@ export class Intake<Entry, Batch> {
   /** The position below which an entry joins the open batch without anything to decide; 0 when in doubt. */
   #clear = 0;
   #capacity = 0;
+  /** Whether the family is being asked about the open batch. */
+  #asking = false;
+  #closing = false;
   /** What waits below this position may be taken, even if it is less than a group. */
   #gathered = 0;
   /** Whether `Gathering.soon` has been asked, and has not called back. */
@@ -59,12 +65,13 @@ export class Intake<Entry, Batch> {
   #refusedAt = -1;
   #refusal: Error | undefined;
 
-  constructor(workload: Workload<Entry, Batch, unknown>, ledger: Ledger, clock: Clock, turn: () => void) {
+  constructor(workload: Workload<Entry, Batch, unknown>, ledger: Ledger, clock: Clock, turn: () => boolean) {
     this.#workload = workload;
     this.#ledger = ledger;
     this.#clock = clock;
     this.#turn = turn;
     this.#selective = workload.weigh !== undefined || workload.due !== undefined;
+    this.#timed = Math.min(ledger.limits.age, ledger.limits.sinceFlush) < Infinity;
     this.#gathering = workload.gathering;
   }
 
@@ -127,8 +134,12 @@ export class Intake<Entry, Batch> {
     }
     if (!look && until === 'joined') return ledger.overdue ? this.#openOutcome() : RESOLVED;
     const outcome = this.#openOutcome();
-    if (look) this.#turn();
-    return until === 'delivered' ? outcome : until === 'stored' ? RESOLVED : this.#dueOutcome(position, outcome);
+    const looked = !look || this.#turn();
+    if (until !== 'joined') return until === 'delivered' ? outcome : RESOLVED;
+    if (looked) return this.#dueOutcome(position, outcome);
+    const later = RESOLVED.then(() => this.#dueOutcome(position, outcome));
+    hush(later);
+    return later;
   }
 
   /** Was the entry of that position, the last that was taken, refused at once? */
@@ -145,15 +156,26 @@ export class Intake<Entry, Batch> {
     this.#clear = 0;
   }
 
+  /** No entry is on its way into the open batch, and nobody is looking at it. */
+  get still(): boolean {
+    return this.#ledger.entering === this.#ledger.ready && !this.#asking;
+  }
+
+  /** From now on each entry that joins calls for a turn. */
+  close(): void {
+    this.#closing = true;
+  }
+
   /** What waits may be taken. */
   gathered(): void {
     this.#gathered = this.#ledger.accepted;
+    this.#clear = 0;
   }
 
   /** Lets the next entry join, or the next group; `false` if none can. */
   step(): boolean {
     const ledger = this.#ledger;
-    if (ledger.waiting === 0 || ledger.entering > ledger.ready) return false;
+    if (ledger.waiting === 0 || !this.still) return false;
     if (this.#gathering === undefined) {
       ledger.waiting--;
       this.#join(this.#inbox.shift() as Entry, this.#acceptedAt.shift()); // the ledger says that one waits
@@ -173,7 +195,7 @@ export class Intake<Entry, Batch> {
   clear(): void {
     const ledger = this.#ledger;
     const closed =
-      this.#selective || this.#gathering !== undefined || ledger.asked || ledger.waiting > 0 || ledger.size === 0;
+      this.#selective || this.#gathering !== undefined || ledger.full || ledger.waiting > 0 || ledger.size === 0;
     const limit = ledger.sealed + ledger.holes + ledger.limits.size - 1;
     this.#clear = closed ? 0 : Math.min(limit, ledger.finished + this.#capacity);
   }
@@ -187,7 +209,7 @@ export class Intake<Entry, Batch> {
   /** Refuses the oldest group that waits; `false` if there is none, or others are on their way before it. */
   refuseOldest(error: Error): boolean {
     const ledger = this.#ledger;
-    if (ledger.waiting === 0 || ledger.entering > ledger.ready) return false;
+    if (ledger.waiting === 0 || !this.still) return false;
     const next = ledger.entering + 1;
     const count = (this.#gathering?.endOfGroup?.(next) ?? next) - ledger.entering;
     const oldest = this.#inbox.take(count);
@@ -198,27 +220,29 @@ export class Intake<Entry, Batch> {
     return true;
   }
 
-  /** Refuses everything that has not joined. */
-  abandon(error: Error): void {
+  /** Refuses everything that has not joined, and says how much that was. */
+  abandon(error: Error): number {
     const ledger = this.#ledger;
+    const count = this.#onTheWay.length + ledger.waiting;
     this.#refuseAll(this.#onTheWay, error, 'closed');
     const waiting = this.#inbox.take(ledger.waiting);
     ledger.entering += ledger.waiting;
     ledger.waiting = 0;
     this.#refuseAll(waiting, error, 'closed');
+    return count;
   }
 
   /** Takes an entry, and says whether a turn is needed. */
   #put(entry: Entry): boolean {
     const ledger = this.#ledger;
     const gathering = this.#gathering;
-    if (gathering === undefined && ledger.entering === ledger.ready && ledger.waiting === 0) {
+    // A batch that is due is sealed before anything else joins: by the turn under way, if a hook of it adds.
+    if (gathering === undefined && this.still && ledger.waiting === 0 && !ledger.full)
       return this.#join(entry, undefined);
-    }
     this.#inbox.push(entry);
     ledger.waiting++;
     this.#clear = 0;
-    if (ledger.limits.age < Infinity) this.#acceptedAt.push(this.#clock.now());
+    if (this.#timed) this.#acceptedAt.push(this.#clock.now());
     if (gathering === undefined) return false;
     this.#gather();
     return ledger.waiting >= gathering.most;
@@ -401,6 +425,7 @@ export class Intake<Entry, Batch> {
     if (this.#workload.weigh === undefined) return 0;
     const weight: unknown = this.#workload.weigh(entry);
     if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
+    hush(weight);
     throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
   }
 
@@ -433,14 +458,16 @@ export class Intake<Entry, Batch> {
     if (this.#joiners.size > 0) {
       for (let position = ledger.ready - count; position < ledger.ready; position++) this.#settleJoiner(position);
     }
-    if (this.#selective && this.#workload.due?.() === true) ledger.ask('shouldFlush');
-    return (
-      ledger.size >= ledger.limits.size ||
-      ledger.size === count ||
-      ledger.weight >= ledger.limits.weight ||
-      ledger.asked ||
-      ledger.waiting > 0
-    );
+    if (this.#selective && this.#isDue()) ledger.ask('shouldFlush');
+    return this.#closing || ledger.full || ledger.size === count || ledger.waiting > 0;
+  }
+
+  /** The family looks at the open batch, which stands still until it has answered, whatever it calls. */
+  #isDue(): boolean {
+    this.#asking = true;
+    const due = this.#workload.due?.() === true;
+    this.#asking = false;
+    return due;
   }
 
   #settleJoiner(position: number): void {

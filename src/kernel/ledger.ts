@@ -111,7 +111,7 @@ export class Ledger {
   #trigger: Trigger | undefined;
   /** Why the open batch is wanted as it is, whatever waits behind it. */
   #asked: Trigger | undefined;
-  /** While a batch is held: when its last attempt failed; the time triggers count from there. */
+  /** When the last attempt of a held batch failed: an open batch that is overdue fires again that much later. */
   #heldSince = -Infinity;
   /** How many triggers have fired. */
   #fired = 0;
@@ -161,9 +161,11 @@ export class Ledger {
     return this.#trigger !== undefined;
   }
 
-  /** Somebody wants a batch cut that does not have to be full. */
-  get asked(): boolean {
-    return this.#asked !== undefined || this.#demands.length > 0;
+  /** The open batch takes no more, or somebody wants one cut that does not have to be full. */
+  get full(): boolean {
+    const { limits } = this;
+    const asked = this.#asked !== undefined || this.#demands.length > 0;
+    return asked || this.size >= limits.size || this.weight >= limits.weight;
   }
 
   /** An entry accepted at `acceptedAt` is handed to the add hook as the first of the open batch. */
@@ -223,12 +225,10 @@ export class Ledger {
 
   /** Lets the time triggers fire that are due; of several, the one that was due first names the batch. */
   fire(now: number): void {
-    if (this.#trigger === undefined && this.size > 0) {
-      const reason = this.#timeTrigger();
-      if (reason !== undefined && this.#timeDeadline() <= now) {
-        this.#trigger = reason;
-        this.#fired++;
-      }
+    if (this.size > 0 && this.#timeDeadline() <= now) {
+      this.#trigger ??= this.#timeTrigger();
+      this.#heldSince = -Infinity;
+      this.#fired++;
     }
     if (this.#tick <= now) {
       this.#tick = this.#tickAfter(now);
@@ -314,10 +314,10 @@ export class Ledger {
     cut.deadline = deadline;
   }
 
-  /** Tried again at the next trigger; one that has fired already, and brought nothing, is set again. */
+  /** Tried again at the next trigger. */
   hold(cut: Cut, now: number): void {
+    this.fire(now); // what was due by now does not count as the next
     cut.heldAt = this.#fired;
-    this.#trigger = undefined;
     this.#heldSince = now;
   }
 
@@ -330,6 +330,12 @@ export class Ledger {
   finish(cut: Cut): void {
     this.finished += cut.size;
     cut.finished = true;
+  }
+
+  /** A batch was delivered: the time since the last flush begins anew. */
+  delivered(now: number): void {
+    this.lastFlush = now;
+    if (this.#trigger === 'sinceFlush') this.#trigger = undefined;
   }
 
   /** The batch leaves, and its lane is idle again. */
@@ -354,33 +360,26 @@ export class Ledger {
 
   deadline(): number {
     let earliest = this.entering > this.ready ? this.entryDeadline : Infinity;
-    if (this.size > 0 && this.#trigger === undefined) earliest = Math.min(earliest, this.#timeDeadline());
+    if (this.size > 0) earliest = Math.min(earliest, this.#timeDeadline());
     for (const cut of this.active) {
       earliest = Math.min(earliest, cut.heldAt < Infinity ? this.#tick : cut.deadline);
     }
     return earliest;
   }
 
+  /** When time makes the open batch due; if it has done so in vain, when it does so again for a batch that is held. */
   #timeDeadline(): number {
-    return Math.min(
-      this.#ageDeadline(),
-      this.#sinceFlushDeadline(),
-      this.limits.interval < Infinity ? this.#tick : Infinity,
-    );
+    const { age, sinceFlush, interval } = this.limits;
+    if (this.#trigger !== undefined) {
+      return this.#heldSince === -Infinity ? Infinity : this.#heldSince + Math.min(age, sinceFlush);
+    }
+    const bySinceFlush = (this.lastFlush ?? this.openedAt) + sinceFlush;
+    return Math.min(this.openedAt + age, bySinceFlush, interval < Infinity ? this.#tick : Infinity);
   }
 
-  #ageDeadline(): number {
-    return Math.max(this.openedAt, this.#heldSince) + this.limits.age;
-  }
-
-  #sinceFlushDeadline(): number {
-    return Math.max(this.lastFlush ?? this.openedAt, this.#heldSince) + this.limits.sinceFlush;
-  }
-
-  #timeTrigger(): Trigger | undefined {
+  #timeTrigger(): Trigger {
     const deadline = this.#timeDeadline();
-    if (deadline === Infinity) return undefined;
-    if (deadline === this.#ageDeadline()) return 'age';
+    if (deadline === this.openedAt + this.limits.age) return 'age';
     return deadline === this.#tick && this.limits.interval < Infinity ? 'interval' : 'sinceFlush';
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from './awaitable.js';
 import { Fifo } from './fifo.js';
 
 interface Waiting {
@@ -37,8 +38,8 @@ export class Room {
   }
 
   /**
-   * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An abort before
-   * that leaves the caller out.
+   * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
+   * abort before that leaves the caller out.
    */
   wait<T>(
     enter: () => Promise<T>,
@@ -57,14 +58,15 @@ export class Room {
         turnAway: () => {
           reject(turnAway());
         },
-        leave: () => signal?.removeEventListener('abort', onAbort),
+        leave: () => undefined,
       };
-      const onAbort = (): void => {
-        this.#waiting.remove(waiting);
-        reject(signal?.reason as Error);
-        this.admit();
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal != null) {
+        waiting.leave = onAbort(signal, () => {
+          this.#waiting.remove(waiting);
+          reject(signal.reason as Error);
+          this.admit();
+        });
+      }
       this.#waiting.push(waiting);
       this.#demand();
     });
