@@ -14,7 +14,6 @@ import { Events } from './events.js';
 import { type Awaitable, Deferred, andThen, ignorableRejection, isThenable } from './kernel/awaitable.js';
 import { type Clock, systemClock, within } from './kernel/clock.js';
 import { Engine } from './kernel/engine.js';
-import type { Intake } from './kernel/intake.js';
 import { checkVerbOptions, optionsError, parseRetry } from './options.js';
 import type { Call, Row } from './slices.js';
 
@@ -49,7 +48,6 @@ export class ServingCore {
   readonly #hooks: Hooks;
   /** These are made at the first use: in the constructor a subclass has no fields yet. */
   #engine: Engine<unknown, Row, readonly unknown[]> | undefined;
-  #intake!: Intake<unknown, Row>;
   #port!: ServingPort;
   #entrance!: Entrance;
   #partitions!: Partitions;
@@ -90,8 +88,7 @@ export class ServingCore {
   enter(call: Single, value: unknown): void {
     const port = this.#port;
     port.counts.calls++;
-    port.current = call;
-    if (!this.#intake.join(value)) this.#intake.add(value);
+    port.put(call, value, 0);
   }
 
   one(value: unknown, options: DispatchOptions | undefined): Promise<unknown> {
@@ -340,7 +337,6 @@ export class ServingCore {
     port.engine = engine;
     engine.intake.capacity = Infinity;
     this.#engine = engine;
-    this.#intake = engine.intake;
     this.#port = port;
     this.#entrance = new Entrance(engine, port, {
       batchSize: limits.size,
@@ -388,6 +384,8 @@ export class ServingCore {
     const batches: unknown[][] = [];
     let undelivered = 0;
     for (const row of left.batches) {
+      // Its callers have had the error of its last attempt.
+      if (row.settled) continue;
       const wanted = row.slices.filter(({ gone, call }) => !gone && !call.over);
       if (wanted.length > 0) batches.push([...row.values]);
       for (const { size } of wanted) undelivered += size;

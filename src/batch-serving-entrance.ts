@@ -80,16 +80,13 @@ export class Entrance {
       call.fail(new ItemError('weigh', error));
       return;
     }
-    const { intake } = this.#engine;
     const port = this.#port;
     call.expect(values.length);
     if (this.#config.keepCallsWhole) this.#startAnew(weights ?? [], values.length);
     for (let i = 0; i < values.length && call.wanted; i++) {
       const weight = weights?.[i] ?? 0;
       if (weights !== undefined) this.#startAnew([weight], 1);
-      port.current = call;
-      port.weight = weight;
-      if (!intake.join(values[i])) intake.add(values[i]);
+      port.put(call, values[i], weight);
     }
   }
 

@@ -57,6 +57,18 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     return this.engine.ledger.accepted - delivered - failed - aborted;
   }
 
+  /** Takes a value; it joins at once, so that it is known whose it is. */
+  put(call: Call, value: unknown, weight: number): void {
+    this.current = call;
+    this.weight = weight;
+    const { intake, ledger } = this.engine;
+    if (intake.join(value)) return;
+    // A batch that is due would let it wait until the turn under way has sealed that.
+    const due = ledger.due();
+    if (due !== undefined) intake.seal(due);
+    intake.add(value);
+  }
+
   open(): Row {
     return new Row();
   }
@@ -91,6 +103,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     const row = flight.batch;
     if (results === NO_RESULTS) return;
     const { counts } = this;
+    row.settled = true;
     let at = 0;
     for (const slice of row.slices) {
       const { call, size } = slice;
@@ -119,6 +132,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   abandon(row: Row, error: unknown): void {
     row.compact();
     row.executing = true;
+    row.settled = true;
     for (const slice of row.slices) {
       if (slice.call.over) this.#lose(slice);
       else {

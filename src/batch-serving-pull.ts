@@ -31,7 +31,9 @@ export class Pull {
           this.#stopped = true;
           break;
         }
-        this.#ahead += await take(next.value);
+        // In two steps: some of them may be settled before all are taken.
+        const count = await take(next.value);
+        this.#ahead += count;
       }
       return undefined;
     } catch (error) {

@@ -48,6 +48,8 @@ export class Row {
   gone = 0;
   /** The handler has them: nothing can be taken out any more. */
   executing = false;
+  /** All its callers know. */
+  settled = false;
 
   /** How many values are wanted. */
   get size(): number {
