@@ -171,24 +171,33 @@ export class Life {
     return stopped.promise;
   }
 
-  /** A hook failed, or asked to stop: what has not been taken will not be. */
+  /** A hook failed, or asked to stop: what has not been taken will not be, even if it was draining. */
   #halt(reason: unknown, failed: boolean): void {
     this.#ending = { reason, failed };
-    // If it is draining, what is left of that is given up.
-    if (this.#shutting !== undefined) this.engine.intake.abandon(this.stoppedError());
-    else void this.#shut(Infinity, false);
+    this.#giveUp();
+    void this.#shut(Infinity, false);
   }
 
   #shut(timeout: number, drain: boolean): Promise<void> {
     if (this.#shutting !== undefined) return this.#shutting;
+    const shut = new Deferred();
+    // Before anything else: the hooks that run now may call back.
+    this.#shutting = shut.promise;
     this.admits = -1;
     this.open = false;
     const deadline = this.#clock.now() + timeout;
+    // At once, since it may be a hook that asks, and the turn under way would go on to the next batch.
+    if (!drain) this.#giveUp();
     const closed = this.engine.close(timeout, drain);
-    this.#shutting = closed.then((left) => this.#finish(left, deadline, drain));
+    void closed.then((left) => this.#finish(left, deadline, drain)).then(shut.resolve);
     this.room.close();
     this.resume?.();
     return this.#shutting;
+  }
+
+  /** Nothing more is taken from the mailbox. */
+  #giveUp(): void {
+    this.engine.intake.abandon(this.stoppedError());
   }
 
   async #finish({ batches, entries }: Left<Batch>, deadline: number, drain: boolean): Promise<void> {
