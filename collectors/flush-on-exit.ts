@@ -114,6 +114,6 @@ function check(options: FlushOnExitOptions, signals: readonly unknown[]): void {
 }
 
 function fail(option: string, expected: string, given: unknown): never {
-  const shown = typeof given === 'object' ? JSON.stringify(given) : `${typeof given} ${String(given as string)}`;
+  const shown = JSON.stringify(given) ?? typeof given;
   throw new OptionsError(`flushOnExit: ${option}: expected ${expected}, given ${shown}`, option, expected, given);
 }
