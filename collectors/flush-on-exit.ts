@@ -114,6 +114,6 @@ function check(options: FlushOnExitOptions, signals: readonly unknown[]): void {
 }
 
 function fail(option: string, expected: string, given: unknown): never {
-  const shown = JSON.stringify(given) ?? typeof given;
+  const shown = given === undefined ? 'undefined' : JSON.stringify(given);
   throw new OptionsError(`flushOnExit: ${option}: expected ${expected}, given ${shown}`, option, expected, given);
 }
