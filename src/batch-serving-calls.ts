@@ -4,7 +4,7 @@ import { type Call, type Row, type Slice, Slices, isError, sliceOf } from './sli
 /** Takes values out of batches that have not started. */
 export interface Leaver {
   leave(call: Call): void;
-  takeOut(slice: Slice, aborted: boolean): void;
+  takeOut(slices: Iterable<Slice>): void;
 }
 
 /** A call of one value, which is its own slice: nothing else is made for it but the promise. */

@@ -15,7 +15,7 @@ import { type Awaitable, Deferred, andThen, ignorableRejection, isThenable } fro
 import { type Clock, systemClock, within } from './kernel/clock.js';
 import { Engine } from './kernel/engine.js';
 import { checkVerbOptions, optionsError, parseRetry } from './options.js';
-import type { Call, Row } from './slices.js';
+import type { Call, Row, Slice } from './slices.js';
 
 /** The options without the types that callers see. */
 export interface AnyOptions extends ServingOptions<unknown, string> {
@@ -155,8 +155,8 @@ export class ServingCore {
     leave: (call: Call): void => {
       this.#port.leave(call);
     },
-    takeOut: (...args: Parameters<ServingPort['takeOut']>): void => {
-      this.#port.takeOut(...args);
+    takeOut: (slices: Iterable<Slice>): void => {
+      this.#port.takeOut(slices);
     },
   };
 
@@ -402,12 +402,9 @@ export class ServingCore {
     this.#port.ending = true;
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`);
     for (const call of [...this.#arriving]) call.fail(closed);
-    for (const row of [...this.#entrance.waitingRows()]) {
-      for (const { call } of [...row.slices]) {
-        call.fail(closed);
-        this.#port.leave(call);
-      }
-    }
+    const slices = [...this.#entrance.waitingRows()].flatMap((row) => row.slices);
+    this.#port.takeOut(slices);
+    for (const { call } of slices) call.fail(closed);
   }
 
   /** Waits for the maps that are under way. */

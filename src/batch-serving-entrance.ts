@@ -86,7 +86,8 @@ export class Entrance {
     for (let i = 0; i < values.length && call.wanted; i++) {
       const weight = weights?.[i] ?? 0;
       if (weights !== undefined) this.#startAnew([weight], 1);
-      port.put(call, values[i], weight);
+      // What has run meanwhile may have been a part of this very call.
+      if (call.wanted) port.put(call, values[i], weight);
     }
   }
 

@@ -118,8 +118,11 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   }
 
   failed(flight: Flight<Row>, error: unknown, retryAt: number): void {
-    flight.batch.executing = false;
+    const row = flight.batch;
     this.#tellFailed(flight, error, retryAt);
+    row.executing = false;
+    // Whose callers have gone meanwhile are not executed again.
+    this.takeOut(row.slices.filter(({ call }) => call.over));
   }
 
   dropped(flight: Flight<Row>, error: unknown): { error: Error } {
@@ -159,15 +162,17 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   }
 
   leave(call: Call): void {
-    for (const slice of [...call.slices()]) this.takeOut(slice, call.aborted);
+    this.takeOut(call.slices());
   }
 
-  takeOut(slice: Slice, aborted: boolean): void {
-    const row = slice.batch;
-    if (slice.gone || row.executing) return;
-    row.take(slice);
-    this.counts[aborted ? 'aborted' : 'failed'] += slice.size;
-    this.engine.withdraw(row, slice.size, slice.weight);
+  takeOut(slices: Iterable<Slice>): void {
+    const out = [...slices].filter((slice) => !slice.gone && !slice.batch.executing);
+    for (const slice of out) {
+      slice.batch.take(slice);
+      this.counts[slice.call.aborted ? 'aborted' : 'failed'] += slice.size;
+    }
+    // Only then: what starts now must not have any of them.
+    for (const { batch, size, weight } of out) this.engine.withdraw(batch, size, weight);
   }
 
   #execute(flight: Flight<Row>, run: number, state: unknown): Awaitable<readonly unknown[]> {

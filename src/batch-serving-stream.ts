@@ -199,7 +199,7 @@ export class StreamCall implements Call {
     if (failure !== undefined && part.from < this.#brokenAt) {
       this.#brokenAt = part.from;
       this.source?.();
-      for (const later of [...this.#slices.open]) if (later.from > part.from) this.#leaver.takeOut(later, false);
+      this.#leaver.takeOut([...this.#slices.open].filter((later) => later.from > part.from));
     }
     this.#advance();
   }

@@ -1,4 +1,5 @@
-import { BatchServing } from '../../src/batch-serving.js'; import type { ServingOptions } from '../../src/batch-serving-contract.js';
+import { BatchServing } from '../../src/batch-serving.js';
+import type { ServingOptions } from '../../src/batch-serving-contract.js';
 import { TestClock, random, type Random } from '../../src/testing.js';
 
 /** A value knows whose it is; its result is told by its number alone. */
@@ -218,11 +219,13 @@ export async function simulate(seed: number): Promise<string[]> {
     } else {
       const { message } = own.outcome.error as Error;
       const excused =
-        own.ids.some((id) => record(id).failed) ||
-        /abort|stopped|took longer|closed|full|init|source/.test(message);
+        own.ids.some((id) => record(id).failed) || /abort|stopped|took longer|closed|full|init|source/.test(message);
       if (!excused) tell(`failed with ${message}`);
     }
-    if (attempts === 1 && own.streamed.some((note, i) => i > 0 && Number(note.slice(1)) <= Number(own.streamed[i - 1]?.slice(1)))) {
+    if (
+      attempts === 1 &&
+      own.streamed.some((note, i) => i > 0 && Number(note.slice(1)) <= Number(own.streamed[i - 1]?.slice(1)))
+    ) {
       tell(`notes out of order: ${own.streamed.join()}`);
     }
     if (own.streamed.some((note) => !ids.includes(note))) tell(`notes of others: ${own.streamed.join()}`);
