@@ -9,7 +9,7 @@ import {
   type Prepared,
   type Storage,
 } from '../src/index.js';
-import { BatchFile, type Found, Line } from './file/batch-file.js';
+import { BatchFile } from './file/batch-file.js';
 import type {
   FileBatch,
   FileBatcherEvents,
@@ -20,8 +20,9 @@ import type {
 } from './file/contract.js';
 import { type FileSystem, nodeFileSystem } from './file/file-system.js';
 import { type Integrity, LONGEST_LINE, OVERHEAD } from './file/format.js';
+import { Line } from './file/line.js';
 import { baseOptions, spoolConfig } from './file/options.js';
-import { recover } from './file/recovery.js';
+import { type Found, recover } from './file/recovery.js';
 import { Spool, type SpoolConfig, storageError } from './file/spool.js';
 
 export type * from './file/contract.js';
@@ -142,6 +143,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     this.#ended = true;
     await this.#opening?.catch(() => undefined);
     const released = await Promise.allSettled([...this.#open].map((batch) => batch.release()));
+    await this.#spool.syncRemovals();
     await this.#spool.release();
     for (const result of released) {
       if (result.status === 'rejected') throw storageError('a file was not synced', result.reason);
@@ -226,6 +228,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     this.#inFlight.set(context.id, batch);
     await batch.seal();
     this.#open.delete(batch);
+    await this.#spool.syncRemovals();
     batch.beginAttempt(context.attempt);
     return this.#hooks.batchPreFlush?.call(this, batch, context);
   }

@@ -113,6 +113,11 @@ export function encodeLines(texts: readonly string[], integrity: Integrity): Buf
   return bytes.subarray(0, at);
 }
 
+/** One of them. */
+export function lineOf(text: string, integrity: Integrity): string {
+  return encodeLines([text], integrity).toString();
+}
+
 function writeBlanks(view: DataView, at: number, sum: number): number {
   for (let shift = 28; shift >= 0; shift -= 4, at += 4) view.setUint32(at, BLANKS_OF_BITS[(sum >>> shift) & 15] ?? 0);
   return at;

@@ -2,9 +2,16 @@ import type { RecoveryReport } from './contract.js';
 import type { OpenFile } from './file-system.js';
 import { type BatchName, byAge, isBareName, isTemporary, parseName, temporaryName } from './format.js';
 import { type Tally, visitLines } from './lines.js';
-import type { Found } from './batch-file.js';
 import type { Spool } from './spool.js';
 import { Writer, discard } from './writing.js';
+
+/** What was found of an earlier life. */
+export interface Found {
+  readonly name: string;
+  /** Lines. */
+  readonly size: number;
+  readonly bytes: number;
+}
 
 /** More names than this are left to the next open: they have to be sorted in memory. */
 const MOST_FILES = 1_000_000;
@@ -34,6 +41,8 @@ export async function recover<Item>(
   const batches = names.filter((name) => parseName(name) !== undefined || isBareName(name)).sort(byAge);
   for (const name of batches) spool.seen(parseName(name) ?? NO_NAME);
   await countAside(spool);
+  // The names may be as young as what is in the files.
+  if (spool.config.durability !== 'none') await spool.sync().catch(() => undefined);
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
     try {
@@ -92,6 +101,8 @@ class Recovery<Item> {
     try {
       ({ bytes } = file.stat());
       tally = await visitLines(file, bytes, this.#integrity, this.#accepts);
+      // Its process may have died before it came to that.
+      if (this.#spool.config.durability !== 'none') await file.sync();
       if (tally.bad > 0 || tally.torn > 0) {
         await this.#quarantine(file, bytes);
         report.quarantinedFiles++;

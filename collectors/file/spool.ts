@@ -31,6 +31,8 @@ export class Spool<Item> {
   bytes = 0;
   /** Bytes of lines that were accepted and are not written yet. */
   reserved = 0;
+  /** Files that were removed since the directory was last synced. */
+  removals = 0;
   #lock: Lock | undefined;
   #sequence = 0;
   readonly #waiting: (() => void)[] = [];
@@ -69,8 +71,24 @@ export class Spool<Item> {
     return join(this.config.directory, name);
   }
 
-  sync(folder = ''): Promise<void> {
-    return this.files.syncDirectory(join(this.config.directory, folder));
+  async sync(folder = ''): Promise<void> {
+    const { removals } = this;
+    await this.files.syncDirectory(join(this.config.directory, folder));
+    if (folder === '') this.removals -= removals;
+  }
+
+  remove(name: string): void {
+    this.files.remove(this.path(name));
+    this.removals++;
+  }
+
+  /**
+   * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, not for all
+   * since the last sync.
+   */
+  async syncRemovals(): Promise<void> {
+    if (this.removals === 0 || this.config.durability === 'none') return;
+    await this.sync().catch(() => undefined); // delivered twice is better than not at all
   }
 
   newName(): BatchName {

@@ -1,0 +1,16 @@
+/** An item between its acceptance and its file. */
+export class Line<Item> {
+  /** Nobody waits for it any more: it must not be stored. */
+  refused = false;
+
+  constructor(
+    readonly item: Item,
+    readonly text: string,
+    /** 0 when nobody asks. */
+    readonly bytes: number,
+  ) {}
+}
+
+export function sizeOf(lines: readonly Line<unknown>[]): number {
+  return lines.reduce((sum, line) => sum + line.bytes, 0);
+}
