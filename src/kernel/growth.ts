@@ -34,6 +34,13 @@ const BACK_OFF = 0.9;
  * rest one batch in twenty takes too long: the 95th percentile is at the target.
  */
 const GAIN = (1 - BACK_OFF) / 20;
+/**
+ * At rest a batch takes too long now and then. After so many in a row that were in time the target is out of sight (where
+ * most of the cost is fixed, larger batches hardly take longer), and the gain doubles every so many batches.
+ */
+const PATIENCE = 16;
+const DOUBLING = 2;
+const FASTEST = 0.1;
 /** Of the estimates, how much the last batch makes up. */
 const FRESH = 0.25;
 const FRESH_SPREAD = 0.1;
@@ -51,6 +58,8 @@ export function latency(target: number): Growth {
   let mean = NaN;
   /** By which fraction of the mean the durations differ from it, on average. */
   let spread = 0.05;
+  /** Batches in a row that were in time. */
+  let inTime = 0;
   return (limit, { size, full, duration, min, max }) => {
     const ratio = duration / target;
     // A batch that was not full shows nothing of larger ones, unless even it took too long.
@@ -63,12 +72,13 @@ export function latency(target: number): Growth {
     }
     // Of normal noise, the 95th percentile is two mean absolute deviations above the mean.
     const high = mean * (1 + 2 * spread);
-    let factor = 1 + GAIN;
+    inTime = ratio > 1 ? 0 : inTime + 1;
+    let factor = 1 + Math.min(FASTEST, GAIN * 2 ** Math.max(0, (inTime - PATIENCE) / DOUBLING));
     if (ratio > 2) factor = Math.max(0.1, 1 / ratio);
     else if (ratio > 1) factor = BACK_OFF;
     else if (high < NEAR) factor = Math.min(2, NEAR / Math.max(high, 0.01));
     const next = Math.min(max, Math.max(min, limit * factor));
-    mean = factor > 1 + GAIN || ratio > 2 ? NaN : mean * (next / limit);
+    mean = factor > 1.1 || ratio > 2 ? NaN : mean * (next / limit);
     return next;
   };
 }

@@ -72,7 +72,7 @@ describe('messages', () => {
   });
 
   test('a handler that casts to itself for ever leaves the event loop to others', async () => {
-    const { server } = await testServer({ handleBatch: (ops) => void ops.forEach(() => server.cast(1)) });
+    const { server } = await testServer({ handleBatch: (ops) => ops.forEach(() => server.cast(1)) });
     server.on('refused', () => undefined);
     for (let i = 0; i < 100; i++) server.cast(1);
     await turns(20);
@@ -82,7 +82,7 @@ describe('messages', () => {
   });
 
   test('so does an async one', async () => {
-    const { server } = await testServer({ handleBatch: async (ops) => void ops.forEach(() => server.cast(1)) });
+    const { server } = await testServer({ handleBatch: async (ops) => ops.forEach(() => server.cast(1)) });
     server.on('refused', () => undefined);
     server.cast(1);
     await turns(20);
@@ -128,7 +128,7 @@ describe('call', () => {
   test('G12: fail rejects with the error as it is', async () => {
     const error = { odd: true };
     const { server } = await testServer({
-      handleBatch: (ops) => void ops.forEach((op) => op.kind === 'call' && op.fail(error)),
+      handleBatch: (ops) => ops.forEach((op) => op.kind === 'call' && op.fail(error)),
     });
     await expect(server.call('x')).rejects.toBe(error);
   });
