@@ -1,6 +1,8 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
+  // Nothing here is timed: a slow machine gets the time it needs.
+  testTimeout: 60_000,
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
