@@ -380,6 +380,7 @@ class Process {
       this.#files,
     );
     this.#listen();
+    this.#hearLosses();
   }
 
   async run(): Promise<void> {
@@ -461,6 +462,8 @@ class Process {
         this.#life.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
       }
     });
+    // What nobody listens to becomes a warning, and must harm nothing.
+    if (!this.#last && this.#random.chance(0.3)) return;
     batcher.on('quarantined', ({ id, lines }) => {
       this.#note(`quarantined: ${id}: ${lines} lines`);
     });
@@ -472,7 +475,10 @@ class Process {
       this.#note(`rescued: ${id}: ${size} items`);
       if (!this.#files.trouble) this.#note('though nothing failed');
     });
-    batcher.on('lost', ({ id, items }) => {
+  }
+
+  #hearLosses(): void {
+    this.#batcher.on('lost', ({ id, items }) => {
       this.#note(`lost: ${id}: ${items} items`);
       this.#life.addLost(items);
     });
