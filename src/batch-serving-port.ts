@@ -103,6 +103,8 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     const row = flight.batch;
     if (results === NO_RESULTS) return;
     const { counts } = this;
+    const { events } = this.#parts;
+    const info = events.has('executed') ? this.#infoOf(flight, now) : undefined;
     row.settled = true;
     let at = 0;
     for (const slice of row.slices) {
@@ -113,8 +115,8 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
       at += size;
     }
     counts.batches++;
-    const { events } = this.#parts;
-    if (events.has('executed')) events.emit('executed', this.#infoOf(flight, now));
+    row.clear();
+    if (info !== undefined) events.emit('executed', info);
   }
 
   failed(flight: Flight<Row>, error: unknown, retryAt: number): void {
@@ -143,6 +145,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
         this.counts.failed += slice.size;
       }
     }
+    row.clear();
   }
 
   held(_flight: Flight<Row>, error: unknown): Error {
