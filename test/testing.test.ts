@@ -83,7 +83,7 @@ describe('TestClock', () => {
     expect(rang).toHaveBeenCalledTimes(1);
   });
 
-  test.failing('two moves at the same time never turn it back', async () => {
+  test('two moves at the same time never turn it back', async () => {
     const clock = new TestClock();
     await Promise.all([clock.advance(100), clock.advance(50)]);
     expect(clock.now()).toBeGreaterThanOrEqual(100);
