@@ -8,6 +8,7 @@ import {
   OverflowError,
   type Prepared,
   type Storage,
+  StorageError,
 } from '../src/index.js';
 import { BatchFile } from './file/batch-file.js';
 import type {
@@ -143,8 +144,11 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     this.#ended = true;
     await this.#opening?.catch(() => undefined);
     const released = await Promise.allSettled([...this.#open].map((batch) => batch.release()));
-    await this.#spool.syncRemovals();
-    await this.#spool.release();
+    try {
+      await this.#spool.syncRemovals();
+    } finally {
+      await this.#spool.release();
+    }
     for (const result of released) {
       if (result.status === 'rejected') throw storageError('a file was not synced', result.reason);
     }
@@ -181,7 +185,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         line.refused = true;
         spool.reserved -= line.bytes;
       },
-      givesUp: (batch, _error, attempt) => fileOf(batch).gone || attempt >= maxAttempts,
+      attempted: (batch) => fileOf(batch).attempting,
+      givesUp: (batch) => fileOf(batch).gone || fileOf(batch).attempts >= maxAttempts,
       discard: (batch) => {
         this.#remove(fileOf(batch));
       },
@@ -226,10 +231,12 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
 
   async #preFlush(batch: BatchFile<Item>, context: FlushContext): Promise<FileBatch<Item> | void> {
     this.#inFlight.set(context.id, batch);
+    batch.attempting = false;
     await batch.seal();
     this.#open.delete(batch);
     await this.#spool.syncRemovals();
-    batch.beginAttempt(context.attempt);
+    if (context.signal.aborted) throw new StorageError('the disk took longer than an attempt may');
+    batch.beginAttempt();
     return this.#hooks.batchPreFlush?.call(this, batch, context);
   }
 

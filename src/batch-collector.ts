@@ -100,8 +100,12 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
 
   judge(flight: Flight<Batch>, error: unknown): Verdict {
     const { attempt, batch } = flight;
-    if (flight.chore === undefined && this.#storage?.givesUp(batch, error, attempt) === true) return 'drop';
-    return retryDelay(this.#config.retry, attempt, Math.random) ?? this.#config.giveUp;
+    const verdict = retryDelay(this.#config.retry, attempt, Math.random) ?? this.#config.giveUp;
+    if (flight.chore !== undefined || this.#storage === undefined) return verdict;
+    if (this.#storage.givesUp(batch, error, attempt)) return 'drop';
+    if (this.#storage.attempted(batch)) return verdict;
+    flight.attempt--;
+    return verdict === 'drop' ? 'hold' : verdict;
   }
 
   refused(entry: Item, error: unknown, stage: Stage, position: number): Error {

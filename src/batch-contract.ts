@@ -71,6 +71,8 @@ export interface Storage<Item, Batch> {
   accepted(entry: Prepared<Item>): void;
   /** After its acceptance: it will never join. */
   refused(entry: Prepared<Item>): void;
+  /** Whether the sink has seen anything of the attempt that failed; else it does not count. */
+  attempted(batch: Batch): boolean;
   /** Whether a batch is given up, whatever `retry` and `giveUp` say. */
   givesUp(batch: Batch, error: unknown, attempt: number): boolean;
   /** The batch was dropped to make room, which is there when this returns. */

@@ -198,6 +198,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /** An event of the collector's own; with a `warning`, which is printed once if nobody listens. */
   protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
+    if (this.#engine === undefined) this.#start();
     const heard = this.#events.has(event);
     this.#events.emit(event, payload as (BatchPleaseEvents<Item> & MoreEvents)[Name]);
     if (!heard && warning !== undefined) this.#collector.report(warning, undefined);

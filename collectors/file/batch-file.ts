@@ -14,19 +14,22 @@ export class BatchFile<Item> implements FileBatch<Item> {
   readonly badLines = new Set<number>();
   /** Somebody else has removed the file, and there is no descriptor left to rescue it from. */
   gone = false;
+  /** The sink is being given the batch, or has been. */
+  attempting = false;
   /** The file is delivered, dropped or dead. */
   over = false;
   readonly #spool: Spool<Item>;
   readonly #content: AppendFile<Item> | Found;
   /** In the directory, `dead/` included; before the first attempt it is for the file that takes items to say. */
   #path: string | undefined;
-  /** Whoever works on the file's end works alone. */
-  #ending = false;
+  #attempts: number;
+  #burial: Promise<void> | undefined;
 
   constructor(spool: Spool<Item>, found?: Found) {
     this.#spool = spool;
     this.#content = found ?? new AppendFile(spool);
     this.#path = found?.name;
+    this.#attempts = (found && parseName(found.name)?.attempts) ?? 0;
   }
 
   /** A file that is not named by us is its own id. */
@@ -47,9 +50,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
     return this.#content.bytes;
   }
 
-  /** Begun so far. */
+  /** Begun so far; what failed before the sink saw anything is none. */
   get attempts(): number {
-    return parseName(this.#name)?.attempts ?? 0;
+    return this.#attempts;
   }
 
   items(): AsyncIterable<Item> {
@@ -72,20 +75,22 @@ export class BatchFile<Item> implements FileBatch<Item> {
   }
 
   /** Notes in the name that an attempt begins, so that it is counted whatever happens to us. */
-  beginAttempt(attempt: number): void {
-    if (this.over || this.#ending) throw new StorageError(`batch ${this.id} is over`); // an attempt that has expired
+  beginAttempt(): void {
+    if (this.over || this.#burial !== undefined) throw new StorageError(`batch ${this.id} is over`); // an attempt that has expired
     const { files } = this.#spool;
     const name = parseName(this.#name);
     // A bare name has no place for it, but the file has to be there.
-    const next = name === undefined ? this.#name : fileName({ ...name, attempts: Math.max(attempt, name.attempts) });
+    const next = name === undefined ? this.#name : fileName({ ...name, attempts: this.#attempts + 1 });
     try {
       if (name === undefined) files.open(this.filename, 'read').close();
-      else if (next !== this.#name) files.rename(this.filename, this.#spool.path(next));
+      else files.rename(this.filename, this.#spool.path(next));
+      this.#path = next;
     } catch (error) {
       if (isMissing(error)) throw this.#lost(error);
-      return; // not counted; delivery matters more
+      // Delivery matters more than that the next life counts this one.
     }
-    this.#path = next;
+    this.#attempts++;
+    this.attempting = true;
   }
 
   /** The batch is delivered, or was dropped. */
@@ -101,9 +106,16 @@ export class BatchFile<Item> implements FileBatch<Item> {
   }
 
   /** The batch is given up: its file moves to `dead/`, untouched. */
-  async bury(error: unknown): Promise<void> {
+  bury(error: unknown): Promise<void> {
+    // One that took too long may still be at it when the next attempt is made.
+    this.#burial ??= this.#bury(error).finally(() => {
+      this.#burial = undefined;
+    });
+    return this.#burial;
+  }
+
+  async #bury(error: unknown): Promise<void> {
     if (this.over) return;
-    this.#ending = true;
     await this.seal();
     if (!this.gone) {
       try {

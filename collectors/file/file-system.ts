@@ -130,6 +130,9 @@ async function syncDirectory(path: string): Promise<void> {
   const descriptor = fs.openSync(path, O_RDONLY);
   try {
     await syncDescriptor(descriptor, fs.fsync);
+  } catch (error) {
+    // Some file systems have no such thing.
+    if (!['EINVAL', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   } finally {
     fs.closeSync(descriptor);
   }

@@ -31,10 +31,11 @@ export class Spool<Item> {
   bytes = 0;
   /** Bytes of lines that were accepted and are not written yet. */
   reserved = 0;
-  /** Files that were removed since the directory was last synced. */
-  removals = 0;
   #lock: Lock | undefined;
   #sequence = 0;
+  /** Files that were removed, and how many of these stay so after power loss. */
+  #removals = 0;
+  #syncedRemovals = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(
@@ -72,23 +73,27 @@ export class Spool<Item> {
   }
 
   async sync(folder = ''): Promise<void> {
-    const { removals } = this;
+    const removals = this.#removals;
     await this.files.syncDirectory(join(this.config.directory, folder));
-    if (folder === '') this.removals -= removals;
+    if (folder === '') this.#syncedRemovals = Math.max(this.#syncedRemovals, removals);
   }
 
   remove(name: string): void {
     this.files.remove(this.path(name));
-    this.removals++;
+    this.#removals++;
   }
 
   /**
-   * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, not for all
-   * since the last sync.
+   * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, so the next is
+   * not begun before.
    */
   async syncRemovals(): Promise<void> {
-    if (this.removals === 0 || this.config.durability === 'none') return;
-    await this.sync().catch(() => undefined); // delivered twice is better than not at all
+    if (this.#syncedRemovals === this.#removals || this.config.durability === 'none') return;
+    try {
+      await this.sync();
+    } catch (error) {
+      throw storageError('the directory was not synced', error);
+    }
   }
 
   newName(): BatchName {
