@@ -186,11 +186,12 @@ export class Life {
     this.admits = -1;
     this.open = false;
     const deadline = this.#clock.now() + timeout;
+    // Or those who wait for room would be let in to what is being given up.
+    this.room.close();
     // At once, since it may be a hook that asks, and the turn under way would go on to the next batch.
     if (!drain) this.#giveUp();
     const closed = this.engine.close(timeout, drain);
     void closed.then((left) => this.#finish(left, deadline, drain)).then(shut.resolve);
-    this.room.close();
     this.resume?.();
     return this.#shutting;
   }
