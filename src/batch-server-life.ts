@@ -93,8 +93,8 @@ export class Life {
     const { name } = this.config;
     if (this.#status === 'ignored') return new StoppedError(`${name} did not start: init declined`, 'ignored');
     if (this.#ending === undefined) return new StoppedError(`${name} has stopped`, undefined);
-    const { reason } = this.#ending;
-    return new StoppedError(`${name} has stopped: ${messageOf(reason)}`, reason);
+    const { reason, failed } = this.#ending;
+    return new StoppedError(`${name} has stopped: ${messageOf(reason)}`, reason, failed ? reason : undefined);
   }
 
   /** Occupies the server instead of a batch: as soon as no other runs, and before any that waits. */

@@ -124,8 +124,10 @@ export class StoppedError extends BatchError {
   constructor(
     message: string,
     readonly reason: unknown,
+    /** What a hook threw, if that is why. */
+    cause: unknown = reason instanceof Error ? reason : undefined,
   ) {
-    super(message, reason instanceof Error ? reason : undefined);
+    super(message, cause);
   }
 }
 
