@@ -31,7 +31,7 @@ afterAll(() => {
   fs.rmSync(root, { recursive: true, force: true });
 });
 
-const hex = (source: Random): string => Array.from({ length: 16 }, () => source.pick([...'0123456789abcdef'])).join('');
+const hex = (source: Random): string => Array.from({ length: 16 }, () => source.int(16).toString(16)).join('');
 
 function nameFor(source: Random): string {
   const ours = fileName({

@@ -32,8 +32,6 @@ interface Record_ {
   evicted: boolean;
 }
 
-const RELAXED = new Set((process.env.PROOF_WITHOUT ?? '').split(','));
-
 const DIRECTORY = '/data/spool';
 
 /** How long a sync may take altogether, on top of the interval, when nothing goes wrong. */
@@ -154,7 +152,7 @@ export class Life {
       this.bad(`G2: flush sees what was not added: ${JSON.stringify(item)}`);
       return undefined;
     }
-    if (durability !== 'none' && !RELAXED.has('recovered')) record.safe = true; // G5: a sealed batch is synced before flush sees it
+    if (durability !== 'none') record.safe = true; // G5: a sealed batch is synced before flush sees it
     return record;
   }
 
@@ -520,8 +518,9 @@ class Process {
     const refuse = (error: unknown): void => {
       this.#open.delete(record.id);
       if (this.#files.dead) return;
-      // It may be stored: this promise was about its delivery.
-      if ((error as Error).name !== 'ClosedError' || verb === 'syncAddItem') record.said = 'refused';
+      // It may be stored, and be in dead/: this promise was about its delivery.
+      const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
+      if (!aboutDelivery || verb === 'syncAddItem') record.said = 'refused';
       this.#note(`item ${record.id} is refused: ${String(error)}`);
       const name = (error as { name?: string }).name ?? '';
       if (name === 'LockedError' && this.#contenders.length > 0) return;
