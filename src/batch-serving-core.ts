@@ -381,16 +381,15 @@ export class ServingCore {
     const left = await engine.close(Math.max(deadline - this.clock.now(), 0), true);
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`, left.cause);
     for (const call of this.#arriving) call.fail(closed);
-    const batches: unknown[][] = [];
-    let undelivered = 0;
-    for (const row of left.batches) {
-      // Its callers have had the error of its last attempt.
-      if (row.settled) continue;
-      const wanted = row.slices.filter(({ gone, call }) => !gone && !call.over);
-      if (wanted.length > 0) batches.push([...row.values]);
-      for (const { size } of wanted) undelivered += size;
-      this.#port.abandon(row, closed);
-    }
+    // Callers of those that are settled have had the error of its last attempt.
+    const rows = left.batches.filter((row) => !row.settled);
+    for (const row of rows) row.compact();
+    // Before anybody is told, since a call that fails leaves all its batches.
+    const batches = rows.map((row) => row.values.slice());
+    const undelivered = rows
+      .flatMap((row) => row.slices)
+      .reduce((sum, { call, size }) => sum + (call.over ? 0 : size), 0);
+    for (const row of rows) this.#port.abandon(row, closed);
     await this.#partitions.close();
     await this.#mapped(deadline);
     this.events.emit('closed', { undelivered });
