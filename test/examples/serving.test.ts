@@ -1,0 +1,81 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import * as perItem from '../../examples/serving-progress/per-item.js';
+import * as perUser from '../../examples/serving-progress/per-user.js';
+import * as summaries from '../../examples/serving-progress/summaries.js';
+import { DataLoader } from '../../examples/serving-recipes/data-loader.js';
+import { embeddingApi } from '../../examples/serving-recipes/embedding-api.js';
+
+test('summaries: each job finds its own line of what all see', async () => {
+  const seen: Record<string, number> = {};
+  const [a, b] = await Promise.all([
+    summaries.index('a', ['x', 'yy'], (done) => (seen['a'] = done)),
+    summaries.index('b', ['zzz'], (done) => (seen['b'] = done)),
+  ]);
+  expect([a, b, seen]).toEqual([[[1], [2]], [[3]], { a: 2, b: 1 }]);
+  expect(summaries.embeddings.state.counts.batches).toBe(1);
+});
+
+test('per item: each caller sees the slice of its own values', async () => {
+  const seen: unknown[] = [];
+  const [a] = await Promise.all([
+    perItem.embed(['x', 'yyyyy'], (progress) => seen.push(progress)),
+    perItem.embed(['other'], () => undefined),
+  ]);
+  expect([a, seen]).toEqual([[[1], [5]], [{ done: 2, tokens: 3 }]]);
+});
+
+test('per user: batches are not shared', async () => {
+  const seen: unknown[] = [];
+  await Promise.all([
+    perUser.embed('ann', ['x', 'y'], (payload) => seen.push(payload)),
+    perUser.embed('bob', ['z'], (payload) => seen.push(payload)),
+  ]);
+  expect(seen).toEqual([
+    { user: 'ann', count: 2 },
+    { user: 'bob', count: 1 },
+  ]);
+  await perUser.embeddings.close();
+});
+
+test('DataLoader: one batch per turn, a cache, an error per key', async () => {
+  const batches: number[][] = [];
+  const loader = new DataLoader<number, string>(async (keys) => {
+    batches.push([...keys]);
+    return keys.map((key) => (key < 0 ? new Error('negative') : `v${String(key)}`));
+  });
+  const results = await Promise.all([loader.load(1), loader.load(2), loader.load(1), loader.loadMany([3, -1])]);
+  expect(results).toEqual(['v1', 'v2', 'v1', ['v3', new Error('negative')]]);
+  expect(await loader.prime(9, 'primed').load(9)).toBe('primed');
+  expect(await loader.clear(1).load(1)).toBe('v1');
+  expect(batches).toEqual([[1, 2, 3, -1], [1]]);
+});
+
+test('embedding API: batches by count and weight, and Retry-After is obeyed', async () => {
+  const inputs: string[][] = [];
+  let refusals = 1;
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      if (refusals-- > 0) {
+        response.writeHead(429, { 'retry-after': '0.01' }).end();
+        return;
+      }
+      const { input } = JSON.parse(body) as { input: string[] };
+      inputs.push(input);
+      response.end(JSON.stringify({ embeddings: input.map((text) => [text.length]) }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const api = embeddingApi(`http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, {
+    texts: 3,
+    tokens: 4,
+  });
+  const texts = ['a', 'b', 'c', 'dddddddd', 'eeeeeeee', 'f'];
+  expect(await api.dispatchMany(texts)).toEqual(texts.map((text) => [text.length]));
+  expect(inputs).toEqual([['a', 'b', 'c'], ['dddddddd', 'eeeeeeee'], ['f']]);
+  await api.close();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
