@@ -152,8 +152,6 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
  * read once per turn instead of once per call, and one alarm serves all.
  */
 export class Calls {
-  /** How many wait. */
-  size = 0;
   /** Told of every answer that reaches its caller, while somebody traces. */
   onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
   readonly #name: string;
@@ -161,8 +159,6 @@ export class Calls {
   readonly #queues = new Map<number, Queue>();
   /** The queue that was used last, which is nearly always the one that is needed next. */
   #recent = new Queue(this, NaN);
-  /** How many of those who wait will not wait for ever. */
-  #impatient = 0;
   #turn: Moment = { at: Infinity };
 
   constructor(name: string, clock: Clock) {
@@ -179,15 +175,19 @@ export class Calls {
   add<Request, Reply>(call: Call<Request, Reply>, timeout: number): void {
     const queue = this.#recent.timeout === timeout ? this.#recent : this.#queueOf(timeout);
     call.enter(queue, this.#turn);
-    this.size++;
-    if (timeout < Infinity) this.#impatient++;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    let size = 0;
+    for (const queue of this.#queues.values()) size += queue.size - queue.gone;
+    return size;
   }
 
   /** One of the queue has. */
   left(queue: Queue): void {
-    queue.gone++;
-    this.size--;
-    if (queue.timeout < Infinity && --this.#impatient === 0) this.#alarm.set(Infinity);
+    // Counted per queue, so that it costs no more than this.
+    if (++queue.gone === queue.size && queue.timeout < Infinity) this.#rest();
   }
 
   /** The turn has ended: the patience of those who came in it begins. */
@@ -205,7 +205,15 @@ export class Calls {
       if (first !== undefined) earliest = Math.min(earliest, first.deadline);
       else if (this.#queues.size > FEW_QUEUES && queue !== this.#recent) this.#queues.delete(queue.timeout);
     }
-    if (this.#impatient > 0) this.#alarm.set(earliest);
+    this.#alarm.set(earliest);
+  }
+
+  /** Those who wait for ever need no alarm. */
+  #rest(): void {
+    for (const queue of this.#queues.values()) {
+      if (queue.timeout < Infinity && queue.gone < queue.size) return;
+    }
+    this.#alarm.set(Infinity);
   }
 
   /** Whoever still waits learns why it is in vain. */
