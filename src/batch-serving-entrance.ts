@@ -83,11 +83,12 @@ export class Entrance {
     const port = this.#port;
     call.expect(values.length);
     if (this.#config.keepCallsWhole) this.#startAnew(weights ?? [], values.length);
-    for (let i = 0; i < values.length && call.wanted; i++) {
+    for (let i = 0; i < values.length; i++) {
       const weight = weights?.[i] ?? 0;
       if (weights !== undefined) this.#startAnew([weight], 1);
-      // What has run meanwhile may have been a part of this very call.
-      if (call.wanted) port.put(call, values[i], weight);
+      // What has run meanwhile may have been a part of this very call, and have failed.
+      if (!call.wanted) return;
+      port.put(call, values[i], weight);
     }
   }
 

@@ -122,7 +122,7 @@ export async function simulate(seed: number): Promise<string[]> {
           try {
             resolve(finish());
           } catch (error) {
-            reject(error as Error);
+            reject(error);
           }
         }, delay);
       });
