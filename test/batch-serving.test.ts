@@ -293,6 +293,14 @@ describe('failures', () => {
     expect(handle.calls).toEqual([]);
   });
 
+  test('a call that has its results leaves no timer behind', async () => {
+    const { serving, handle, clock } = bench({ batchSize: 1 });
+    handle.openAll([1]);
+    await serving.dispatch(1, { timeout: 1000 });
+    await serving.dispatchMany([1], { timeout: 1000 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   test('no try verb rejects, whatever is wrong', async () => {
     const serving = new BatchServing<number, number>({
       mapInputs: (values: readonly number[]) => {

@@ -160,7 +160,8 @@ test.each(['esm', 'cjs'])('the main entry (%s) needs nothing of Node, so it bund
 
 test('holds the builds and the papers, and no path of the machine that built it', () => {
   const files = filesUnder(installed);
-  const expected = /^dist\/(esm|cjs)\/(package\.json$|(src|collectors|cli)\/.*\.(js|d\.ts)$|src\/batch-serving-thread\.cjs$)/;
+  const expected =
+    /^dist\/(esm|cjs)\/(package\.json$|(src|collectors|cli)\/.*\.(js|d\.ts)$|src\/batch-serving-thread\.cjs$)/;
   const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
   expect(files.filter((file) => !expected.test(file)).sort()).toEqual(papers);
   const leaking = files.filter((file) => {
