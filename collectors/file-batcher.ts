@@ -27,7 +27,6 @@ import { type Found, recover } from './file/recovery.js';
 import { Spool, type SpoolConfig, storageError } from './file/spool.js';
 
 export type * from './file/contract.js';
-export type { Integrity } from './file/format.js';
 
 type Hooks<Item> = BatchPleaseHooks<Item, FileBatch<Item>>;
 type BaseState<Item> = BatchPlease<Item, FileBatch<Item>>['state'];

@@ -1,5 +1,4 @@
 import type { BatchPleaseOptions, BatchPleaseState } from '../../src/index.js';
-import type { Integrity } from './format.js';
 
 /** What the batch hooks are given: a file of its own, one item per line. */
 export interface FileBatch<Item> {
@@ -13,6 +12,9 @@ export interface FileBatch<Item> {
   /** Reads them from the file, a piece at a time. Lines that turn out to be damaged go to `quarantine/`. */
   items(): AsyncIterable<Item>;
 }
+
+/** How a line proves that it is whole. */
+export type Integrity = 'line' | 'suffix' | 'none';
 
 export type Durability = 'none' | 'batch' | 'item';
 

@@ -1,7 +1,7 @@
 import * as zlib from 'node:zlib';
+import type { Integrity } from './contract.js';
 
-/** How a line proves that it is whole. */
-export type Integrity = 'line' | 'suffix' | 'none';
+export type { Integrity };
 
 /** What the name of a file says; the whole truth about a batch apart from its lines. */
 export interface BatchName {
