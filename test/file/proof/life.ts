@@ -28,11 +28,16 @@ interface Record_ {
   delivered: number;
   deliveries: number;
   batch: string | undefined;
+  /** It was refused, and nothing stood in the way of taking back what had been written of it. */
+  firm: boolean;
   /** The `lost` events of its generation are to account for it. */
   evicted: boolean;
 }
 
 const DIRECTORY = '/data/spool';
+
+/** How long a process is watched before it is looked whether it is still alive. */
+const PATIENCE = 100;
 
 /** How long a sync may take altogether, on top of the interval, when nothing goes wrong. */
 const SYNC_SLACK = 8 * SLOWEST;
@@ -140,6 +145,7 @@ export class Life {
       delivered: -1,
       deliveries: 0,
       batch: undefined,
+      firm: false,
       evicted: false,
     };
     this.#items.push(record);
@@ -151,6 +157,9 @@ export class Life {
     if (record === undefined || JSON.stringify(item) !== record.text) {
       this.bad(`G2: flush sees what was not added: ${JSON.stringify(item)}`);
       return undefined;
+    }
+    if (record.firm && record.generation < this.#current) {
+      this.bad(`G7: item ${record.id} was refused by process ${record.generation}, and a later one delivers it`);
     }
     if (durability !== 'none') record.safe = true; // G5: a sealed batch is synced before flush sees it
     return record;
@@ -198,6 +207,11 @@ export class Life {
       this.#unreadable ||
       this.#plan.generations.some(({ maxBytes }, index) => index <= this.#current && maxBytes < Infinity)
     );
+  }
+
+  /** Power loss may bring back what was taken back, and so may a fault on the way. */
+  unfirm(): void {
+    for (const record of this.#items) if (record.generation === this.#current) record.firm = false;
   }
 
   notRemoved(count: number): void {
@@ -401,6 +415,7 @@ class Process {
     // What the dead process still does must not be seen anywhere.
     await this.#clock.advance(0);
     this.#life.moveWall(this.#files.wall - this.#life.moveWall(0));
+    if (ending === 'power' || ending === 'closeThenPower' || !this.#files.failedOnly('write')) this.#life.unfirm();
     this.#life.notRemoved(this.#files.failed('remove'));
     this.#life.ops += this.#files.ops;
     if (ending === 'power' || ending === 'closeThenPower') {
@@ -422,8 +437,12 @@ class Process {
   }
 
   async #pass(ms: number): Promise<void> {
-    await this.#clock.advance(ms);
-    if (!this.#files.dead) this.#check();
+    await this.#clock.advance(Math.min(ms, PATIENCE));
+    // What a dead process would still try concerns nobody.
+    for (let rest = ms - PATIENCE; rest > 0 && !this.#isDead(); rest -= PATIENCE) {
+      await this.#clock.advance(Math.min(rest, PATIENCE));
+    }
+    if (!this.#isDead()) this.#check();
   }
 
   #step(): void {
@@ -521,6 +540,7 @@ class Process {
       // It may be stored, and be in dead/: this promise was about its delivery.
       const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
       if (!aboutDelivery || verb === 'syncAddItem') record.said = 'refused';
+      record.firm = record.said === 'refused';
       this.#note(`item ${record.id} is refused: ${String(error)}`);
       const name = (error as { name?: string }).name ?? '';
       if (name === 'LockedError' && this.#contenders.length > 0) return;

@@ -35,6 +35,8 @@ export async function live(seed: number, trace?: (line: string) => void): Promis
   const source = random(seed);
   const plan = drawPlan(source);
   const realRandom = Math.random;
+  const { stackTraceLimit } = Error;
+  if (trace === undefined) Error.stackTraceLimit = 1; // half of the time goes into stacks that nobody reads
   Math.random = random(seed + 1).next;
   const life = new Life(plan, source, trace);
   current = life;
@@ -44,6 +46,7 @@ export async function live(seed: number, trace?: (line: string) => void): Promis
     life.bad(`thrown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   } finally {
     Math.random = realRandom;
+    Error.stackTraceLimit = stackTraceLimit;
     current = undefined;
   }
   return { violations: life.violations, ops: life.ops };

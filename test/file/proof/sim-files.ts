@@ -117,6 +117,10 @@ export class SimFiles implements FileSystem {
     return sum;
   }
 
+  failedOnly(call: Call): boolean {
+    return [...this.failures.keys()].every((failed) => failed === call);
+  }
+
   get trouble(): boolean {
     return this.failures.size > 0;
   }
