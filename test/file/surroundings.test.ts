@@ -97,8 +97,8 @@ describe.each(['none', 'batch', 'item'] as const)('a full disk, durability %s', 
 });
 
 describe('a directory that is deleted underneath', () => {
-  test('G7: what is in the open file is rescued to a new directory', async () => {
-    const { batcher, delivered, lost } = collector();
+  test.each(['none', 'batch', 'item'] as const)('G7: the open file is rescued, durability %s', async (durability) => {
+    const { batcher, delivered, lost } = collector({ durability });
     await batcher.syncAddItem(1);
     await batcher.syncAddItem(2);
     fs.rmSync(directory, { recursive: true });

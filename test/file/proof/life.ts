@@ -68,6 +68,8 @@ export class Life {
   #damage = false;
   #unreadable = false;
   #powerLosses = 0;
+  /** The highest attempt of each batch. */
+  readonly #begun = new Map<string, number>();
   /** Processes that were not killed, so that they could say everything. */
   readonly #ended = new Set<number>();
   ops = 0;
@@ -179,6 +181,15 @@ export class Life {
       record.deliveries++;
       record.batch = batch;
     }
+  }
+
+  /** G14: attempts are counted across processes, unless the disk has undone the names that say so. */
+  attempt(batch: string, attempt: number): void {
+    const begun = this.#begun.get(batch) ?? 0;
+    if (attempt <= begun && !this.#plan.faulty && this.#powerLosses === 0) {
+      this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
+    }
+    this.#begun.set(batch, Math.max(begun, attempt));
   }
 
   addLost(items: number): void {
@@ -341,7 +352,6 @@ class Process {
   readonly #trace: ((line: string) => void) | undefined;
   readonly #open = new Map<number, string>();
   readonly #order: number[] = [];
-  readonly #attempts = new Map<string, number>();
   readonly #contenders: SimFiles[] = [];
   #hanging = 0;
   #removed = false;
@@ -601,8 +611,7 @@ class Process {
   async #sink(batch: FileBatch<Thing>, context: FlushContext): Promise<void> {
     const manner = drawSink(this.#random, this.#generation.sink);
     this.#note(`flush ${context.id} (${batch.size}, ${context.reason}, attempt ${context.attempt}): ${manner}`);
-    const tries = (this.#attempts.get(context.id) ?? 0) + 1;
-    this.#attempts.set(context.id, tries);
+    if (!this.#files.dead) this.#life.attempt(context.id, context.attempt);
     if (context.attempt > this.#generation.maxAttempts) this.#life.bad(`G14: attempt ${context.attempt} of a batch`);
     if (batch.id !== context.id) this.#life.bad(`G8: batch ${batch.id} has the context of ${context.id}`);
     if (manner === 'refuse') throw new Refusal('refused at once');

@@ -151,7 +151,9 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    batch.beginAttempt();
     return this.#hooks`,
     to: `    batch.beginAttempt();
-    setImmediate(() => this.#remove(batch));
+    try {
+      this.#remove(batch);
+    } catch {}
     return this.#hooks`,
     by: 'lives',
   },
@@ -160,7 +162,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: MAIN,
     from: `      givesUp: (batch) => fileOf(batch).gone || fileOf(batch).attempts >= maxAttempts,`,
     to: `      givesUp: (batch) => {
-        this.#remove(fileOf(batch));
+        try {
+          this.#remove(fileOf(batch));
+        } catch {}
         return fileOf(batch).attempts >= maxAttempts;
       },`,
     by: 'lives',
