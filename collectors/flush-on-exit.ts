@@ -6,11 +6,14 @@ export interface Closable {
   close(options?: { timeout?: number }): Promise<unknown>;
 }
 
+/** Those that a process is ended by; named here, so that the types need none of Node's. */
+export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
+
 export interface FlushOnExitOptions {
   /** Milliseconds that each may take to close; 10,000 by default. */
   timeout?: number | undefined;
   /** `['SIGTERM', 'SIGINT']` by default. */
-  signals?: readonly NodeJS.Signals[] | undefined;
+  signals?: readonly ExitSignal[] | undefined;
 }
 
 interface Registration {
@@ -19,7 +22,7 @@ interface Registration {
 }
 
 /** All calls share one listener for each signal: two would each take the other for one of the program's own. */
-const registrations = new Map<NodeJS.Signals, Set<Registration>>();
+const registrations = new Map<ExitSignal, Set<Registration>>();
 let closing = false;
 
 /**
@@ -38,7 +41,7 @@ export function flushOnExit(batchers: Closable | Iterable<Closable>, options: Fl
     else {
       registrations.set(signal, new Set([registration]));
       // First, so that a listener of the program that goes after one signal is still there to be counted.
-      process.prependListener(signal, onSignal);
+      process.prependListener(signal, onSignal as NodeJS.SignalsListener); // it is called for these signals only
     }
   }
   return () => {
@@ -49,7 +52,7 @@ export function flushOnExit(batchers: Closable | Iterable<Closable>, options: Fl
   };
 }
 
-function onSignal(signal: NodeJS.Signals): void {
+function onSignal(signal: ExitSignal): void {
   const alone = process.listenerCount(signal) === 1;
   if (closing) {
     if (alone) endBy(signal);
@@ -73,12 +76,12 @@ async function closeOne(batcher: Closable, timeout: number): Promise<void> {
   }
 }
 
-function endBy(signal: NodeJS.Signals): void {
+function endBy(signal: ExitSignal): void {
   forget(signal);
   process.kill(process.pid, signal);
 }
 
-function forget(signal: NodeJS.Signals): void {
+function forget(signal: ExitSignal): void {
   registrations.delete(signal);
   process.off(signal, onSignal);
 }

@@ -154,7 +154,14 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
       this.#closed = closed.promise;
       this.#admits = -1;
       engine.intake.capacity = 0;
-      this.#close(engine, options?.timeout ?? 30_000, options?.flush ?? true).then(closed.resolve, closed.reject);
+      this.#close(engine, options?.timeout ?? 30_000, options?.flush ?? true).then(
+        () => {
+          closed.resolve();
+        },
+        (error: unknown) => {
+          closed.reject(error);
+        },
+      );
     }
     return this.#closed;
   }

@@ -191,7 +191,11 @@ export class Life {
     // At once, since it may be a hook that asks, and the turn under way would go on to the next batch.
     if (!drain) this.#giveUp();
     const closed = this.engine.close(timeout, drain);
-    void closed.then((left) => this.#finish(left, deadline, drain)).then(shut.resolve);
+    void closed
+      .then((left) => this.#finish(left, deadline, drain))
+      .then(() => {
+        shut.resolve();
+      });
     this.resume?.();
     return this.#shutting;
   }

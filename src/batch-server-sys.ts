@@ -48,7 +48,13 @@ export class Sys<State, Request, Reply, Cast, Info> {
       }
     };
     if (this.#life.over) done.reject(this.#life.stoppedError());
-    else loop.between({ run, fail: done.reject });
+    else
+      loop.between({
+        run,
+        fail: (error) => {
+          done.reject(error);
+        },
+      });
     return done.promise;
   }
 
@@ -83,7 +89,12 @@ export class Sys<State, Request, Reply, Cast, Info> {
         return resumed.promise;
       });
     };
-    life.loop.between({ run, fail: suspended.reject });
+    life.loop.between({
+      run,
+      fail: (error) => {
+        suspended.reject(error);
+      },
+    });
     return suspended.promise;
   }
 

@@ -364,7 +364,14 @@ export class ServingCore {
       this.#closed = closed.promise;
       this.plain = false;
       const drain = options?.pending !== 'reject';
-      this.#close(engine, options?.timeout ?? 30_000, drain).then(closed.resolve, closed.reject);
+      this.#close(engine, options?.timeout ?? 30_000, drain).then(
+        () => {
+          closed.resolve();
+        },
+        (error: unknown) => {
+          closed.reject(error);
+        },
+      );
     }
     return this.#closed;
   }

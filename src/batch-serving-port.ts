@@ -1,12 +1,13 @@
 import type { Leaver } from './batch-serving-calls.js';
 import type { ServingBatchInfo, ServingEvents } from './batch-serving-contract.js';
 import { checkResults, hooksOf, type Tell } from './batch-serving-hooks.js';
-import type { Partitions } from './batch-serving-partitions.js';
+import type { Context, Partitions } from './batch-serving-partitions.js';
 import type { Events } from './events.js';
 import { type Awaitable, andThen } from './kernel/awaitable.js';
 import { type Clock, endOfTurn } from './kernel/clock.js';
 import type { Engine } from './kernel/engine.js';
 import type { Flight, Verdict, Workload } from './kernel/flight.js';
+import type { Trigger } from './kernel/ledger.js';
 import { type Retry, retryDelay } from './options.js';
 import { type Call, Row, type Slice } from './slices.js';
 
@@ -185,25 +186,12 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     if (size === 0) return NO_RESULTS;
     row.executing = true;
     const { hooks, runtimeOptions, retry, partitions } = this.#parts;
-    const { lane, reason, attempt } = flight;
     const alive = (): boolean => run > flight.ended;
     const tell: Tell = (hook, list, payload) => {
       tellSlices(row, hook, list, payload);
     };
-    const context = {
-      partition: lane,
-      state,
-      size,
-      weight: flight.weight,
-      reason,
-      attempt,
-      runtimeOptions,
-      inline: false,
-      hooks: hooks.length === 0 ? NO_HOOKS : hooksOf(hooks, size, alive, tell),
-      get signal() {
-        return flight.signalOf(run);
-      },
-    };
+    const told = hooks.length === 0 ? NO_HOOKS : hooksOf(hooks, size, alive, tell);
+    const context = new RunContext(flight, size, state, told, runtimeOptions);
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;
     return andThen(partitions.handle(values, context), (results) => checkResults(results, size));
@@ -222,6 +210,39 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     const { lane, reason, attempt, startedAt, batch } = flight;
     const calls = new Set(batch.slices.map(({ call }) => call)).size;
     return { partition: lane, size: batch.size, reason, attempt, duration: now - startedAt, calls };
+  }
+}
+
+/**
+ * What a handler is told. The signal is made only for those who look, by a getter of the class: one in an object literal
+ * gives each object a hidden class of its own, which outlives it and its batch.
+ */
+class RunContext implements Context {
+  readonly partition: number;
+  readonly weight: number;
+  readonly reason: Trigger;
+  readonly attempt: number;
+  readonly inline = false;
+  readonly #flight: Flight<Row>;
+  readonly #run: number;
+
+  constructor(
+    flight: Flight<Row>,
+    readonly size: number,
+    readonly state: unknown,
+    readonly hooks: Context['hooks'],
+    readonly runtimeOptions: unknown,
+  ) {
+    this.partition = flight.lane;
+    this.weight = flight.weight;
+    this.reason = flight.reason;
+    this.attempt = flight.attempt;
+    this.#flight = flight;
+    this.#run = flight.begun;
+  }
+
+  get signal(): AbortSignal {
+    return this.#flight.signalOf(this.#run);
   }
 }
 

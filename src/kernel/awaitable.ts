@@ -25,15 +25,26 @@ export const RESOLVED: Promise<void> = Promise.resolve();
  */
 export class Deferred<T = void> {
   readonly promise: Promise<T>;
-  resolve!: (value: T | PromiseLike<T>) => void; // assigned by the promise's executor, which runs at once
-  reject!: (error: unknown) => void;
+  #resolve!: (value: T | PromiseLike<T>) => void; // assigned by the promise's executor, which runs at once
+  #reject!: (error: unknown) => void;
 
   constructor() {
     this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
+  }
+
+  // Only what may fail is watched: that costs a promise more.
+
+  resolve(value: T | PromiseLike<T>): void {
+    if (isThenable(value)) this.promise.catch(ignore);
+    this.#resolve(value);
+  }
+
+  reject(error: unknown): void {
     this.promise.catch(ignore);
+    this.#reject(error);
   }
 }
 

@@ -12,8 +12,10 @@ import type { Ledger, Trigger } from './ledger.js';
 export type Until = 'joined' | 'stored' | 'delivered';
 
 /** Someone who waits for an entry that has not joined yet. */
-interface Joiner extends Pick<Deferred, 'resolve' | 'reject'> {
-  until: Until;
+class Joiner extends Deferred {
+  constructor(readonly until: Until) {
+    super();
+  }
 }
 
 const NONE = Symbol('no open batch');
@@ -123,8 +125,8 @@ export class Intake<Entry, Batch> {
     const position = ledger.accepted;
     const look = this.#put(entry);
     if (ledger.ready <= position) {
-      const joiner = new Deferred();
-      this.#joiners.set(position, { resolve: joiner.resolve, reject: joiner.reject, until });
+      const joiner = new Joiner(until);
+      this.#joiners.set(position, joiner);
       if (look) this.#turn();
       return joiner.promise;
     }
