@@ -68,6 +68,7 @@ export class Life {
   #damage = false;
   #unreadable = false;
   #powerLosses = 0;
+  readonly #ghosts = new Set<Record_>();
   /** The highest attempt of each batch. */
   readonly #begun = new Map<string, number>();
   /** Processes that were not killed, so that they could say everything. */
@@ -242,6 +243,19 @@ export class Life {
     }
   }
 
+  /** A sync has failed: only the process that was told so can know that what it shows is not on the disk. */
+  ghosted(): void {
+    for (const record of this.#items) {
+      if (record.said === 'stored' && record.durability !== 'item' && record.delivered < 0) this.#ghosts.add(record);
+    }
+  }
+
+  /** The process is gone, and has not said goodbye. */
+  gone(): void {
+    for (const record of this.#ghosts) record.excused = true;
+    this.#ghosts.clear();
+  }
+
   evicted(): void {
     this.#anyEviction = true;
     this.#damage = true;
@@ -265,6 +279,7 @@ export class Life {
     this.#damage = true;
     this.#disk.powerLoss(this.#random);
     for (const record of this.#items) {
+      record.firm = false;
       if (record.said !== 'stored') continue;
       if (record.durability === 'item' || record.safe) continue;
       const old =
@@ -378,7 +393,10 @@ class Process {
             this.#note(text);
           },
     );
-    this.#files.onEviction = () => this.#life.evicted();
+    this.#files.onFailedSync = (evicted) => {
+      if (evicted) this.#life.evicted();
+      else this.#life.ghosted();
+    };
     const some = (value: number): number | undefined => (value === Infinity ? undefined : value);
     this.#batcher = new FileBatcher<Thing>(
       {
@@ -425,6 +443,7 @@ class Process {
     // What the dead process still does must not be seen anywhere.
     await this.#clock.advance(0);
     this.#life.moveWall(this.#files.wall - this.#life.moveWall(0));
+    if (!this.#closed || this.#files.failed('open', 'sync') > 0) this.#life.gone();
     if (ending === 'power' || ending === 'closeThenPower' || !this.#files.failedOnly('write')) this.#life.unfirm();
     this.#life.notRemoved(this.#files.failed('remove'));
     this.#life.ops += this.#files.ops;
@@ -485,7 +504,7 @@ class Process {
     batcher.on('unreadable', ({ filename, error }) => {
       this.#note(`unreadable: ${filename}: ${String(error)}`);
       this.#life.unreadable();
-      if (!this.#files.trouble && !this.#files.dead) {
+      if (!this.#files.trouble && !this.#files.dead && !this.#removed) {
         this.#life.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
       }
     });
@@ -550,7 +569,8 @@ class Process {
       // It may be stored, and be in dead/: this promise was about its delivery.
       const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
       if (!aboutDelivery || verb === 'syncAddItem') record.said = 'refused';
-      record.firm = record.said === 'refused';
+      // After a timeout, and at close, it is refused before what was written of it is taken back.
+      record.firm = record.said === 'refused' && (error as Error).name === 'StorageError';
       this.#note(`item ${record.id} is refused: ${String(error)}`);
       const name = (error as { name?: string }).name ?? '';
       if (name === 'LockedError' && this.#contenders.length > 0) return;

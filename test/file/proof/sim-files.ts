@@ -75,8 +75,8 @@ export class SimFiles implements FileSystem {
   ops = 0;
   /** Descriptors. */
   inUse = 0;
-  /** A sync has failed, and what was dirty is shown no more. */
-  onEviction: (() => void) | undefined;
+  /** A sync has failed; what was dirty may be shown no more. */
+  onFailedSync: ((evicted: boolean) => void) | undefined;
   /** How often each call was made to fail. */
   readonly failures = new Map<Call, number>();
   wall: number;
@@ -353,7 +353,7 @@ export class SimFiles implements FileSystem {
           },
           () => {
             const evict = this.#manners.evict && inode.dirty > 0;
-            if (evict) this.onEviction?.();
+            if (inode.dirty > 0) this.onFailedSync?.(evict);
             inode.dropDirty(random, evict);
             if (evict) this.#note?.('  what was dirty is gone');
           },
