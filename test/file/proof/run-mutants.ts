@@ -20,11 +20,22 @@ fs.symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 /** Its exit code, and what it printed. */
 function run(command: string, args: string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], timeout: 300_000 });
+    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.stderr.on('data', (text: Buffer) => (output += text.toString()));
-    child.on('close', (code) => {
+    const end = (): void => {
+      // With all that it has started.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    };
+    const patience = setTimeout(end, 150_000);
+    child.on('exit', (code) => {
+      clearTimeout(patience);
+      try {
+        end();
+      } catch {
+        // Nobody is left.
+      }
       resolve({ code, output });
     });
   });
