@@ -123,6 +123,10 @@ export class World {
   #busyEnd = -1;
   #stuck = false; // a hook hangs, and nothing will end that
   #refusedAll = 0;
+  /** Dropped while it closes. */
+  readonly #droppedLate: Item[] = [];
+  /** Handed to the dead letter hook, and not told of yet. */
+  readonly #handed: Delivery[] = [];
   #overflowSeq = -1;
   #givenUpSeq = -1;
   #drained = 0;
@@ -925,12 +929,15 @@ export class World {
   #deadLetter(state: State, error: unknown): Awaitable<void> {
     const delivery = this.#byState.get(state);
     this.note(`batchDeadLetter [${state.items.join(' ')}]`);
+    if (delivery?.phase === 'running') {
+      this.#dropping(delivery, error);
+      this.#handed.push(delivery);
+    }
     if (delivery?.phase !== 'dropped') {
       this.bad(`batchDeadLetter of a batch that is ${delivery?.phase ?? 'unknown'}`);
       return;
     }
-    if (error !== delivery.lastError && !(error instanceof TimeoutError))
-      this.bad('batchDeadLetter gets another error');
+    if (error !== delivery.lastError) this.bad('batchDeadLetter gets another error');
     return this.#chore(delivery, 'batchDeadLetter');
   }
 
@@ -1059,10 +1066,14 @@ export class World {
     batcher.on('dropped', (info) => {
       this.note(`dropped ${info.size} (${info.reason})`);
       this.#counts.dropped += info.size;
-      if (info.reason === 'giveUp') {
-        this.#givenUpSeq = ++this.#seq;
-        this.#droppedBatch(info.size, info.error);
-      } else this.#droppedForRoom(info.size);
+      if (info.reason === 'overflow') this.#droppedForRoom(info.size);
+      else if (!plan.deadLetter) this.#dropping(this.#failedOf(info.size, info.error), info.error);
+      else {
+        const handed = this.#handed.shift();
+        if (handed === undefined) this.bad('dropped is told of a batch that was not handed over');
+        else if (handed.items.length !== info.size || handed.lastError !== info.error)
+          this.bad('dropped says something wrong');
+      }
       told('dropped');
     });
     batcher.on('refused', ({ item: id, error }) => {
@@ -1104,8 +1115,9 @@ export class World {
       this.bad(`${what} tells ${String(error)} ${late} ms after the attempt expired`);
   }
 
-  #droppedBatch(size: number, error: unknown): void {
-    const delivery = [...this.#deliveries.values()].find(
+  /** The batch of that size whose last attempt failed for that reason. */
+  #failedOf(size: number, error: unknown): Delivery | undefined {
+    return [...this.#deliveries.values()].find(
       (each) =>
         each.phase === 'running' &&
         each.items.length === size &&
@@ -1113,18 +1125,21 @@ export class World {
           ? error instanceof TimeoutError && this.clock.now() - each.startedAt >= this.plan.timeout
           : each.answer.error === error),
     );
+  }
+
+  #dropping(delivery: Delivery | undefined, error: unknown): void {
+    this.#givenUpSeq = ++this.#seq;
     if (delivery === undefined) {
-      this.bad(`a batch of ${size} is dropped that has not failed: ${String(error)}`);
+      this.bad(`a batch is dropped that has not failed: ${String(error)}`);
       return;
     }
     this.#failedAttempt(delivery, error, 'dropped');
     if (this.plan.giveUp !== 'drop' || delivery.attempt < this.plan.attempts) this.bad('dropped too early');
     delivery.phase = 'dropped';
     delivery.phaseSeq = ++this.#seq;
+    if (this.#closing !== undefined) this.#droppedLate.push(...delivery.items);
     for (const item of delivery.items) this.#finish(item, 'dropped');
-    if (this.plan.deadLetter)
-      delivery.chore = { attempt: 0, running: false, startedAt: 0, retryAt: this.clock.now(), seq: this.#seq };
-    else this.#release(delivery);
+    if (!this.plan.deadLetter) this.#release(delivery);
   }
 
   #droppedForRoom(size: number): void {
@@ -1133,7 +1148,7 @@ export class World {
       const newest = this.items.findLast((item) => item.fate === 'called');
       if (size !== 1 || newest === undefined) this.bad('dropNewest dropped something else than the newest');
       else newest.fate = 'dropped';
-      if (this.#pending() < this.plan.maxPending) this.bad('dropNewest although there is room');
+      if (this.#claimed(newest) < this.plan.maxPending) this.bad('dropNewest although there is room');
       return;
     }
     if (this.plan.overflow !== 'dropOldest') this.bad(`dropped for room with overflow ${this.plan.overflow}`);
@@ -1163,7 +1178,7 @@ export class World {
       this.#finish(item, 'refused');
     } else if (error instanceof OverflowError) {
       const unclear = this.#waiting.length > 0 && !item.direct; // whether one of those has been let in already
-      if (this.#pending() < this.plan.maxPending && !unclear) {
+      if (this.#claimed(item) < this.plan.maxPending && !unclear) {
         this.bad(`item ${item.id} is refused although there is room`);
       }
       if (item.fate !== 'called') this.bad(`item ${item.id} overflows, it is ${item.fate}`);
@@ -1197,6 +1212,12 @@ export class World {
     let n = 0;
     for (const { fate } of this.items) if (fate === 'accepted') n++;
     return n;
+  }
+
+  /** Those that are pending, and those whose call, made before that of `item`, has not returned: they may be. */
+  #claimed(item: Item | undefined): number {
+    const before = item?.id ?? this.items.length;
+    return this.#pending() + this.items.filter(({ id, fate }) => fate === 'called' && id < before).length;
   }
 
   /** Holds at every moment, whoever looks. */
@@ -1364,14 +1385,15 @@ export class World {
       this.bad(`close() took ${closing.settledAt - closing.at} ms`);
     if (this.#timers > 0) this.bad(`${this.#timers} timers after close`);
     const left = this.items.filter((item) => item.fate === 'left');
-    const undelivered = left.length + this.#refusedAll;
+    const undelivered = left.length + this.#refusedAll + this.#droppedLate.length;
     const fails = closing.flush && undelivered > 0;
     if ((closing.outcome === 'rejected') !== fails)
       this.bad(`close() ${closing.outcome}: ${String(closing.error)}, undelivered ${undelivered}`);
     const given = this.#terminated.flatMap((state) => state?.items ?? []).sort((a, b) => a - b);
-    if (given.join(' ') !== left.map((item) => item.id).join(' '))
-      this.bad(`batchTerminate got [${given.join(' ')}], left were [${left.map((item) => item.id).join(' ')}]`);
-    if (left.length === 0 && (this.#terminated.length !== 1 || this.#terminated[0] !== undefined))
+    const terminal = [...left, ...this.#droppedLate].map((item) => item.id).sort((a, b) => a - b);
+    if (given.join(' ') !== terminal.join(' '))
+      this.bad(`batchTerminate got [${given.join(' ')}], left were [${terminal.join(' ')}]`);
+    if (terminal.length === 0 && (this.#terminated.length !== 1 || this.#terminated[0] !== undefined))
       this.bad('batchTerminate is called once, with undefined');
     if (closing.outcome === 'rejected') {
       const { error } = closing;
