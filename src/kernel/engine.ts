@@ -269,8 +269,12 @@ export class Engine<Entry, Batch, Result = void> {
 
   #drop(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): void {
     this.ledger.finish(flight);
+    // Before it is told: a flush that is called then is another one.
+    const covered = this.#waiters.filter((waiter) => waiter.position > flight.from && waiter.error === undefined);
+    const told = new ClosedError('not told yet');
+    for (const waiter of covered) waiter.error = told;
     const { error: refusal, chore } = this.#workload.dropped(flight, error, why);
-    for (const waiter of this.#waiters) if (waiter.position > flight.from) waiter.error ??= refusal;
+    for (const waiter of covered) waiter.error = refusal;
     this.#follow(flight, chore, refusal);
   }
 
@@ -345,9 +349,9 @@ export class Engine<Entry, Batch, Result = void> {
   #abandon(closing: Closing<Batch>, now: number): void {
     const running = closing.deadline <= now;
     if (closing.flush && !running) return;
+    if (this.intake.inHook) return;
     const closed = new ClosedError('closed before it was delivered');
     closing.left.entries += this.intake.abandon(closed);
-    if (!this.intake.still) return;
     this.intake.seal('close');
     for (let flight = this.#remaining(running); flight !== undefined; flight = this.#remaining(running)) {
       if (flight.running) this.#end(flight, closed);

@@ -163,6 +163,11 @@ export class Intake<Entry, Batch> {
     return this.#ledger.entering === this.#ledger.ready && !this.#asking;
   }
 
+  /** A hook that has an entry, or looks at the open batch, has not returned. */
+  get inHook(): boolean {
+    return !this.still && this.#onTheWay.length === 0;
+  }
+
   /** From now on each entry that joins calls for a turn. */
   close(): void {
     this.#closing = true;

@@ -233,6 +233,8 @@ export class Ledger {
     if (this.#tick <= now) {
       this.#tick = this.#tickAfter(now);
       this.#fired++;
+      // What is due since a flush may be due no more after the next one; a tick has come and gone.
+      if (this.#trigger === 'sinceFlush') this.#trigger = 'interval';
     }
   }
 
