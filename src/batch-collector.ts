@@ -4,9 +4,16 @@ import { BatchError, FlushError, ItemError, ResultCountError, messageOf } from '
 import { type Events, warn } from './events.js';
 import { type Awaitable, andThen, hush, isThenable } from './kernel/awaitable.js';
 import type { Clock } from './kernel/clock.js';
-import type { Chore, Flight, Gathering, Stage, Verdict, Workload } from './kernel/flight.js';
+import {
+  RunContext,
+  type Chore,
+  type Flight,
+  type Gathering,
+  type Stage,
+  type Verdict,
+  type Workload,
+} from './kernel/flight.js';
 import { flushBeforeExit, leaveBeforeExit } from './kernel/exit.js';
-import type { Trigger } from './kernel/ledger.js';
 import { retryDelay } from './options.js';
 
 /** A batcher with its hooks in force; without those that are required nothing is ever added. */
@@ -231,7 +238,7 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 
   #contextOf(flight: Flight<Batch>): FlushContext {
-    return new Context(flight, this.#idOf(flight));
+    return new HookContext(flight, this.#idOf(flight));
   }
 
   #idOf(flight: Flight<Batch>): string {
@@ -249,32 +256,12 @@ export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
   }
 }
 
-/**
- * Of one run: what a hook is told. The signal is made only for those who look, by a getter of the class: one in an object
- * literal gives each object a hidden class of its own, which outlives it and its batch.
- */
-class Context implements FlushContext {
-  readonly reason: Trigger;
-  readonly attempt: number;
-  readonly size: number;
-  readonly weight: number;
-  readonly #flight: Flight<unknown>;
-  readonly #run: number;
-
+class HookContext extends RunContext implements FlushContext {
   constructor(
     flight: Flight<unknown>,
     readonly id: string,
   ) {
-    this.reason = flight.reason;
-    this.attempt = flight.attempt;
-    this.size = flight.size;
-    this.weight = flight.weight;
-    this.#flight = flight;
-    this.#run = flight.begun;
-  }
-
-  get signal(): AbortSignal {
-    return this.#flight.signalOf(this.#run);
+    super(flight, flight.size);
   }
 }
 

@@ -6,8 +6,7 @@ import type { Events } from './events.js';
 import { type Awaitable, andThen } from './kernel/awaitable.js';
 import { type Clock, endOfTurn } from './kernel/clock.js';
 import type { Engine } from './kernel/engine.js';
-import type { Flight, Verdict, Workload } from './kernel/flight.js';
-import type { Trigger } from './kernel/ledger.js';
+import { type Flight, RunContext, type Verdict, type Workload } from './kernel/flight.js';
 import { type Retry, retryDelay } from './options.js';
 import { type Call, Row, type Slice } from './slices.js';
 
@@ -191,7 +190,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
       tellSlices(row, hook, list, payload);
     };
     const told = hooks.length === 0 ? NO_HOOKS : hooksOf(hooks, size, alive, tell);
-    const context = new RunContext(flight, size, state, told, runtimeOptions);
+    const context = new HandlerContext(flight, size, state, told, runtimeOptions);
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;
     return andThen(partitions.handle(values, context), (results) => checkResults(results, size));
@@ -213,36 +212,19 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   }
 }
 
-/**
- * What a handler is told. The signal is made only for those who look, by a getter of the class: one in an object literal
- * gives each object a hidden class of its own, which outlives it and its batch.
- */
-class RunContext implements Context {
+class HandlerContext extends RunContext implements Context {
   readonly partition: number;
-  readonly weight: number;
-  readonly reason: Trigger;
-  readonly attempt: number;
   readonly inline = false;
-  readonly #flight: Flight<Row>;
-  readonly #run: number;
 
   constructor(
     flight: Flight<Row>,
-    readonly size: number,
+    size: number,
     readonly state: unknown,
     readonly hooks: Context['hooks'],
     readonly runtimeOptions: unknown,
   ) {
+    super(flight, size);
     this.partition = flight.lane;
-    this.weight = flight.weight;
-    this.reason = flight.reason;
-    this.attempt = flight.attempt;
-    this.#flight = flight;
-    this.#run = flight.begun;
-  }
-
-  get signal(): AbortSignal {
-    return this.#flight.signalOf(this.#run);
   }
 }
 

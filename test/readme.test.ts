@@ -121,7 +121,7 @@ describe('the README checker', () => {
       expect.stringMatching(/^README\.md:21 .*maxBatchSise/s),
       expect.stringMatching(/^README\.md:22 Cannot find name 'n'/),
     ]);
-  }, 30_000);
+  }, 120_000);
 
   test('runs ES modules, CommonJS and TypeScript against the sources', async () => {
     const print = 'console.log(typeof BatchPlease); // → function\n';
@@ -130,7 +130,7 @@ describe('the README checker', () => {
     for (const example of [block(imported), block(imported, 'js', 2), block(required, 'js', 3)]) {
       expect(complaints(example, await execute(example))).toEqual([]);
     }
-  }, 60_000);
+  }, 600_000);
 
   test('catches a failing program and a broken promise about its output', async () => {
     const example = block("console.log('three'); // → four\nthrow new Error('broken');\n", 'ts', 4);
@@ -138,7 +138,7 @@ describe('the README checker', () => {
       expect.stringMatching(/^ended with 1: .*broken/s),
       'did not print "four" but:\nthree\n',
     ]);
-  }, 30_000);
+  }, 120_000);
 
   test('catches commands that do not exist', () => {
     const known: Commands = {

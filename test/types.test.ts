@@ -279,4 +279,4 @@ test('what is right compiles, and what is wrong does not', () => {
       return `line ${line + 1}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`;
     }),
   ).toEqual([]);
-}, 60_000);
+}, 600_000);

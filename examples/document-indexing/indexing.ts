@@ -73,7 +73,7 @@ export async function indexDocuments(
   });
   batcher.on('failed', ({ error, retryAt }) => {
     failing = true;
-    const wait = Math.max(0, (retryAt ?? 0) - performance.now()) / 1000;
+    const wait = Math.max(0, retryAt - performance.now()) / 1000;
     const pending = counted(batcher.state.pending, 'section');
     progress.note(`The database failed (${reasonOf(error)}); ${pending} wait, next attempt in ${wait.toFixed(1)} s.`);
   });

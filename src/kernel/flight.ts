@@ -1,5 +1,5 @@
 import type { Awaitable, Deferred } from './awaitable.js';
-import { Cut } from './ledger.js';
+import { Cut, type Trigger } from './ledger.js';
 
 /** What to do with a batch whose run failed: try again after so many milliseconds, keep it, or give it up. */
 export type Verdict = number | 'hold' | 'drop';
@@ -92,5 +92,35 @@ export class Flight<Batch> extends Cut {
       this.#controller?.abort(aborted);
     }
     this.#controller = undefined;
+  }
+}
+
+/**
+ * Of one run: what a hook or handler is told. The signal is made only for those who look, by a getter of the class: one in
+ * an object literal gives each object a hidden class of its own, which outlives it and its batch.
+ */
+export class RunContext {
+  /** The trigger that cut the batch, the same in every attempt. */
+  readonly reason: Trigger;
+  /** From 1. */
+  readonly attempt: number;
+  readonly weight: number;
+  readonly #flight: Flight<unknown>;
+  readonly #run: number;
+
+  constructor(
+    flight: Flight<unknown>,
+    readonly size: number,
+  ) {
+    this.reason = flight.reason;
+    this.attempt = flight.attempt;
+    this.weight = flight.weight;
+    this.#flight = flight;
+    this.#run = flight.begun;
+  }
+
+  /** Aborts when the run expires, and when it is given up. */
+  get signal(): AbortSignal {
+    return this.#flight.signalOf(this.#run);
   }
 }

@@ -17,7 +17,7 @@ let folder: string;
 
 beforeAll(() => {
   compiled = compile();
-}, 30_000);
+}, 120_000);
 
 afterAll(() => {
   fs.rmSync(compiled, { recursive: true, force: true });
@@ -36,13 +36,13 @@ test(`G1, G3, G8: ${KILLS} kills on one directory that lives on lose nothing and
   expect(violations).toEqual([]);
   expect(stored).toBeGreaterThan(KILLS);
   expect(delivered).toBeGreaterThan(0);
-}, 120_000);
+}, 600_000);
 
 test(`G11: of 4 processes one has the directory, a dead one never blocks it (${CONTENDED_KILLS} kills)`, async () => {
   const { violations, takes } = await contend(compiled, folder, 4, CONTENDED_KILLS, 1);
   expect(violations).toEqual([]);
   expect(takes).toBeGreaterThan(5);
-}, 120_000);
+}, 600_000);
 
 test(`G1, G2, G7: a fault in every ${EVERY}th operation of the real file system`, async () => {
   const shim = compileShim(compiled);
@@ -58,4 +58,4 @@ test(`G1, G2, G7: a fault in every ${EVERY}th operation of the real file system`
     const name = nameOfCase(given);
     if (violations.length > 0) throw new Error(`${violations.join('\n')}\nnpm run proof:file:faults -- --case ${name}`);
   }
-}, 120_000);
+}, 600_000);
