@@ -259,7 +259,7 @@ describe('A4: callbacks that fail', () => {
     const { batcher } = bench({ maxPending: 1, overflow: 'reject' });
     const stray = await strayErrors(() => {
       batcher.addItem(1);
-       
+
       batcher.addItem(2, { onError: () => Promise.reject(new Error('onError')) });
     });
     expect(stray).toEqual([]);
