@@ -16,10 +16,10 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: `    this.ready += count;\n    this.openedAt = performance.now();\n    this.weight += weight;`,
   },
   {
-    name: 'a batch is cut while an entry is on its way',
-    file: LEDGER,
-    from: `if (this.size === 0 || this.entering > this.ready) return undefined;`,
-    to: `if (this.size === 0) return undefined;`,
+    name: 'an entry joins while another is on its way',
+    file: INTAKE,
+    from: `return this.#ledger.entering === this.#ledger.ready && !this.#asking;`,
+    to: `return !this.#asking;`,
   },
   {
     name: 'one lane too many',
