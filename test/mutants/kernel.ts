@@ -154,12 +154,6 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: ``,
   },
   {
-    name: 'the deadline of an entry that has arrived stays',
-    file: LEDGER,
-    from: `let earliest = this.entering > this.ready ? this.entryDeadline : Infinity;`,
-    to: `let earliest = this.entryDeadline;`,
-  },
-  {
     name: 'an alarm beyond the longest timer',
     file: 'src/kernel/clock.ts',
     from: `Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER))`,
@@ -175,7 +169,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   {
     name: 'an item is taken after close',
     file: MAIN,
-    from: `      this.#admits = -1;\n      engine.intake.capacity = 0;`,
-    to: `      this.#admits = -1;`,
+    from: `if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);`,
+    to: ``,
   },
 ];
