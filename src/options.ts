@@ -2,25 +2,49 @@ import * as z from 'zod/mini';
 import type { Clock } from './kernel/clock.js';
 import { OptionsError } from './errors.js';
 
+/**
+ * Built when it is first asked for. This and the marks for bundlers keep the schemas of a family that is not used out
+ * of the bundle.
+ */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+
 /** Null and undefined both mean "left out". */
 function expects<T>(expected: string, test: (value: unknown) => boolean): z.ZodMiniType<T | null | undefined> {
-  return z.nullish(z.custom<T>(test, expected));
+  return z.optional(z.custom<T | null>((value) => value === null || test(value), expected));
 }
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
 
-const count = expects<number>(
+const count = /* @__PURE__ */ expects<number>(
   'a positive whole number',
   (value) => isNumber(value) && value >= 1 && (Number.isSafeInteger(value) || value === Infinity),
 );
-const lanes = expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1);
-const positive = expects<number>('a positive number', (value) => isNumber(value) && value > 0);
-const milliseconds = expects<number>('a positive number of milliseconds', (value) => isNumber(value) && value > 0);
-const delay = expects<number>('a number of milliseconds from 0 up', (value) => isNumber(value) && value >= 0);
-const fraction = expects<number>('a number from 0 to 1', (value) => isNumber(value) && value >= 0 && value <= 1);
-const factor = expects<number>('a number from 1 up', (value) => isNumber(value) && value >= 1 && value < Infinity);
-const flag = expects<boolean>('true or false', (value) => typeof value === 'boolean');
-const hook = expects<never>('a function', (value) => typeof value === 'function');
+const lanes = /* @__PURE__ */ expects<number>(
+  'a positive whole number',
+  (value) => Number.isSafeInteger(value) && Number(value) >= 1,
+);
+const positive = /* @__PURE__ */ expects<number>('a positive number', (value) => isNumber(value) && value > 0);
+const milliseconds = /* @__PURE__ */ expects<number>(
+  'a positive number of milliseconds',
+  (value) => isNumber(value) && value > 0,
+);
+const delay = /* @__PURE__ */ expects<number>(
+  'a number of milliseconds from 0 up',
+  (value) => isNumber(value) && value >= 0,
+);
+const fraction = /* @__PURE__ */ expects<number>(
+  'a number from 0 to 1',
+  (value) => isNumber(value) && value >= 0 && value <= 1,
+);
+const factor = /* @__PURE__ */ expects<number>(
+  'a number from 1 up',
+  (value) => isNumber(value) && value >= 1 && value < Infinity,
+);
+const flag = /* @__PURE__ */ expects<boolean>('true or false', (value) => typeof value === 'boolean');
+const hook = /* @__PURE__ */ expects<never>('a function', (value) => typeof value === 'function');
 
 function oneOf<T extends string>(...values: T[]): z.ZodMiniType<T | null | undefined> {
   const expected = values.map((value) => `'${value}'`).join(', ');
@@ -28,50 +52,54 @@ function oneOf<T extends string>(...values: T[]): z.ZodMiniType<T | null | undef
 }
 
 const CLOCK_METHODS = ['now', 'setTimer', 'clearTimer'] as const;
-const clock = expects<Clock>('a clock with now, setTimer and clearTimer', (value) =>
+const clock = /* @__PURE__ */ expects<Clock>('a clock with now, setTimer and clearTimer', (value) =>
   CLOCK_METHODS.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function'),
 );
 
-const retryFields = z.strictObject({
-  attempts: count,
-  minDelay: delay,
-  maxDelay: delay,
-  factor,
-  jitter: flag,
-});
+const retryFields = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    attempts: count,
+    minDelay: delay,
+    maxDelay: delay,
+    factor,
+    jitter: flag,
+  }),
+);
 
-const collector = z.strictObject({
-  maxBatchSize: count,
-  maxBatchWeight: positive,
-  weigh: hook,
-  maxTimeSinceFirstItem: milliseconds,
-  maxTimeSinceLastFlush: milliseconds,
-  flushInterval: milliseconds,
-  flushJitter: fraction,
-  flushConcurrency: lanes,
-  flushTimeout: milliseconds,
-  retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
-  giveUp: oneOf('hold', 'drop'),
-  highWaterMark: positive,
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  unref: flag,
-  clock,
-  batchInit: hook,
-  batchAddItem: hook,
-  batchAddItems: hook,
-  batchId: hook,
-  batchPreFlush: hook,
-  batchFlush: hook,
-  batchPostFlush: hook,
-  batchDeadLetter: hook,
-  batchTerminate: hook,
-  shouldFlush: hook,
-});
+const collector = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    maxBatchSize: count,
+    maxBatchWeight: positive,
+    weigh: hook,
+    maxTimeSinceFirstItem: milliseconds,
+    maxTimeSinceLastFlush: milliseconds,
+    flushInterval: milliseconds,
+    flushJitter: fraction,
+    flushConcurrency: lanes,
+    flushTimeout: milliseconds,
+    retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+    giveUp: oneOf('hold', 'drop'),
+    highWaterMark: positive,
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    unref: flag,
+    clock,
+    batchInit: hook,
+    batchAddItem: hook,
+    batchAddItems: hook,
+    batchId: hook,
+    batchPreFlush: hook,
+    batchFlush: hook,
+    batchPostFlush: hook,
+    batchDeadLetter: hook,
+    batchTerminate: hook,
+    shouldFlush: hook,
+  }),
+);
 
 /** Throws `OptionsError` at the first wrong or unknown option. */
 export function checkCollectorOptions(owner: string, options: unknown): void {
-  check(owner, '', collector, options);
+  check(owner, '', collector(), options);
   const { maxBatchWeight, weigh } = options as Record<string, unknown>;
   if (isNumber(maxBatchWeight) && maxBatchWeight < Infinity && weigh == null) {
     throw optionsError(owner, 'weigh', 'a function, since maxBatchWeight is set', weigh);
@@ -102,7 +130,7 @@ export interface Retry {
 
 /** Parses the `retry` option; `false` is a single attempt. */
 export function parseRetry(owner: string, retry: RetryOptions | false | null | undefined): Retry {
-  if (retry !== false && retry != null) check(owner, 'retry.', retryFields, retry);
+  if (retry !== false && retry != null) check(owner, 'retry.', retryFields(), retry);
   const given: RetryOptions = retry === false ? { attempts: 1 } : (retry ?? {});
   return {
     attempts: given.attempts ?? Infinity,
@@ -122,12 +150,12 @@ export function retryDelay(retry: Retry, attempt: number, random: () => number):
   return retry.jitter ? wait * (0.5 + random() / 2) : wait;
 }
 
-const signal = expects<AbortSignal>(
+const signal = /* @__PURE__ */ expects<AbortSignal>(
   'an AbortSignal',
   (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
 );
 
-const verbs = {
+const verbs = /* @__PURE__ */ once(() => ({
   flush: z.strictObject({ signal, timeout: delay }),
   close: z.strictObject({ timeout: delay, flush: flag }),
   call: z.strictObject({ signal, timeout: delay }),
@@ -135,53 +163,57 @@ const verbs = {
   stop: z.strictObject({ timeout: delay, pending: oneOf('drain', 'reject') }),
   wait: z.strictObject({ delete: flag }),
   check: z.strictObject({ delete: flag }),
-};
+}));
 
 /** Throws `OptionsError` if the options of a call are wrong or unknown. */
-export function checkVerbOptions(verb: keyof typeof verbs, options: unknown): void {
-  if (options != null) check(verb, '', verbs[verb], options);
+export function checkVerbOptions(verb: keyof ReturnType<typeof verbs>, options: unknown): void {
+  if (options != null) check(verb, '', verbs()[verb], options);
 }
 
-const serving = z.strictObject({
-  handleBatch: hook,
-  init: hook,
-  batchSize: count,
-  batchTimeout: delay,
-  maxBatchWeight: positive,
-  weigh: hook,
-  partitions: expects<unknown>(
-    'a positive whole number, or { count, worker: url }',
-    (value) => isPlainObject(value) || (Number.isSafeInteger(value) && Number(value) >= 1),
-  ),
-  mapInputs: hook,
-  mapResults: hook,
-  hooks: expects<unknown>('a list of names, none of them twice', (value) => {
-    const isName = (name: unknown): boolean => typeof name === 'string' && name !== '';
-    return Array.isArray(value) && value.every(isName) && new Set(value).size === value.length;
+const serving = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    handleBatch: hook,
+    init: hook,
+    batchSize: count,
+    batchTimeout: delay,
+    maxBatchWeight: positive,
+    weigh: hook,
+    partitions: expects<unknown>(
+      'a positive whole number, or { count, worker: url }',
+      (value) => isPlainObject(value) || (Number.isSafeInteger(value) && Number(value) >= 1),
+    ),
+    mapInputs: hook,
+    mapResults: hook,
+    hooks: expects<unknown>('a list of names, none of them twice', (value) => {
+      const isName = (name: unknown): boolean => typeof name === 'string' && name !== '';
+      return Array.isArray(value) && value.every(isName) && new Set(value).size === value.length;
+    }),
+    keepCallsWhole: flag,
+    handlerTimeout: milliseconds,
+    retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    runtimeOptions: z.optional(z.unknown()),
+    clock,
+    name: expects<string>('a string', (value) => typeof value === 'string'),
   }),
-  keepCallsWhole: flag,
-  handlerTimeout: milliseconds,
-  retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  runtimeOptions: z.optional(z.unknown()),
-  clock,
-  name: expects<string>('a string', (value) => typeof value === 'string'),
-});
+);
 
-const threads = z.strictObject({
-  count: expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1),
-  worker: expects<string | URL>('the URL of a module', (value) => {
-    const text =
-      value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? String(value) : value;
-    return typeof text === 'string' && /^(file|data|node):/.test(text);
+const threads = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    count: expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1),
+    worker: expects<string | URL>('the URL of a module', (value) => {
+      const text =
+        value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? String(value) : value;
+      return typeof text === 'string' && /^(file|data|node):/.test(text);
+    }),
+    execArgv: expects<string[]>('a list of strings', (value) => Array.isArray(value)),
   }),
-  execArgv: expects<string[]>('a list of strings', (value) => Array.isArray(value)),
-});
+);
 
 /** Throws `OptionsError` at the first wrong or unknown option. */
 export function checkServingOptions(owner: string, options: unknown): void {
-  check(owner, '', serving, options);
+  check(owner, '', serving(), options);
   const { maxBatchWeight, weigh, hooks, partitions, handleBatch, init, retry } = options as Record<string, unknown>;
   if (isNumber(maxBatchWeight) && maxBatchWeight < Infinity && weigh == null) {
     throw optionsError(owner, 'weigh', 'a function, since maxBatchWeight is set', weigh);
@@ -191,7 +223,7 @@ export function checkServingOptions(owner: string, options: unknown): void {
   }
   parseRetry(owner, retry as RetryOptions | false | null | undefined);
   if (!isPlainObject(partitions)) return;
-  check(owner, 'partitions.', threads, partitions);
+  check(owner, 'partitions.', threads(), partitions);
   const { count: threadCount, worker } = partitions as Record<string, unknown>;
   if (threadCount == null) throw optionsError(owner, 'partitions.count', 'a positive whole number', threadCount);
   if (worker == null) throw optionsError(owner, 'partitions.worker', 'the URL of a module', worker);
@@ -201,29 +233,31 @@ export function checkServingOptions(owner: string, options: unknown): void {
   }
 }
 
-const server = z.strictObject({
-  minBatchSize: lanes,
-  maxBatchSize: count,
-  batchSizeGrowth: expects<BatchSizeGrowth>(
-    "'exponential', 'fixed', { aimd: step }, { latency: milliseconds } or a function",
-    (value) =>
-      typeof value === 'function' ||
-      value === 'exponential' ||
-      value === 'fixed' ||
-      isPositive(value, 'aimd', 1) ||
-      isPositive(value, 'latency'),
-  ),
-  reversedBatch: flag,
-  flushMailboxOnTerminate: expects<unknown>(
-    'false or { summaryCount: a whole number from 0 up }',
-    (value) => value === false || isPositive(value, 'summaryCount', 0),
-  ),
-  hardLimit: flag,
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  clock,
-  name: expects<string>('a string', (value) => typeof value === 'string'),
-});
+const server = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    minBatchSize: lanes,
+    maxBatchSize: count,
+    batchSizeGrowth: expects<BatchSizeGrowth>(
+      "'exponential', 'fixed', { aimd: step }, { latency: milliseconds } or a function",
+      (value) =>
+        typeof value === 'function' ||
+        value === 'exponential' ||
+        value === 'fixed' ||
+        isPositive(value, 'aimd', 1) ||
+        isPositive(value, 'latency'),
+    ),
+    reversedBatch: flag,
+    flushMailboxOnTerminate: expects<unknown>(
+      'false or { summaryCount: a whole number from 0 up }',
+      (value) => value === false || isPositive(value, 'summaryCount', 0),
+    ),
+    hardLimit: flag,
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    clock,
+    name: expects<string>('a string', (value) => typeof value === 'string'),
+  }),
+);
 
 /** How the limit of a batch server grows; what the function is told is the kernel's business. */
 type BatchSizeGrowth = 'exponential' | 'fixed' | { aimd: number } | { latency: number } | ((...args: never) => number);
@@ -239,7 +273,7 @@ function isPositive(value: unknown, field: string, least?: number): boolean {
 
 /** Throws `OptionsError` at the first wrong or unknown option. */
 export function checkServerOptions(owner: string, options: unknown): void {
-  check(owner, '', server, options);
+  check(owner, '', server(), options);
   const { minBatchSize, maxBatchSize } = options as { minBatchSize?: number | null; maxBatchSize?: number | null };
   if (minBatchSize != null && minBatchSize > (maxBatchSize ?? 8192)) {
     throw optionsError(owner, 'minBatchSize', `at most maxBatchSize, which is ${maxBatchSize ?? 8192}`, minBatchSize);
