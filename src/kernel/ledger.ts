@@ -86,8 +86,6 @@ export class Ledger {
   ready = 0;
   /** Entries whose batch takes no more. */
   sealed = 0;
-  /** Entries whose batch has been handed to a lane. */
-  started = 0;
   /** Accepted entries that are delivered, refused or dropped. Unlike `settled` it has no low-water mark. */
   finished = 0;
   /** Entries of batches from an earlier life. */
@@ -138,6 +136,11 @@ export class Ledger {
   /** Entries in the open batch. */
   get size(): number {
     return this.ready - this.sealed - this.holes;
+  }
+
+  /** Entries whose batch has been handed to a lane. */
+  get started(): number {
+    return this.queue.peek()?.from ?? this.sealed;
   }
 
   /** Every entry below is delivered, refused or given up. */
@@ -296,7 +299,6 @@ export class Ledger {
       this.queue.shift();
       cut.lane = this.#idle.shift() ?? -1; // startable() has seen an idle one
       this.active.push(cut);
-      this.started = cut.to;
     }
     cut.begun++;
     cut.attempt++;
@@ -397,7 +399,6 @@ export class Ledger {
       this.sealed = this.ready;
       this.holes = 0;
     }
-    if (this.queue.length === 0) this.started = this.sealed;
     for (let first = this.#demands.peek(); first !== undefined && first.position <= this.sealed;) {
       this.#demands.shift();
       first = this.#demands.peek();
