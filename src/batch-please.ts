@@ -117,13 +117,16 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * producers cannot outrun the sink. Waits for room when the batcher is full.
    */
   syncAddItem(item: Item, options?: WaitOptions): Promise<void> {
+    const joined = options === undefined ? this.#intake?.joinUntil(item, 'joined') : undefined;
+    if (joined !== undefined) return joined;
     const engine = this.#engine ?? this.#start();
     return this.#addAwaited(engine, item, this.batchAddItems === undefined ? 'joined' : 'stored', options?.signal);
   }
 
   /** Resolves when the batch that holds the item has been delivered. Waits for room when the batcher is full. */
   deliverItem(item: Item, options?: WaitOptions): Promise<void> {
-    return this.#addAwaited(this.#engine ?? this.#start(), item, 'delivered', options?.signal);
+    const delivered = options === undefined ? this.#intake?.joinUntil(item, 'delivered') : undefined;
+    return delivered ?? this.#addAwaited(this.#engine ?? this.#start(), item, 'delivered', options?.signal);
   }
 
   /**

@@ -119,29 +119,45 @@ export class Intake<Entry, Batch> {
     if (this.#put(entry)) this.#turn();
   }
 
+  /** The short way in for an entry that somebody waits for; `undefined` leaves it to `addUntil`. */
+  joinUntil(entry: Entry, until: Until): Promise<void> | undefined {
+    const ledger = this.#ledger;
+    const position = ledger.ready;
+    if (position >= this.#clear || ledger.entering !== position) return undefined;
+    const outcome = this.#openOutcome();
+    this.join(entry);
+    const early = this.#early(position, until);
+    if (early !== undefined) return early;
+    if (until !== 'joined') return outcome;
+    // A hook that has called back may have made the batch due.
+    return position < this.#clear && !ledger.overdue ? RESOLVED : this.#afterTurn(position, outcome);
+  }
+
   /** Takes an entry; the promise rejects only if it will never be delivered. */
   addUntil(entry: Entry, until: Until): Promise<void> {
     const ledger = this.#ledger;
     const position = ledger.accepted;
     const look = this.#put(entry);
-    if (ledger.ready <= position) {
-      const joiner = new Joiner(until);
-      this.#joiners.set(position, joiner);
+    const early = this.#early(position, until);
+    if (early !== undefined) {
       if (look) this.#turn();
-      return joiner.promise;
-    }
-    if (this.#refusedAt === position) {
-      if (look) this.#turn();
-      return ignorableRejection(this.#refusal);
+      return early;
     }
     if (!look && until === 'joined') return ledger.overdue ? this.#openOutcome() : RESOLVED;
     const outcome = this.#openOutcome();
     const looked = !look || this.#turn();
     if (until !== 'joined') return until === 'delivered' ? outcome : RESOLVED;
-    if (looked) return this.#dueOutcome(position, outcome);
-    const later = RESOLVED.then(() => this.#dueOutcome(position, outcome));
-    hush(later);
-    return later;
+    return looked ? this.#dueOutcome(position, outcome) : this.#afterTurn(position, outcome);
+  }
+
+  /** What is known of an entry that has not joined: it waits for its hook, or was refused. */
+  #early(position: number, until: Until): Promise<void> | undefined {
+    if (this.#ledger.ready <= position) {
+      const joiner = new Joiner(until);
+      this.#joiners.set(position, joiner);
+      return joiner.promise;
+    }
+    return this.#refusedAt === position ? ignorableRejection(this.#refusal) : undefined;
   }
 
   /** Was the entry of that position, the last that was taken, refused at once? */
@@ -495,6 +511,13 @@ export class Intake<Entry, Batch> {
   #dueOutcome(position: number, outcome: Promise<void>): Promise<void> {
     if (this.#ledger.sealed > position || this.#ledger.overdue) return outcome;
     return this.#displaced?.then(undefined, () => undefined) ?? RESOLVED;
+  }
+
+  /** The same, once the turn under way has shown what it made due. */
+  #afterTurn(position: number, outcome: Promise<void>): Promise<void> {
+    const later = RESOLVED.then(() => this.#dueOutcome(position, outcome));
+    hush(later);
+    return later;
   }
 
   #openOutcome(): Promise<void> {
