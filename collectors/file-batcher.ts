@@ -60,7 +60,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   #opening: Promise<RecoveryReport> | undefined;
   #opened = false;
   #ended = false;
-  readonly #counts = { quarantined: 0, dead: 0, foundBad: 0, foundDead: 0 };
+  readonly #counts = { quarantined: 0, lost: 0, dead: 0, foundBad: 0, foundDead: 0 };
   #view: FileBatcherState<Item> | undefined;
 
   /** `files` is for tests: a file system that is none. */
@@ -142,6 +142,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #end(): Promise<void> {
     this.#ended = true;
     await this.#opening?.catch(() => undefined);
+    this.#spool.free(0); // nobody waits for room any more
     const released = await Promise.allSettled([...this.#open].map((batch) => batch.release()));
     try {
       await this.#spool.syncRemovals();
@@ -170,12 +171,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         return new Line(item, text, bytes);
       },
       hasRoom: (entry) => maxBytes === Infinity || spool.hasRoom(lineIn(entry).bytes),
-      overflow: () =>
-        new OverflowError(
-          `full: ${spool.bytes} of ${maxBytes} bytes are on disk`,
-          spool.bytes + spool.reserved,
-          maxBytes,
-        ),
+      overflow: () => spool.overflow(),
       accepted: (entry) => {
         spool.reserved += lineIn(entry).bytes;
       },
@@ -231,8 +227,9 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #preFlush(batch: BatchFile<Item>, context: FlushContext): Promise<FileBatch<Item> | void> {
     this.#inFlight.set(context.id, batch);
     batch.attempting = false;
-    await batch.seal();
+    const sealed = await batch.seal();
     this.#open.delete(batch);
+    if (!sealed) throw new StorageError('nothing of the batch is left');
     await this.#spool.syncRemovals();
     if (context.signal.aborted) throw new StorageError('the disk took longer than an attempt may');
     batch.beginAttempt();
@@ -250,6 +247,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       if (!batch.over) {
         this.#remove(batch);
         this.#counts.quarantined += batch.badLines.size;
+        this.#counts.lost += batch.lost;
       }
     }
     this.#letGo(batch);
@@ -275,13 +273,13 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         return base.counts.totalItems + counts.foundBad + counts.foundDead;
       },
       get delivered() {
-        return base.counts.delivered - counts.quarantined;
+        return base.counts.delivered - counts.quarantined - counts.lost;
       },
       get refused() {
         return base.counts.refused;
       },
       get dropped() {
-        return base.counts.dropped - (counts.dead - counts.foundDead);
+        return base.counts.dropped - (counts.dead - counts.foundDead) + counts.lost;
       },
       get quarantined() {
         return counts.quarantined + counts.foundBad;

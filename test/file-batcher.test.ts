@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import {
+import fs, {
   appendFileSync,
   existsSync,
   mkdirSync,
@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LockedError, OptionsError, OverflowError, StorageError } from 'batch-please';
 import { FileBatcher, type RecoveryReport, type SpoolCounts } from 'batch-please/collectors/file';
 import { TestClock, gate, random } from 'batch-please/testing';
@@ -329,6 +329,70 @@ describe('G4 durability item', () => {
     expect(delivered()).toEqual([1, 3]);
     expectBalanced(batcher);
   });
+
+  test.each([
+    ['the file goes', 0, ['sync', 'syncDirectory', 'truncate', 'remove', 'syncDirectory']],
+    ['it is cut off', 1, ['sync', 'truncate', 'sync']],
+  ])('what close takes back is synced, so that power loss does not bring it back: %s', async (_how, before, calls) => {
+    const { files, trace } = traced();
+    const clock = new TestClock();
+    const { batcher } = life(directory(), { durability: 'item', clock }, files);
+    await batcher.open();
+    for (const item of numbers(before)) await batcher.syncAddItem(item);
+    let goOn: () => void = () => undefined;
+    trace.wait = () => {
+      trace.wait = () => undefined;
+      return new Promise((resolve) => (goOn = resolve));
+    };
+    const added = watch(batcher.syncAddItem(9));
+    await clock.advance(0);
+    trace.calls = trace.calls.slice(-1);
+    const closed = watch(batcher.close({ timeout: 10, flush: false }));
+    await clock.advance(10);
+    expect(added.state).toBe('rejected');
+    goOn();
+    await until(() => closed.state !== 'pending');
+    expect(trace.calls).toEqual(calls);
+  });
+
+  test('a group that a full disk refuses is taken back on the disk as well, before it is refused', async () => {
+    const { files, trace } = traced();
+    const { batcher, delivered } = life(directory(), { durability: 'item' }, files);
+    await batcher.syncAddItem(1);
+    trace.shortWrites = [5];
+    let writes = 0;
+    trace.fault = (call) => {
+      if (call === 'write' && ++writes === 2) throw failure('ENOSPC');
+    };
+    trace.calls = [];
+    await expect(batcher.syncAddItem(2)).rejects.toBeInstanceOf(StorageError);
+    expect(trace.calls).toEqual(['write', 'write', 'truncate', 'sync']);
+    await batcher.close();
+    expect(delivered()).toEqual([1]);
+  });
+
+  test.each(['item', 'batch', 'none'] as const)(
+    'the parent of a directory that a killed process has made is synced, once per open (%s)',
+    async (durability) => {
+      const path = join(directory(), 'spool');
+      mkdirSync(path);
+      const synced: number[] = [];
+      const fsync = jest.spyOn(fs, 'fsync').mockImplementation(((descriptor: number, done: (e: null) => void) => {
+        synced.push(fs.fstatSync(descriptor).ino);
+        done(null);
+      }));
+      try {
+        const { batcher } = life(path, { durability });
+        await batcher.open();
+        await batcher.syncAddItem(1);
+        await batcher.close();
+      } finally {
+        fsync.mockRestore();
+      }
+      const parent = statSync(dirname(path)).ino;
+      expect(synced.filter((ino) => ino === parent)).toHaveLength(durability === 'none' ? 0 : 1);
+    },
+  );
 });
 
 describe('G5 durability batch', () => {
@@ -444,6 +508,42 @@ describe('G7 a rejected add is typed, and poisons nothing', () => {
     await batcher.syncAddItem(3);
     await batcher.close();
     expect(delivered()).toEqual([1, 2, 3]);
+  });
+
+  test.each([
+    ['40 of 41', 1],
+    ['all 40', 0],
+  ])('what a failed sync takes along beyond 32 MiB is lost: size and counters say so (%s)', async (_how, kept) => {
+    const path = directory();
+    const { files, trace } = traced();
+    const clock = new TestClock();
+    const { batcher, batches } = life<string>(path, { clock, retry: false }, files);
+    const lost: number[] = [];
+    batcher.on('lost', ({ items }) => lost.push(items));
+    const item = 'x'.repeat(2 ** 20);
+    let synced = 0;
+    trace.wait = (call) => {
+      if (call === 'syncDirectory') synced++;
+      return undefined;
+    };
+    for (let count = 0; count < kept; count++) await batcher.syncAddItem(item);
+    await clock.advance(1000);
+    await until(() => synced >= kept);
+    const [{ name, text } = { name: '', text: '' }] = filesIn(path);
+    let fail: (error: Error) => void = () => undefined;
+    trace.wait = (call) => (call === 'sync' ? new Promise((_resolve, reject) => (fail = reject)) : undefined);
+    for (let count = 0; count < 40; count++) await batcher.syncAddItem(item);
+    const file = name === '' ? (filesIn(path)[0]?.name ?? '') : name;
+    // As Linux does it: what could not be written is marked clean, and is read from the disk again.
+    writeFileSync(join(path, file), Buffer.concat([Buffer.from(text), Buffer.alloc(40 * (item.length + 35))]));
+    trace.wait = () => undefined;
+    fail(failure('EIO'));
+    await batcher.flush().catch(() => undefined);
+    expect(lost).toEqual([40]);
+    expect(batches.map((items) => items.length)).toEqual(kept === 0 ? [] : [1]);
+    expect(batcher.state.spool).toMatchObject({ added: kept + 40, delivered: kept, dropped: 40, pending: 0, bytes: 0 });
+    expect(filesIn(path)).toEqual([]);
+    await batcher.close();
   });
 
   test('a file that is gone before it was delivered is reported as lost, and blocks nothing', async () => {
@@ -691,6 +791,31 @@ describe('G12 maxBytes', () => {
     expect(waiting.state).toBe('pending');
     flush.openAll();
     await until(() => waiting.state === 'resolved');
+    await batcher.close();
+  });
+
+  test('so it does for what is added to the same file later, while the directory is still being read', async () => {
+    const path = directory();
+    await leave(path, ['12345678', '12345678'], { maxBatchSize: 1 });
+    const flush = gate<[unknown], undefined>();
+    const { batcher } = life<string>(path, { maxBytes: 3 * line, batchFlush: flush });
+    const first = watch(batcher.syncAddItem('12345678'));
+    await Promise.resolve(); // the first is a group of its own
+    const second = watch(batcher.syncAddItem('12345678'));
+    await until(() => flush.waiting === 1 && first.state === 'resolved');
+    expect(second.state).toBe('pending');
+    expect(batcher.state.spool.bytes).toBe(3 * line);
+    flush.openAll();
+    await until(() => second.state === 'resolved');
+    await batcher.close();
+  });
+
+  test('beside what is in dead/ an early add that can never fit is refused, and waits for nothing', async () => {
+    const path = directory();
+    mkdirSync(join(path, 'dead'));
+    writeFileSync(join(path, 'dead', '1.batch'), 'x'.repeat(3 * line));
+    const { batcher } = life<string>(path, { maxBytes: 3 * line });
+    await expect(batcher.syncAddItem('12345678')).rejects.toBeInstanceOf(OverflowError);
     await batcher.close();
   });
 

@@ -22,6 +22,8 @@ export class AppendFile<Item> {
   /** Lines. */
   size = 0;
   bytes = 0;
+  /** Lines that were acknowledged, and that a failed sync has taken along. */
+  lost = 0;
   readonly #spool: Spool<Item>;
   #file: OpenFile | undefined;
   /** Of the acknowledged bytes. */
@@ -32,6 +34,8 @@ export class AppendFile<Item> {
   readonly #kept = new Kept();
   /** There may be more in the file than was acknowledged. */
   #torn = false;
+  /** It was cut, and power loss may undo that. */
+  #cut = false;
   /** Why the descriptor must not be used any more. */
   #failure: Error | undefined;
   #syncing: Promise<void> | undefined;
@@ -61,8 +65,9 @@ export class AppendFile<Item> {
   /** The file stays as it is, for the next life; without anything in it there is none. */
   async release(): Promise<void> {
     if (this.#file === undefined) return;
-    if (this.bytes === 0) this.#forget();
-    else await this.seal();
+    if (this.bytes > 0) await this.seal();
+    // A group that was refused meanwhile may still be at it.
+    else await this.#turns.take(() => this.#giveUp());
   }
 
   /** The file is of no use any more. Its descriptor is closed when nobody is at it. */
@@ -85,7 +90,7 @@ export class AppendFile<Item> {
   #append(lines: readonly Line<Item>[]): Awaitable<void> {
     if (this.#failure !== undefined) return this.#rescue(this.#failure).then(() => this.#append(lines));
     if (lines[0]?.refused === true) return; // all of a group are, or none
-    const crowded = this.bytes === 0 ? this.#spool.roomFor(sizeOf(lines)) : undefined;
+    const crowded = this.#spool.roomFor(lines, this.bytes);
     if (crowded !== undefined) return crowded.then(() => this.#append(lines));
     const bytes = encodeLines(
       lines.map((line) => line.text),
@@ -102,7 +107,7 @@ export class AppendFile<Item> {
       }
       return this.#finish(file, lines, bytes, written);
     } catch (error) {
-      throw this.#refuse(error);
+      return this.#refuse(error);
     }
   }
 
@@ -110,10 +115,11 @@ export class AppendFile<Item> {
     try {
       await written;
     } catch (error) {
-      throw this.#refuse(error);
+      return this.#refuse(error);
     }
     if (this.#spool.config.durability === 'item') {
       try {
+        this.#cut = false;
         await file.sync();
         if (!this.#named) await this.#spool.sync();
         if (file.stat().links === 0) throw new Error('the file was removed');
@@ -124,7 +130,7 @@ export class AppendFile<Item> {
       }
       this.#named = true;
     }
-    if (lines[0]?.refused === true) this.#refuse(undefined);
+    if (lines[0]?.refused === true) await this.#takeBack();
     else this.#acknowledge(lines, bytes);
   }
 
@@ -146,14 +152,36 @@ export class AppendFile<Item> {
     } else this.#kept.synced(this.bytes); // there are no syncs, so none can fail
   }
 
-  /** The group was not stored: takes back what was written of it. */
-  #refuse(cause: unknown): Error {
+  #refuse(cause: unknown): Awaitable<never> {
+    const refusal = storageError('the items were not stored', cause);
+    const takenBack = this.#takeBack();
+    if (takenBack === undefined) throw refusal;
+    return takenBack.then(() => {
+      throw refusal;
+    });
+  }
+
+  /** A group was not stored: takes back what was written of it, as durably as it would have been stored. */
+  #takeBack(): Awaitable<void> {
     try {
       this.#cutOff();
     } catch {
-      // Tried again before anything else is written.
+      return; // tried again before anything else is written
     }
-    return storageError('the items were not stored', cause);
+    const { durability } = this.#spool.config;
+    if (durability === 'item') return this.#syncCut();
+    if (durability === 'batch' && this.#cut) this.#syncLater();
+  }
+
+  async #syncCut(): Promise<void> {
+    try {
+      if (this.#cut) await this.#file?.sync();
+      else await this.#spool.syncRemovals();
+      this.#cut = false;
+    } catch (error) {
+      // The group is refused whatever comes of it; what is left is rescued before anything else is written.
+      if (this.#file !== undefined) this.#failure = asError(error);
+    }
   }
 
   #create(): OpenFile {
@@ -170,7 +198,19 @@ export class AppendFile<Item> {
   #cutOff(): void {
     this.#file?.truncate(this.bytes);
     this.#torn = false;
+    this.#cut = this.#file !== undefined;
     if (this.bytes === 0) this.#forget();
+  }
+
+  /** Nothing in it was acknowledged: it goes. */
+  #giveUp(): Awaitable<void> {
+    try {
+      this.#file?.truncate(0);
+    } catch {
+      // It is removed all the same.
+    }
+    this.#forget();
+    if (this.#spool.config.durability === 'item') return this.#syncCut();
   }
 
   /** An empty batcher has no file. The next one gets another name, as this one may be impossible to remove. */
@@ -179,9 +219,10 @@ export class AppendFile<Item> {
     this.#file = undefined;
     this.#failure = undefined;
     this.#torn = false;
+    this.#cut = false;
     this.#forgetTimer();
     if (file === undefined) return;
-    discard(this.#spool.files, file, this.#path);
+    this.#spool.discard(file, fileName(this.name));
     this.name = this.#spool.newName();
   }
 
@@ -217,13 +258,14 @@ export class AppendFile<Item> {
     });
     await this.#syncing;
     this.#syncing = undefined;
-    if (this.#synced < this.bytes) this.#syncLater();
+    if (this.#synced < this.bytes || this.#cut) this.#syncLater();
   }
 
   async #sync(file: OpenFile): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (file.stat().links === 0) throw new Error('the file was removed');
     const { bytes } = this;
+    this.#cut = false;
     await file.sync();
     if (!this.#named) await this.#spool.sync();
     this.#named = true;
@@ -245,7 +287,8 @@ export class AppendFile<Item> {
       if (this.#torn) this.#cutOff();
       const { bytes, links } = file.stat();
       if (links === 0 || bytes < this.bytes) return new Error('the file was removed or cut');
-      if (this.#spool.config.durability !== 'none' && this.#synced < this.bytes) await this.#sync(file);
+      const dirty = this.#synced < this.bytes || this.#cut;
+      if (this.#spool.config.durability !== 'none' && dirty) await this.#sync(file);
       return undefined;
     } catch (error) {
       return asError(error);
@@ -261,7 +304,7 @@ export class AppendFile<Item> {
     this.#failure = cause;
     if (old === undefined) return;
     if (this.bytes === 0) {
-      this.#forget();
+      await this.#giveUp();
       return;
     }
     const temporary = temporaryName(this.#path);
@@ -292,8 +335,11 @@ export class AppendFile<Item> {
     this.#file = copy;
     this.#failure = undefined;
     this.#torn = false;
+    this.#cut = false;
     this.#named = true;
     this.#spool.bytes += bytes - this.bytes;
+    this.lost += this.size - lines;
+    this.size = lines;
     this.bytes = bytes;
     this.#checksum = checksum;
     this.#synced = bytes;

@@ -46,6 +46,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
     return this.#content.size;
   }
 
+  /** Items that were stored, and are not there any more. */
+  get lost(): number {
+    return this.#content instanceof AppendFile ? this.#content.lost : 0;
+  }
+
   get bytes(): number {
     return this.#content.bytes;
   }
@@ -65,9 +70,14 @@ export class BatchFile<Item> implements FileBatch<Item> {
     throw new StorageError('a file of an earlier life takes no items');
   }
 
-  /** Nothing is appended any more, and everything is on the disk as asked. */
-  async seal(): Promise<void> {
-    if (this.#content instanceof AppendFile) await this.#content.seal();
+  /** Nothing is appended any more, and everything is on the disk as asked; `false` if a rescue found nothing of it. */
+  async seal(): Promise<boolean> {
+    if (!(this.#content instanceof AppendFile)) return true;
+    await this.#content.seal();
+    if (this.size > 0) return true;
+    this.gone = true; // which the rescue has told
+    this.remove();
+    return false;
   }
 
   async release(): Promise<void> {
@@ -116,10 +126,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   async #bury(error: unknown): Promise<void> {
     if (this.over) return;
-    await this.seal();
+    if (!(await this.seal())) return;
     if (!this.gone) {
       try {
         this.#path = await this.#spool.bury(this.#name);
+        this.#spool.aside += this.bytes;
       } catch (problem) {
         if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
         this.#lost(problem);

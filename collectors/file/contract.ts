@@ -79,6 +79,7 @@ export interface SpoolCounts {
   readonly added: number;
   readonly delivered: number;
   readonly refused: number;
+  /** What was lost is among these. */
   readonly dropped: number;
   /** Lines. */
   readonly quarantined: number;

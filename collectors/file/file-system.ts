@@ -11,8 +11,11 @@ import { type Lock, lockDirectory } from './lock.js';
  * twenty times cheaper than by way of a thread.
  */
 export interface FileSystem {
-  /** Makes the directory and its missing parents, for this user only; they survive power loss once it resolves. */
-  makeDirectory(path: string): Promise<void>;
+  /**
+   * Makes the directory and its missing parents, for this user only. With `sync` its name survives power loss once it
+   * resolves, whoever has made it: a process that was killed just then has not synced it.
+   */
+  makeDirectory(path: string, sync: boolean): Promise<void>;
   /** The names in a directory, in no order. */
   names(path: string): Promise<string[]>;
   /** Creates a file that must not exist yet, for this user only, to read and to write. */
@@ -56,11 +59,18 @@ const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants as Partial<typeof fs.con
 const { O_RDWR, O_RDONLY, O_CREAT, O_EXCL } = fs.constants;
 
 export const nodeFileSystem: FileSystem = {
-  async makeDirectory(path) {
-    const first = await fs.promises.mkdir(path, { recursive: true, mode: 0o700 });
-    if (first === undefined) return;
+  async makeDirectory(path, sync) {
+    const first = (await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })) ?? path;
+    if (!sync) return;
     // Each new name is in its parent, which has to be synced.
-    for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+    for (let made = path; made.length >= first.length; made = dirname(made)) {
+      try {
+        await syncDirectory(dirname(made));
+      } catch (error) {
+        // A parent that we may not read is not where we could have made a name: that was somebody else.
+        if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      }
+    }
   },
   names: (path) => fs.promises.readdir(path),
   create: (path) => new NodeFile(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)),

@@ -68,7 +68,9 @@ async function countAside<Item>(spool: Spool<Item>): Promise<void> {
     for (const name of names) {
       try {
         const file = spool.files.open(`${spool.path(folder)}/${name}`, 'read');
-        spool.bytes += file.stat().bytes;
+        const { bytes } = file.stat();
+        spool.bytes += bytes;
+        spool.aside += bytes;
         file.close();
       } catch {
         // No file of ours.

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { LockedError, StorageError, type Clock } from '../../src/index.js';
+import { LockedError, OverflowError, StorageError, type Clock } from '../../src/index.js';
 import type { Durability, FileBatcherEvents } from './contract.js';
 import type { FileSystem, OpenFile } from './file-system.js';
 import { type BatchName, DEAD, type Integrity, QUARANTINE } from './format.js';
+import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Writer, discard } from './writing.js';
 
@@ -29,6 +30,8 @@ export type Tell = <Name extends keyof FileBatcherEvents>(
 export class Spool<Item> {
   /** Bytes on disk, `quarantine/` and `dead/` included. */
   bytes = 0;
+  /** Those of them that are in `quarantine/` and `dead/`. */
+  aside = 0;
   /** Bytes of lines that were accepted and are not written yet. */
   reserved = 0;
   #lock: Lock | undefined;
@@ -46,9 +49,9 @@ export class Spool<Item> {
 
   /** Takes the directory; rejects with `LockedError` or `StorageError`. */
   async take(): Promise<void> {
-    const { directory } = this.config;
+    const { directory, durability } = this.config;
     try {
-      await this.files.makeDirectory(directory);
+      await this.files.makeDirectory(directory, durability !== 'none');
       this.#lock = await this.files.lock(directory);
     } catch (error) {
       throw storageError(`the directory ${directory} cannot be used`, error);
@@ -83,6 +86,12 @@ export class Spool<Item> {
     this.#removals++;
   }
 
+  /** Removes what is of no use any more, whatever state it is in. */
+  discard(file: OpenFile, name: string): void {
+    discard(this.files, file, this.path(name));
+    this.#removals++;
+  }
+
   /**
    * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, so the next is
    * not begun before.
@@ -111,12 +120,23 @@ export class Spool<Item> {
     return this.bytes + this.reserved + bytes <= this.config.maxBytes;
   }
 
+  overflow(): OverflowError {
+    const { maxBytes } = this.config;
+    const message = `full: ${this.bytes} of ${maxBytes} bytes are on disk`;
+    return new OverflowError(message, this.bytes + this.reserved, maxBytes);
+  }
+
   /**
    * Lines that were accepted before it was known what earlier lives have left: a promise to wait for if they do not fit
-   * beside that. Nothing waits for these lines, so what is there can be delivered.
+   * beside that. Nothing waits for these lines, so what is there can be delivered. Throws `OverflowError` if they cannot
+   * fit beside `own` bytes of the same file and what is never delivered.
    */
-  roomFor(bytes: number): Promise<void> | undefined {
-    if (this.bytes + bytes <= this.config.maxBytes) return undefined;
+  roomFor(lines: readonly Line<Item>[], own: number): Promise<void> | undefined {
+    const { maxBytes } = this.config;
+    if (maxBytes === Infinity) return undefined;
+    const bytes = sizeOf(lines);
+    if (this.bytes + bytes <= maxBytes) return undefined;
+    if (this.aside + own + bytes > maxBytes) throw this.overflow();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -127,7 +147,7 @@ export class Spool<Item> {
 
   /** Moves a file to `dead/`, as it is; answers where in the directory it is now. */
   async bury(name: string): Promise<string> {
-    await this.files.makeDirectory(join(this.config.directory, DEAD));
+    await this.files.makeDirectory(join(this.config.directory, DEAD), true);
     this.files.rename(this.path(name), this.path(join(DEAD, name)));
     // The move has happened; that it survives power loss is worth no failure: it would be made again.
     await this.sync(DEAD).catch(() => undefined);
@@ -158,7 +178,7 @@ export class Quarantine<Item> {
 
   async add(bytes: Uint8Array, lines = 1): Promise<void> {
     if (this.#writer === undefined) {
-      await this.#spool.files.makeDirectory(join(this.#spool.config.directory, QUARANTINE));
+      await this.#spool.files.makeDirectory(join(this.#spool.config.directory, QUARANTINE), true);
       this.#file = this.#spool.files.create(this.#path);
       this.#writer = new Writer(this.#file);
     }
@@ -174,6 +194,7 @@ export class Quarantine<Item> {
     this.#file?.close();
     this.#writer = undefined;
     await this.#spool.sync(QUARANTINE);
+    this.#spool.aside += this.bytes;
     this.#spool.bytes += this.bytes;
     const { lines, bytes } = this;
     const filename = this.#path;

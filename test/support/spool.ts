@@ -79,13 +79,15 @@ export interface Trace {
   calls: string[];
   /** Asked before each call: throw to make it fail. */
   fault: (call: string) => void;
+  /** What a call that takes its time waits for. */
+  wait: (call: string) => Promise<void> | undefined;
   /** Bytes that the next writes take. */
   shortWrites: number[];
 }
 
 /** The real file system, with calls that are noted and may fail. */
 export function traced(): { files: FileSystem; trace: Trace } {
-  const trace: Trace = { calls: [], fault: () => undefined, shortWrites: [] };
+  const trace: Trace = { calls: [], fault: () => undefined, wait: () => undefined, shortWrites: [] };
   const note = (call: string): void => {
     trace.calls.push(call);
     trace.fault(call);
@@ -102,6 +104,7 @@ export function traced(): { files: FileSystem; trace: Trace } {
     },
     async sync() {
       note('sync');
+      await trace.wait('sync');
       await file.sync();
     },
     truncate(length) {
@@ -133,6 +136,7 @@ export function traced(): { files: FileSystem; trace: Trace } {
     },
     async syncDirectory(path) {
       note('syncDirectory');
+      await trace.wait('syncDirectory');
       await nodeFileSystem.syncDirectory(path);
     },
   };

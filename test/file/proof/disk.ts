@@ -134,6 +134,11 @@ export class Disk {
     if (this.current.has(path) && !this.#durable.has(path)) this.#durable.set(path, new Map());
   }
 
+  /** The directories in a directory. */
+  below(path: string): string[] {
+    return [...this.current.keys()].filter((name) => name !== path && parentOf(name) === path);
+  }
+
   directory(path: string): Map<string, Inode> {
     const found = this.current.get(path);
     if (found === undefined) throw errno('ENOENT', path);
@@ -141,8 +146,7 @@ export class Disk {
   }
 
   names(path: string): string[] {
-    const below = [...this.current.keys()].filter((name) => parentOf(name) === path).map(nameOf);
-    return [...this.directory(path).keys(), ...below];
+    return [...this.directory(path).keys(), ...this.below(path).map(nameOf)];
   }
 
   find(path: string): Inode {
@@ -179,7 +183,9 @@ export class Disk {
     return this.#pending.length;
   }
 
-  syncDirectory(path: string, count: number): void {
+  /** The first `count` changes of names in it are on the disk, and the directories that were there. */
+  syncDirectory(path: string, count: number, below: readonly string[]): void {
+    for (const name of below) this.syncNewDirectory(name);
     // With a change goes what happened to that file before.
     const until = new Map<Inode, number>();
     for (const [index, { from, to, inode }] of this.#pending.slice(0, count).entries()) {

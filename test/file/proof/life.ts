@@ -28,8 +28,15 @@ interface Record_ {
   delivered: number;
   deliveries: number;
   batch: string | undefined;
+  /** When it was refused, and whether that was said before what had been written of it was taken back. */
+  refusedAt: number;
+  early: boolean;
   /** It was refused, and nothing stood in the way of taking back what had been written of it. */
   firm: boolean;
+  /** That it was taken back survives power loss. */
+  durablyFirm: boolean;
+  /** A failed sync has dropped it, perhaps; the operating system goes on showing it. */
+  ghost: boolean;
   /** The `lost` events of its generation are to account for it. */
   evicted: boolean;
 }
@@ -68,7 +75,8 @@ export class Life {
   #damage = false;
   #unreadable = false;
   #powerLosses = 0;
-  readonly #ghosts = new Set<Record_>();
+  #renameFailed = false;
+  readonly #closedCleanly = new Set<number>();
   /** The highest attempt of each batch. */
   readonly #begun = new Map<string, number>();
   /** Processes that were not killed, so that they could say everything. */
@@ -120,10 +128,6 @@ export class Life {
     return this.#current;
   }
 
-  get faulty(): boolean {
-    return this.#plan.faulty;
-  }
-
   moveWall(drift: number): number {
     this.#wall = Math.max(1, Math.floor(this.#wall + drift));
     return this.#wall;
@@ -148,7 +152,11 @@ export class Life {
       delivered: -1,
       deliveries: 0,
       batch: undefined,
+      refusedAt: 0,
+      early: false,
       firm: false,
+      durablyFirm: false,
+      ghost: false,
       evicted: false,
     };
     this.#items.push(record);
@@ -187,10 +195,14 @@ export class Life {
   /** G14: attempts are counted across processes, unless the disk has undone the names that say so. */
   attempt(batch: string, attempt: number): void {
     const begun = this.#begun.get(batch) ?? 0;
-    if (attempt <= begun && !this.#plan.faulty && this.#powerLosses === 0) {
+    if (attempt <= begun && !this.#renameFailed && this.#powerLosses === 0) {
       this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
     }
     this.#begun.set(batch, Math.max(begun, attempt));
+  }
+
+  renameFailed(): void {
+    this.#renameFailed = true;
   }
 
   addLost(items: number): void {
@@ -221,9 +233,16 @@ export class Life {
     );
   }
 
-  /** Power loss may bring back what was taken back, and so may a fault on the way. */
-  unfirm(): void {
-    for (const record of this.#items) if (record.generation === this.#current) record.firm = false;
+  /**
+   * A refused item is never delivered, unless a fault stood in the way of taking it back, or the process ended before
+   * that was done. It is taken back as durably as it would have been stored, at the latest by close.
+   */
+  firm(closed: boolean, at: number): void {
+    for (const record of this.#items) {
+      if (record.generation !== this.#current || record.said !== 'refused') continue;
+      record.firm = closed || !record.early || at - record.refusedAt > SYNC_SLACK;
+      record.durablyFirm = record.firm && (record.durability === 'item' || (record.durability === 'batch' && closed));
+    }
   }
 
   notRemoved(count: number): void {
@@ -234,26 +253,23 @@ export class Life {
     this.#ended.add(this.#current);
   }
 
-  /** The process has closed: what it had stored is synced, and where it had let go of it. */
+  /** The process has closed, and nothing failed on the way: what it had stored is synced, or was rescued. */
   closedCleanly(): void {
+    this.#closedCleanly.add(this.#current);
     for (const record of this.#items) {
-      if (record.generation === this.#current && record.durability === 'batch' && record.said === 'stored') {
-        record.safe = true;
-      }
+      if (record.generation !== this.#current || record.durability !== 'batch' || record.said !== 'stored') continue;
+      record.safe = true;
+      record.ghost = false;
+      if (!this.#anyRemoval) record.excused = false;
     }
   }
 
   /** A sync has failed: only the process that was told so can know that what it shows is not on the disk. */
   ghosted(): void {
     for (const record of this.#items) {
-      if (record.said === 'stored' && record.durability !== 'item' && record.delivered < 0) this.#ghosts.add(record);
+      if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
+      record.ghost = true;
     }
-  }
-
-  /** The process is gone, and has not said goodbye. */
-  gone(): void {
-    for (const record of this.#ghosts) record.excused = true;
-    this.#ghosts.clear();
   }
 
   evicted(): void {
@@ -279,7 +295,9 @@ export class Life {
     this.#damage = true;
     this.#disk.powerLoss(this.#random);
     for (const record of this.#items) {
-      record.firm = false;
+      record.firm &&= record.durablyFirm;
+      // A failed sync has dropped what the operating system went on showing.
+      if (record.ghost && record.delivered < 0) record.excused = true;
       if (record.said !== 'stored') continue;
       if (record.durability === 'item' || record.safe) continue;
       const old =
@@ -324,7 +342,7 @@ export class Life {
     // A crash may bring back a batch for each lane; what could not be removed comes back as well.
     let allowed = 0;
     let again = 0;
-    for (const [index, { lanes, ending, files, durability }] of this.#plan.generations.entries()) {
+    for (const [index, { lanes, durability }] of this.#plan.generations.entries()) {
       again += this.#again[index]?.size ?? 0;
       if (again > allowed) {
         const before = this.#plan.generations[index - 1]?.ending ?? 'nothing';
@@ -335,7 +353,7 @@ export class Life {
       }
       // Without syncs nothing bounds what power loss undoes.
       if (durability === 'none' && this.#powerLosses > 0) return;
-      if (ending !== 'close' || files.crashAt > 0) allowed += lanes;
+      if (!this.#closedCleanly.has(index)) allowed += lanes;
       allowed += this.#notRemoved[index] ?? 0;
     }
   }
@@ -368,6 +386,8 @@ class Process {
   readonly #open = new Map<number, string>();
   readonly #order: number[] = [];
   readonly #contenders: SimFiles[] = [];
+  /** Bytes on the disk at its beginning. */
+  readonly #found: number;
   #hanging = 0;
   #removed = false;
   #closed = false;
@@ -380,6 +400,7 @@ class Process {
     this.#trace = trace;
     const { disk, random } = life;
     const wall = life.moveWall(generation.drift);
+    this.#found = disk.bytes;
     const files: Manners = generation.files;
     this.#files = new SimFiles(
       disk,
@@ -443,8 +464,7 @@ class Process {
     // What the dead process still does must not be seen anywhere.
     await this.#clock.advance(0);
     this.#life.moveWall(this.#files.wall - this.#life.moveWall(0));
-    if (!this.#closed || this.#files.failed('open', 'sync') > 0) this.#life.gone();
-    if (ending === 'power' || ending === 'closeThenPower' || !this.#files.failedOnly('write')) this.#life.unfirm();
+    if (this.#files.failedOnly('write')) this.#life.firm(this.#closed, this.#files.diedAt);
     this.#life.notRemoved(this.#files.failed('remove'));
     this.#life.ops += this.#files.ops;
     if (ending === 'power' || ending === 'closeThenPower') {
@@ -497,7 +517,7 @@ class Process {
     batcher.on('recovered', (report) => {
       this.#note(`recovered: ${JSON.stringify(report)}`);
       if (report.unreadableFiles > 0) this.#life.unreadable();
-      if (report.badLines > 0 && !this.#life.isDamaged && !this.#life.faulty) {
+      if (report.badLines > 0 && !this.#life.isDamaged) {
         this.#life.bad(`G2: ${report.badLines} bad lines though nothing was damaged`);
       }
     });
@@ -570,7 +590,8 @@ class Process {
       const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
       if (!aboutDelivery || verb === 'syncAddItem') record.said = 'refused';
       // After a timeout, and at close, it is refused before what was written of it is taken back.
-      record.firm = record.said === 'refused' && (error as Error).name === 'StorageError';
+      record.early = (error as Error).name !== 'StorageError';
+      record.refusedAt = this.#clock.now();
       this.#note(`item ${record.id} is refused: ${String(error)}`);
       const name = (error as { name?: string }).name ?? '';
       if (name === 'LockedError' && this.#contenders.length > 0) return;
@@ -631,6 +652,7 @@ class Process {
   async #sink(batch: FileBatch<Thing>, context: FlushContext): Promise<void> {
     const manner = drawSink(this.#random, this.#generation.sink);
     this.#note(`flush ${context.id} (${batch.size}, ${context.reason}, attempt ${context.attempt}): ${manner}`);
+    if (this.#files.failed('rename') > 0) this.#life.renameFailed();
     if (!this.#files.dead) this.#life.attempt(context.id, context.attempt);
     if (context.attempt > this.#generation.maxAttempts) this.#life.bad(`G14: attempt ${context.attempt} of a batch`);
     if (batch.id !== context.id) this.#life.bad(`G8: batch ${batch.id} has the context of ${context.id}`);
@@ -658,7 +680,7 @@ class Process {
     }
     if (this.#files.dead) throw new Refusal('it is dead');
     if (context.signal.aborted) throw new Refusal('too late');
-    if (records.length !== batch.size && !this.#life.isDamaged) {
+    if (records.length !== batch.size) {
       this.#life.bad(`G1: batch ${batch.id} says ${batch.size} items, and has ${records.length}`);
     }
     this.#note(`delivered ${context.id}: ${records.map(({ id }) => id).join(' ')}`);
@@ -691,13 +713,10 @@ class Process {
       this.#life.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
     }
     const { maxBytes } = this.#generation;
-    if (
-      maxBytes < Infinity &&
-      this.#life.generation === 0 &&
-      !this.#files.trouble &&
-      this.#life.disk.bytes > maxBytes
-    ) {
-      this.#life.bad(`G12: ${this.#life.disk.bytes} bytes on disk, ${maxBytes} are allowed`);
+    // What was there before is there; a file that is mended needs room for its copies.
+    const allowed = Math.max(maxBytes, this.#found);
+    if (!this.#life.isDamaged && !this.#files.trouble && this.#life.disk.bytes > allowed) {
+      this.#life.bad(`G12: ${this.#life.disk.bytes} bytes on disk, ${allowed} are allowed`);
     }
   }
 
@@ -723,6 +742,7 @@ class Process {
     const timeout = this.#random.pick([100, 1000]);
     const flush = this.#last || this.#random.chance(0.7);
     this.#note(`close({ timeout: ${timeout}, flush: ${flush} })`);
+    const failed = this.#files.failed();
     const closed = watch(this.#batcher.close({ timeout, flush }));
     for (let wait = 0; wait < 100 && closed.state === 'pending' && !this.#files.dead; wait++) await this.#pass(50);
     if (this.#isDead() || !this.#sound) return;
@@ -736,7 +756,7 @@ class Process {
     for (const [id, verb] of this.#open) this.#life.bad(`A2: ${verb}(${id}) does not settle by close()`);
     if (this.#life.disk.owners.get(DIRECTORY)?.() === true)
       this.#life.bad('G11: the directory is locked after close()');
-    if (!this.#files.trouble) this.#life.closedCleanly();
+    if (this.#files.failed() === failed) this.#life.closedCleanly();
     if (!this.#files.trouble && this.#files.inUse !== 0 && this.#hanging === 0 && closed.state === 'resolved') {
       this.#life.bad(`A6: ${this.#files.inUse} descriptors are open after close()`);
     }

@@ -60,8 +60,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a sealed batch is not synced before flush sees it',
     file: APPEND,
-    from: `this.#spool.config.durability !== 'none' && this.#synced < this.bytes`,
-    to: `this.#spool.config.durability === undefined`,
+    from: `this.#spool.config.durability !== 'none' && dirty`,
+    to: `this.#spool.config.durability === undefined && dirty`,
     by: 'lives',
   },
   {
@@ -120,6 +120,27 @@ export const MUTANTS: readonly Mutant[] = [
       const written = writeAll(file, bytes, this.bytes);`,
     to: `      const file = this.#file ?? this.#create();
       const written = writeAll(file, bytes, file.stat().bytes);`,
+    by: 'lives',
+  },
+  {
+    name: 'item: what is taken back of a refused group is not synced',
+    file: APPEND,
+    from: `      if (this.#cut) await this.#file?.sync();`,
+    to: `      if (this.#cut) this.#file?.stat();`,
+    by: 'lives',
+  },
+  {
+    name: 'a file that is taken back is not counted as removed',
+    file: APPEND,
+    from: `    this.#spool.discard(file, fileName(this.name));`,
+    to: `    discard(this.#spool.files, file, this.#path);`,
+    by: 'lives',
+  },
+  {
+    name: 'the parent of the directory is not synced',
+    file: SPOOL,
+    from: `makeDirectory(directory, durability !== 'none')`,
+    to: `makeDirectory(directory, durability === undefined)`,
     by: 'lives',
   },
   {

@@ -2,7 +2,7 @@ import { LockedError } from 'batch-please';
 import type { TestClock, Random } from 'batch-please/testing';
 import type { FileSystem, OpenFile } from '../../../collectors/file/file-system.js';
 import type { Lock } from '../../../collectors/file/lock.js';
-import { type Disk, errno, type Inode } from './disk.js';
+import { type Disk, errno, type Inode, parentOf } from './disk.js';
 
 export type Call =
   | 'makeDirectory'
@@ -111,9 +111,10 @@ export class SimFiles implements FileSystem {
     this.diedAt = this.#clock.now();
   }
 
+  /** How often one of these calls was made to fail; any call, if none is named. */
   failed(...calls: Call[]): number {
     let sum = 0;
-    for (const call of calls) sum += this.failures.get(call) ?? 0;
+    for (const call of calls.length === 0 ? this.failures.keys() : calls) sum += this.failures.get(call) ?? 0;
     return sum;
   }
 
@@ -201,13 +202,20 @@ export class SimFiles implements FileSystem {
 
   // The seam
 
-  makeDirectory(path: string): Promise<void> {
-    return this.#later('makeDirectory', path, () => {
+  makeDirectory(path: string, sync: boolean): Promise<void> {
+    const begin = (): (() => void) => {
       this.#disk.makeDirectory(path);
+      const { dirty } = this.#disk;
+      const below = this.#disk.below(parentOf(path));
       return () => {
-        this.#disk.syncNewDirectory(path);
+        if (sync) this.#disk.syncDirectory(parentOf(path), dirty, below);
       };
-    });
+    };
+    // It may be made, and not be synced.
+    const failing = (): void => {
+      if (this.#random.chance(0.5)) this.#disk.makeDirectory(path);
+    };
+    return this.#later('makeDirectory', path, begin, failing);
   }
 
   names(path: string): Promise<string[]> {
@@ -238,8 +246,9 @@ export class SimFiles implements FileSystem {
     return this.#later('syncDirectory', path, () => {
       this.#disk.directory(path);
       const { dirty } = this.#disk;
+      const below = this.#disk.below(path);
       return () => {
-        this.#disk.syncDirectory(path, dirty);
+        this.#disk.syncDirectory(path, dirty, below);
       };
     });
   }
