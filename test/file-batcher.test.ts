@@ -377,10 +377,10 @@ describe('G4 durability item', () => {
       const path = join(directory(), 'spool');
       mkdirSync(path);
       const synced: number[] = [];
-      const fsync = jest.spyOn(fs, 'fsync').mockImplementation(((descriptor: number, done: (e: null) => void) => {
+      const fsync = jest.spyOn(fs, 'fsync').mockImplementation((descriptor: number, done: (e: null) => void) => {
         synced.push(fs.fstatSync(descriptor).ino);
         done(null);
-      }));
+      });
       try {
         const { batcher } = life(path, { durability });
         await batcher.open();
