@@ -105,11 +105,11 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     return (options === undefined && this.#intake?.join(item) === true) || this.#addItem(item, options?.onError);
   }
 
-  /** The same for all of them; `false` if it was so for one. */
+  /** The same for all of them; `false` if it was so for one, or is so without any. */
   addItems(items: Iterable<Item>, options?: AddOptions): boolean {
-    let ready = true;
-    for (const item of items) ready = this.addItem(item, options) && ready;
-    return ready;
+    let ready: boolean | undefined;
+    for (const item of items) ready = this.addItem(item, options) && ready !== false;
+    return ready ?? (this.#engine?.ledger.pending ?? 0) < this.#config.highWaterMark;
   }
 
   /**

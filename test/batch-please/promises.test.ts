@@ -24,6 +24,15 @@ describe('addItem', () => {
     expect(batcher.addItem(5)).toBe(true);
   });
 
+  test('addItems answers as the last of them would, and without any by what is pending', () => {
+    const flush = sink();
+    const { batcher } = bench({ highWaterMark: 2, batchFlush: flush });
+    expect(batcher.addItems([])).toBe(true);
+    expect(batcher.addItems([1])).toBe(true);
+    expect(batcher.addItems([2])).toBe(false);
+    expect(batcher.addItems([])).toBe(false);
+  });
+
   test('always answers true without highWaterMark', () => {
     const { batcher } = bench({ batchFlush: sink() });
     expect(Array.from({ length: 5000 }, (_, i) => batcher.addItem(i)).every(Boolean)).toBe(true);
