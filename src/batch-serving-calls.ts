@@ -1,14 +1,91 @@
 import { andThen, isThenable, type Awaitable } from './kernel/awaitable.js';
-import { type Call, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
+import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
 
 /** Takes values out of batches that have not started. */
 export interface Leaver {
   leave(call: Call): void;
-  takeOut(slices: Iterable<Slice>): void;
+  takeOut(slices: Iterable<LooseSlice>): void;
 }
 
-/** A call of one value, which is its own slice: nothing else is made for it but the promise. */
-export class Single implements Call, Slice {
+/**
+ * A call of one value that nothing watches over, and that has no weight: it is its own slice, and all that is made for it
+ * besides the promise. Only the row that it is in settles it.
+ */
+export class Plain implements Call, Slice {
+  constructor(
+    readonly resolve: (value: never) => void,
+    readonly reject: (error: unknown) => void,
+  ) {}
+
+  get call(): this {
+    return this;
+  }
+
+  get release(): undefined {
+    return undefined;
+  }
+
+  get gone(): boolean {
+    return false;
+  }
+
+  get from(): number {
+    return 0;
+  }
+
+  get size(): number {
+    return 1;
+  }
+
+  get weight(): number {
+    return 0;
+  }
+
+  get over(): boolean {
+    return false;
+  }
+
+  get aborted(): boolean {
+    return false;
+  }
+
+  get wanted(): boolean {
+    return true;
+  }
+
+  slices(): Iterable<LooseSlice> {
+    return []; // it never leaves
+  }
+
+  expect(): void {
+    // Its one value is all there is.
+  }
+
+  end(): void {
+    // The same.
+  }
+
+  joined(batch: Row): void {
+    batch.addSlice(this);
+  }
+
+  deliver(_slice: Slice, results: readonly unknown[], at: number): boolean {
+    const result = results[at];
+    if (isError(result)) {
+      this.reject(result);
+      return false;
+    }
+    this.resolve(result as never);
+    return true;
+  }
+
+  fail(error: unknown): void {
+    this.reject(error);
+  }
+}
+
+/** Any other call of one value, which is its own slice as well. */
+export class Single implements Call, LooseSlice {
   over = false;
   aborted = false;
   gone = false;
@@ -37,7 +114,7 @@ export class Single implements Call, Slice {
     return !this.over;
   }
 
-  slices(): Iterable<Slice> {
+  slices(): Iterable<LooseSlice> {
     // While it waits for room it is in no batch.
     return (this.batch as Row | undefined) === undefined ? [] : [this];
   }
@@ -53,7 +130,7 @@ export class Single implements Call, Slice {
   joined(batch: Row, weight: number): void {
     this.batch = batch;
     this.weight = weight;
-    batch.slices.push(this);
+    batch.addSlice(this);
   }
 
   deliver(_slice: Slice, results: readonly unknown[], at: number): boolean {
@@ -107,7 +184,7 @@ export class Many implements Call {
     return !this.over;
   }
 
-  slices(): Iterable<Slice> {
+  slices(): Iterable<LooseSlice> {
     return this.#slices.open;
   }
 
@@ -134,7 +211,7 @@ export class Many implements Call {
       }
       this.#results[from + i] = result;
     }
-    this.#slices.open.delete(slice);
+    this.#slices.open.delete(slice as LooseSlice);
     this.#missing -= size;
     this.credit?.(size);
     this.#conclude();

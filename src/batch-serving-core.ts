@@ -1,4 +1,4 @@
-import { Many, Single } from './batch-serving-calls.js';
+import { Many, type Plain, Single } from './batch-serving-calls.js';
 import type { DispatchOptions, Handler, ServingCloseOptions, ServingEvents } from './batch-serving-contract.js';
 import type { ServingInit, ServingOptions, ServingState } from './batch-serving-contract.js';
 import { Entrance } from './batch-serving-entrance.js';
@@ -15,7 +15,7 @@ import { type Awaitable, Deferred, andThen, ignorableRejection, isThenable } fro
 import { type Clock, systemClock, within } from './kernel/clock.js';
 import { Engine } from './kernel/engine.js';
 import { checkVerbOptions, optionsError, parseRetry } from './options.js';
-import type { Call, Row, Slice } from './slices.js';
+import type { Call, LooseSlice, Row } from './slices.js';
 
 /** The options without the types that callers see. */
 export interface AnyOptions extends ServingOptions<unknown, string> {
@@ -85,10 +85,10 @@ export class ServingCore {
   // Calls
 
   /** The short way, for `plain` calls. */
-  enter(call: Single, value: unknown): void {
+  enter(call: Plain, value: unknown): void {
     const port = this.#port;
     port.counts.calls++;
-    port.put(call, value, 0);
+    port.putPlain(call, value);
   }
 
   one(value: unknown, options: DispatchOptions | undefined): Promise<unknown> {
@@ -155,7 +155,7 @@ export class ServingCore {
     leave: (call: Call): void => {
       this.#port.leave(call);
     },
-    takeOut: (slices: Iterable<Slice>): void => {
+    takeOut: (slices: Iterable<LooseSlice>): void => {
       this.#port.takeOut(slices);
     },
   };
@@ -408,9 +408,7 @@ export class ServingCore {
     this.#port.ending = true;
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`);
     for (const call of [...this.#arriving]) call.fail(closed);
-    const slices = [...this.#entrance.waitingRows()].flatMap((row) => row.slices);
-    this.#port.takeOut(slices);
-    for (const { call } of slices) call.fail(closed);
+    this.#port.turnAway([...this.#entrance.waitingRows()], closed);
   }
 
   /** Waits for the maps that are under way. */

@@ -1,4 +1,4 @@
-import type { Leaver } from './batch-serving-calls.js';
+import type { Leaver, Plain } from './batch-serving-calls.js';
 import type { ServingBatchInfo, ServingEvents } from './batch-serving-contract.js';
 import { checkResults, hooksOf, type Tell } from './batch-serving-hooks.js';
 import type { Context, Partitions } from './batch-serving-partitions.js';
@@ -8,7 +8,7 @@ import { type Clock, endOfTurn } from './kernel/clock.js';
 import type { Engine } from './kernel/engine.js';
 import { type Flight, RunContext, type Verdict, type Workload } from './kernel/flight.js';
 import { type Retry, retryDelay } from './options.js';
-import { type Call, Row, type Slice } from './slices.js';
+import { type Call, type LooseSlice, Row, type Slice } from './slices.js';
 
 const NO_RESULTS: readonly unknown[] = [];
 const NO_HOOKS = Object.freeze({});
@@ -40,6 +40,9 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   engine!: Engine<unknown, Row, readonly unknown[]>; // set by the shell that makes both
   readonly #parts: PortParts;
   #turnEnds = false;
+  /** How many there were in the last batch: the next may well be alike. */
+  #lastValues = 0;
+  #lastSlices = 0;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
     this.engine.ledger.ripen('age');
@@ -69,8 +72,19 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     intake.add(value);
   }
 
+  /** The short way, for a call of one value without weight. */
+  putPlain(call: Plain, value: unknown): void {
+    const row = this.engine.intake.slot();
+    if (row === undefined) {
+      this.put(call, value, 0);
+      return;
+    }
+    row.addValue(value);
+    row.addSlice(call);
+  }
+
   open(): Row {
-    return new Row();
+    return new Row(this.#lastValues, this.#lastSlices);
   }
 
   add(row: Row, value: unknown): undefined {
@@ -78,7 +92,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
       this.#turnEnds = true;
       endOfTurn(this.#parts.clock, this.#endOfTurn);
     }
-    row.values.push(value);
+    row.addValue(value);
     this.current.joined(row, this.weight);
   }
 
@@ -106,14 +120,18 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     const { events } = this.#parts;
     const info = events.has('executed') ? this.#infoOf(flight, now) : undefined;
     row.settled = true;
+    const { slices } = row;
     let at = 0;
-    for (const slice of row.slices) {
+    let good = 0;
+    for (let i = 0; i < slices.length; i++) {
+      const slice = slices[i] as Slice; // below the length
       const { call, size } = slice;
       if (call.over) this.#lose(slice);
-      else if (call.deliver(slice, results, at)) counts.delivered += size;
+      else if (call.deliver(slice, results, at)) good += size;
       else counts.failed += size;
       at += size;
     }
+    counts.delivered += good;
     counts.batches++;
     row.clear();
     if (info !== undefined) events.emit('executed', info);
@@ -124,7 +142,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     this.#tellFailed(flight, error, retryAt);
     row.executing = false;
     // Whose callers have gone meanwhile are not executed again.
-    this.takeOut(row.slices.filter(({ call }) => call.over));
+    for (const call of new Set(row.slices.map((slice) => slice.call))) if (call.over) this.leave(call);
   }
 
   dropped(flight: Flight<Row>, error: unknown): { error: Error } {
@@ -168,7 +186,27 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
     this.takeOut(call.slices());
   }
 
-  takeOut(slices: Iterable<Slice>): void {
+  /** Whoever is in these batches, which have not started, gets the error. */
+  turnAway(rows: readonly Row[], error: unknown): void {
+    const left = rows.map((row) => {
+      row.compact();
+      const { slices } = row;
+      const weight = slices.reduce((sum, slice) => sum + slice.weight, 0);
+      const all = { row, slices, size: row.size, weight };
+      row.executing = true;
+      row.settled = true;
+      row.clear();
+      return all;
+    });
+    // In this order: nobody is told while another's values could still start.
+    for (const slice of left.flatMap(({ slices }) => slices)) {
+      this.counts[slice.call.aborted ? 'aborted' : 'failed'] += slice.size;
+      slice.call.fail(error);
+    }
+    for (const { row, size, weight } of left) this.engine.withdraw(row, size, weight);
+  }
+
+  takeOut(slices: Iterable<LooseSlice>): void {
     const out = [...slices].filter((slice) => !slice.gone && !slice.batch.executing);
     for (const slice of out) {
       slice.batch.take(slice);
@@ -181,8 +219,10 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   #execute(flight: Flight<Row>, run: number, state: unknown): Awaitable<readonly unknown[]> {
     const row = flight.batch;
     row.compact();
-    const size = row.values.length;
+    const { size } = row;
     if (size === 0) return NO_RESULTS;
+    this.#lastValues = size;
+    this.#lastSlices = row.slices.length;
     row.executing = true;
     const { hooks, runtimeOptions, retry, partitions } = this.#parts;
     const alive = (): boolean => run > flight.ended;

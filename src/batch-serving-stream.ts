@@ -1,7 +1,7 @@
 import type { Leaver } from './batch-serving-calls.js';
 import { type Awaitable, isThenable } from './kernel/awaitable.js';
 import { Fifo } from './kernel/fifo.js';
-import { type Call, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
+import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
 
 /** What a stream yields. */
 export interface Event {
@@ -91,7 +91,7 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
 }
 
 /** A part of a stream: what it has to tell waits until the parts before it are through. */
-interface StreamPart extends Slice {
+interface StreamPart extends LooseSlice {
   readonly events: Event[];
   output: unknown[] | undefined;
   failure: { error: unknown } | undefined;
@@ -141,7 +141,7 @@ export class StreamCall implements Call {
     return !this.over && this.#brokenAt === Infinity;
   }
 
-  slices(): Iterable<Slice> {
+  slices(): Iterable<LooseSlice> {
     return this.#slices.open;
   }
 

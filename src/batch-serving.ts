@@ -1,4 +1,4 @@
-import { Single } from './batch-serving-calls.js';
+import { Plain } from './batch-serving-calls.js';
 import type {
   DispatchOptions,
   Handler,
@@ -75,10 +75,9 @@ export class BatchServing<
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
     if (options !== undefined || !core.plain) return core.one(value, options) as Promise<Out>;
-    // What the executor is given is kept for a moment, which saves a closure per call.
-    const promise = new Promise<Out>(capture);
-    core.enter(new Single(resolve, reject), value);
-    return promise;
+    return new Promise<Out>((resolve, reject) => {
+      core.enter(new Plain(resolve, reject), value);
+    });
   }
 
   /**
@@ -150,14 +149,6 @@ export class BatchServing<
   get state(): ServingState {
     return this.#core.state;
   }
-}
-
-let resolve: (value: never) => void;
-let reject: (error: unknown) => void;
-
-function capture(onResult: (value: never) => void, onError: (error: unknown) => void): void {
-  resolve = onResult;
-  reject = onError;
 }
 
 async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {

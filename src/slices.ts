@@ -8,10 +8,17 @@
 export interface Slice {
   readonly call: Call;
   readonly from: number;
+  readonly size: number;
+  readonly weight: number;
+  /** It is not in the batch's row any more. */
+  readonly gone: boolean;
+}
+
+/** One that can leave its batch before the others do. */
+export interface LooseSlice extends Slice {
   size: number;
   weight: number;
   batch: Row;
-  /** It is not in the batch's row any more. */
   gone: boolean;
 }
 
@@ -25,7 +32,8 @@ export interface Call {
   readonly wanted: boolean;
   /** Undoes what watches over the call: a timer, a listener, a source that is read. */
   release: (() => void) | undefined;
-  slices(): Iterable<Slice>;
+  /** Those that are in batches, and not settled. */
+  slices(): Iterable<LooseSlice>;
   /** So many values of it are accepted. */
   expect(count: number): void;
   /** All its values are accepted; or no more are, for a reason that it is told once the earlier ones are settled. */
@@ -40,27 +48,62 @@ export interface Call {
   tell?(slice: Slice, hook: string, payload: unknown): void;
 }
 
+/** No more room than this is made in advance. */
+const MOST_EXPECTED = 1024;
+
 /** What a batch is made of: the values, and the slices that they belong to, in the same order. */
 export class Row {
-  values: unknown[] = [];
-  slices: Slice[] = [];
   /** Values whose slices are gone, but which are still in the row. */
   gone = 0;
   /** The handler has them: nothing can be taken out any more. */
   executing = false;
   /** All its callers know. */
   settled = false;
+  /** These may have room behind what is in them: lists that grow from nothing are copied time and again. */
+  #values: unknown[];
+  #slices: Slice[];
+  #valueCount = 0;
+  #sliceCount = 0;
+
+  /** Makes room for so many. */
+  constructor(values: number, slices: number) {
+    this.#values = new Array<unknown>(Math.min(values, MOST_EXPECTED));
+    this.#slices = new Array<Slice>(Math.min(slices, MOST_EXPECTED));
+  }
+
+  get values(): unknown[] {
+    this.#values.length = this.#valueCount;
+    return this.#values;
+  }
+
+  get slices(): readonly Slice[] {
+    this.#slices.length = this.#sliceCount;
+    return this.#slices;
+  }
+
+  get lastSlice(): Slice | undefined {
+    return this.#slices[this.#sliceCount - 1];
+  }
 
   /** How many values are wanted. */
   get size(): number {
-    return this.values.length - this.gone;
+    return this.#valueCount - this.gone;
+  }
+
+  /** Of the last slice, or of one that is added next. */
+  addValue(value: unknown): void {
+    this.#values[this.#valueCount++] = value;
+  }
+
+  addSlice(slice: Slice): void {
+    this.#slices[this.#sliceCount++] = slice;
   }
 
   /** Takes the slice out; its values leave at once only if they are many, so that taking out many slices stays cheap. */
-  take(slice: Slice): void {
+  take(slice: LooseSlice): void {
     slice.gone = true;
     this.gone += slice.size;
-    if (this.gone * 2 > this.values.length) this.compact();
+    if (this.gone * 2 > this.#valueCount) this.compact();
   }
 
   /**
@@ -68,8 +111,7 @@ export class Row {
    * so on from batch to batch: in a busy program two thirds of the time went into moving that about.
    */
   clear(): void {
-    this.values = [];
-    this.slices = [];
+    this.#keep([], []);
   }
 
   compact(): void {
@@ -81,23 +123,29 @@ export class Row {
       const end = at + slice.size;
       if (!slice.gone) {
         slices.push(slice);
-        for (let i = at; i < end; i++) values.push(this.values[i]);
+        for (let i = at; i < end; i++) values.push(this.#values[i]);
       }
       at = end;
     }
-    this.values = values;
-    this.slices = slices;
+    this.#keep(values, slices);
+  }
+
+  #keep(values: unknown[], slices: Slice[]): void {
+    this.#values = values;
+    this.#slices = slices;
+    this.#valueCount = values.length;
+    this.#sliceCount = slices.length;
     this.gone = 0;
   }
 }
 
 /** The first slice of its kind, before values have joined it. */
-export function sliceOf(call: Call, from: number, batch: Row): Slice {
+export function sliceOf(call: Call, from: number, batch: Row): LooseSlice {
   return { call, from, batch, size: 0, weight: 0, gone: false };
 }
 
 /** The slices of a call of many values, from when a value of theirs joins a batch until they are settled. */
-export class Slices<S extends Slice> {
+export class Slices<S extends LooseSlice> {
   readonly open = new Set<S>();
   #last: S | undefined;
   #next = 0;
@@ -106,11 +154,11 @@ export class Slices<S extends Slice> {
 
   joined(batch: Row, weight: number): void {
     let last = this.#last;
-    if (last === undefined || last.gone || last.batch !== batch || batch.slices[batch.slices.length - 1] !== last) {
+    if (last === undefined || last.gone || last.batch !== batch || batch.lastSlice !== last) {
       last = this.make(this.#next, batch);
       this.#last = last;
       this.open.add(last);
-      batch.slices.push(last);
+      batch.addSlice(last);
     }
     last.size++;
     last.weight += weight;
