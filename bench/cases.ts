@@ -1,0 +1,16 @@
+import { acknowledgedCases } from './cases/acknowledged.js';
+import { addCases } from './cases/add.js';
+import { fileCases } from './cases/file.js';
+import { memoryCases } from './cases/memory.js';
+import { servingCases } from './cases/serving.js';
+import { serverCases } from './cases/server.js';
+import type { Case } from './contract.js';
+
+export const CASES: readonly Case[] = [
+  ...addCases,
+  ...acknowledgedCases,
+  ...servingCases,
+  ...fileCases,
+  ...memoryCases,
+  ...serverCases,
+];

@@ -1,0 +1,3 @@
+import type { Case } from '../contract.js';
+
+export const memoryCases: readonly Case[] = [];
