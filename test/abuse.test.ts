@@ -502,6 +502,21 @@ describe('strange items and batches', () => {
 });
 
 describe('a lot', () => {
+  test('200,000 flushes that wait: those whose time is up are told, the others wait on, and it still closes', async () => {
+    const flush = sink();
+    const { batcher, clock } = bench({ batchFlush: flush });
+    batcher.addItem(1);
+    let late = 0;
+    const count = (): void => void late++;
+    for (let i = 0; i < 10_000; i++) batcher.flush({ timeout: 10 }).catch(count);
+    const waiting = Array.from({ length: 190_000 }, () => batcher.flush({ timeout: 1000 }));
+    await clock.advance(10);
+    expect(late).toBe(10_000);
+    flush.openAll();
+    await Promise.all(waiting);
+    await batcher.close();
+  });
+
   test('a million items in one turn: 1,000,000 = 1000 × 1000 (size), nothing lost, in order', async () => {
     let next = 0;
     let batches = 0;

@@ -310,10 +310,11 @@ export class Engine<Entry, Batch, Result = void> {
     const { ledger } = this;
     if (this.#closing !== undefined && !this.#idle) this.#abandon(this.#closing, now);
     const settled = this.#waiters.length > 0 ? ledger.settled : 0;
-    for (let first = this.#waiters[0]; first !== undefined && first.position <= settled; first = this.#waiters[0]) {
-      this.#waiters.shift();
-      if (first.error === undefined) first.resolve();
-      else first.reject(first.error);
+    let told = 0;
+    for (; (this.#waiters[told]?.position ?? Infinity) <= settled; told++);
+    for (const waiter of told > 0 ? this.#waiters.splice(0, told) : []) {
+      if (waiter.error === undefined) waiter.resolve();
+      else waiter.reject(waiter.error);
     }
     if (this.#patience <= now) this.#loseWaiters(now);
     else if (this.#waiters.length === 0) this.#patience = Infinity;
@@ -332,7 +333,8 @@ export class Engine<Entry, Batch, Result = void> {
       if (waiter.deadline <= now) waiter.reject(new TimeoutError('flush', waiter.timeout));
     }
     this.#waiters = this.#waiters.filter((waiter) => waiter.deadline > now);
-    this.#patience = Math.min(...this.#waiters.map((waiter) => waiter.deadline), Infinity);
+    // One by one: a call takes only so many arguments.
+    this.#patience = this.#waiters.reduce((earliest, { deadline }) => Math.min(earliest, deadline), Infinity);
   }
 
   /** Nothing is pending, and nothing is left to be done after it. */
