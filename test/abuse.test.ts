@@ -507,7 +507,7 @@ describe('a lot', () => {
     const { batcher, clock } = bench({ batchFlush: flush });
     batcher.addItem(1);
     let late = 0;
-    const count = (): void => void late++;
+    const count = (): number => late++;
     for (let i = 0; i < 10_000; i++) batcher.flush({ timeout: 10 }).catch(count);
     const waiting = Array.from({ length: 190_000 }, () => batcher.flush({ timeout: 1000 }));
     await clock.advance(10);
