@@ -145,7 +145,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     this.#spool.free(0); // nobody waits for room any more
     const released = await Promise.allSettled([...this.#open].map((batch) => batch.release()));
     try {
-      await this.#spool.syncRemovals();
+      await this.#spool.syncNames();
     } finally {
       await this.#spool.release();
     }
@@ -230,7 +230,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     const sealed = await batch.seal();
     this.#open.delete(batch);
     if (!sealed) throw new StorageError('nothing of the batch is left');
-    await this.#spool.syncRemovals();
+    await this.#spool.syncNames();
     if (context.signal.aborted) throw new StorageError('the disk took longer than an attempt may');
     batch.beginAttempt();
     return this.#hooks.batchPreFlush?.call(this, batch, context);

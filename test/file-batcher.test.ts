@@ -15,7 +15,8 @@ import { dirname, join } from 'node:path';
 import { LockedError, OptionsError, OverflowError, StorageError } from 'batch-please';
 import { FileBatcher, type RecoveryReport, type SpoolCounts } from 'batch-please/collectors/file';
 import { TestClock, gate, random } from 'batch-please/testing';
-import { crc32, encodeLines, tableChecksum } from '../collectors/file/format.js';
+import { crc32, tableChecksum } from '../collectors/file/checksum.js';
+import { Encoder } from '../collectors/file/encoder.js';
 import { watch } from './support/collectors.js';
 import { root } from './support/project.js';
 import { directory, failure, filesIn, leave, life, removeDirectories, traced } from './support/spool.js';
@@ -234,8 +235,8 @@ describe('G2 no fabrication', () => {
     async (integrity) => {
       const path = directory();
       const items = numbers(6).map((n) => `item ${n}`);
-      const whole = encodeLines(
-        items.map((item) => JSON.stringify(item)),
+      const whole = new Encoder().encode(
+        items.map((item) => ({ text: JSON.stringify(item) })),
         integrity,
       );
       const variants: Buffer[] = [];
@@ -423,6 +424,24 @@ describe('G5 durability batch', () => {
     expect(calls.indexOf('syncDirectory')).toBeLessThan(calls.indexOf('flush'));
     await batcher.close();
   });
+});
+
+test('G5 a recovered file is not delivered before its directory is synced, even if that fails at first', async () => {
+  const path = directory();
+  await leave(path, [1]);
+  const { files, trace } = traced();
+  const { batcher, delivered } = life(path, { retry: { minDelay: 1, maxDelay: 1 } }, files);
+  let faults = 2;
+  let deliveredBefore = -1;
+  trace.fault = (call) => {
+    if (call !== 'syncDirectory' || faults-- <= 0) return;
+    deliveredBefore = delivered().length;
+    throw failure('EIO');
+  };
+  await batcher.open();
+  await batcher.flush();
+  expect([faults, deliveredBefore, delivered()]).toEqual([-1, 0, [1]]);
+  await batcher.close();
 });
 
 test('G6 durability none: no sync by us', async () => {

@@ -1,6 +1,7 @@
 import type { Awaitable } from '../../src/index.js';
+import { crc32 } from './checksum.js';
 import type { OpenFile } from './file-system.js';
-import { type BatchName, batchId, crc32, encodeLines, fileName, temporaryName } from './format.js';
+import { type BatchName, batchId, fileName, temporaryName } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import { Kept, type Rescued, rescue } from './rescue.js';
 import { type Spool, storageError } from './spool.js';
@@ -26,8 +27,9 @@ export class AppendFile<Item> {
   lost = 0;
   readonly #spool: Spool<Item>;
   #file: OpenFile | undefined;
-  /** Of the acknowledged bytes. */
+  /** Of the acknowledged bytes, where lines have none that would show what a failed sync has changed. */
   #checksum = 0;
+  readonly #summed: boolean;
   /** Bytes that survive power loss, and whether the name does. */
   #synced = 0;
   #named = false;
@@ -46,6 +48,7 @@ export class AppendFile<Item> {
 
   constructor(spool: Spool<Item>) {
     this.#spool = spool;
+    this.#summed = spool.config.integrity === 'none' && spool.config.durability !== 'none';
     this.name = spool.newName();
   }
 
@@ -92,10 +95,7 @@ export class AppendFile<Item> {
     if (lines[0]?.refused === true) return; // all of a group are, or none
     const crowded = this.#spool.roomFor(lines, this.bytes);
     if (crowded !== undefined) return crowded.then(() => this.#append(lines));
-    const bytes = encodeLines(
-      lines.map((line) => line.text),
-      this.#spool.config.integrity,
-    );
+    const bytes = this.#spool.encoder.encode(lines, this.#spool.config.integrity);
     try {
       if (this.#torn) this.#cutOff();
       const file = this.#file ?? this.#create();
@@ -135,21 +135,23 @@ export class AppendFile<Item> {
   }
 
   #acknowledge(lines: readonly Line<Item>[], bytes: Buffer): void {
-    const { durability } = this.#spool.config;
+    const { durability, maxBytes } = this.#spool.config;
     this.#torn = false;
     this.size += lines.length;
     this.bytes += bytes.length;
     this.#spool.bytes += bytes.length;
-    this.#spool.reserved -= sizeOf(lines);
-    this.#checksum = crc32(bytes, 0, bytes.length, this.#checksum);
+    if (maxBytes < Infinity) this.#spool.reserved -= sizeOf(lines);
+    if (this.#summed) this.#checksum = crc32(bytes, 0, bytes.length, this.#checksum);
     if (durability === 'batch') {
       this.#kept.add({ bytes, lines: lines.length });
       if (this.#kept.bytes > SYNC_EARLY) void this.#syncNow();
       else this.#syncLater();
-    } else if (durability === 'item') {
-      this.#synced = this.bytes;
-      this.#kept.synced(this.bytes);
-    } else this.#kept.synced(this.bytes); // there are no syncs, so none can fail
+      return;
+    }
+    // For `none` there are no syncs, so none can fail.
+    if (durability === 'item') this.#synced = this.bytes;
+    this.#kept.synced(this.bytes);
+    this.#spool.encoder.giveBack(bytes);
   }
 
   #refuse(cause: unknown): Awaitable<never> {
@@ -176,7 +178,7 @@ export class AppendFile<Item> {
   async #syncCut(): Promise<void> {
     try {
       if (this.#cut) await this.#file?.sync();
-      else await this.#spool.syncRemovals();
+      else await this.#spool.syncNames();
       this.#cut = false;
     } catch (error) {
       // The group is refused whatever comes of it; what is left is rescued before anything else is written.
@@ -331,7 +333,8 @@ export class AppendFile<Item> {
 
   #rescued(copy: OpenFile, { lines, bytes, checksum }: Rescued, error: unknown): void {
     const id = batchId(this.name);
-    const lost = checksum === this.#checksum ? 0 : Math.max(this.size - lines, 1);
+    const changed = this.#summed && checksum !== this.#checksum;
+    const lost = Math.max(this.size - lines, changed ? 1 : 0);
     this.#file = copy;
     this.#failure = undefined;
     this.#torn = false;

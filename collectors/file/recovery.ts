@@ -41,8 +41,7 @@ export async function recover<Item>(
   const batches = names.filter((name) => parseName(name) !== undefined || isBareName(name)).sort(byAge);
   for (const name of batches) spool.seen(parseName(name) ?? NO_NAME);
   await countAside(spool);
-  // The names may be as young as what is in the files.
-  if (spool.config.durability !== 'none') await spool.sync().catch(() => undefined);
+  await spool.syncFound();
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
     try {

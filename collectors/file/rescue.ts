@@ -1,4 +1,5 @@
-import { type Integrity, crc32 } from './format.js';
+import { crc32 } from './checksum.js';
+import type { Integrity } from './format.js';
 import { visitLines } from './lines.js';
 import type { OpenFile } from './file-system.js';
 import { Writer } from './writing.js';

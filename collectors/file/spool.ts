@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { LockedError, OverflowError, StorageError, type Clock } from '../../src/index.js';
 import type { Durability, FileBatcherEvents } from './contract.js';
+import { Encoder } from './encoder.js';
 import type { FileSystem, OpenFile } from './file-system.js';
 import { type BatchName, DEAD, type Integrity, QUARANTINE } from './format.js';
 import { type Line, sizeOf } from './line.js';
@@ -34,11 +35,12 @@ export class Spool<Item> {
   aside = 0;
   /** Bytes of lines that were accepted and are not written yet. */
   reserved = 0;
+  readonly encoder = new Encoder();
   #lock: Lock | undefined;
   #sequence = 0;
-  /** Files that were removed, and how many of these stay so after power loss. */
-  #removals = 0;
-  #syncedRemovals = 0;
+  /** Names that were removed or found, and how many of these changes survive power loss. */
+  #changes = 0;
+  #syncedChanges = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(
@@ -76,28 +78,34 @@ export class Spool<Item> {
   }
 
   async sync(folder = ''): Promise<void> {
-    const removals = this.#removals;
+    const changes = this.#changes;
     await this.files.syncDirectory(join(this.config.directory, folder));
-    if (folder === '') this.#syncedRemovals = Math.max(this.#syncedRemovals, removals);
+    if (folder === '') this.#syncedChanges = Math.max(this.#syncedChanges, changes);
   }
 
   remove(name: string): void {
     this.files.remove(this.path(name));
-    this.#removals++;
+    this.#changes++;
   }
 
   /** Removes what is of no use any more, whatever state it is in. */
   discard(file: OpenFile, name: string): void {
     discard(this.files, file, this.path(name));
-    this.#removals++;
+    this.#changes++;
+  }
+
+  /** The names may be as young as what is in the files; what fails here is tried again before a batch is begun. */
+  async syncFound(): Promise<void> {
+    this.#changes++;
+    await this.syncNames().catch(() => undefined);
   }
 
   /**
    * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, so the next is
    * not begun before.
    */
-  async syncRemovals(): Promise<void> {
-    if (this.#syncedRemovals === this.#removals || this.config.durability === 'none') return;
+  async syncNames(): Promise<void> {
+    if (this.#syncedChanges === this.#changes || this.config.durability === 'none') return;
     try {
       await this.sync();
     } catch (error) {

@@ -41,8 +41,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'batch: no sync after the interval',
     file: APPEND,
     from: `      else this.#syncLater();
-    } else if (durability === 'item') {`,
-    to: `    } else if (durability === 'item') {`,
+      return;`,
+    to: `      return;`,
     by: 'lives',
   },
   {
@@ -201,8 +201,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'removals are not synced',
     file: SPOOL,
-    from: `    if (this.#syncedRemovals === this.#removals ||`,
-    to: `    if (this.#removals >= 0 ||`,
+    from: `    if (this.#syncedChanges === this.#changes ||`,
+    to: `    if (this.#changes >= 0 ||`,
     by: 'lives',
   },
   {
@@ -263,6 +263,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     from: `      if (this.#spool.config.durability !== 'none') await file.sync();`,
     to: ``,
+    by: 'lives',
+  },
+  {
+    name: 'a directory that recovery could not sync is not synced later either',
+    file: SPOOL,
+    from: `    this.#changes++;
+    await this.syncNames().catch(() => undefined);`,
+    to: `    await this.sync().catch(() => undefined);`,
     by: 'lives',
   },
   {
