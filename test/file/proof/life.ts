@@ -724,7 +724,8 @@ class Process {
     }
     const { maxBytes } = this.#generation;
     // What was there before is there; damaged lines are copied before they go.
-    const allowed = Math.max(maxBytes, this.#found) + this.#life.bytesAside - this.#foundAside;
+    const copied = Math.max(0, this.#life.bytesAside - this.#foundAside);
+    const allowed = Math.max(maxBytes, this.#found) + copied;
     if (!this.#files.trouble && this.#life.disk.bytes > allowed) {
       this.#life.bad(`G12: ${this.#life.disk.bytes} bytes on disk, ${allowed} are allowed`);
     }
