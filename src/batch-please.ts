@@ -98,8 +98,8 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   }
 
   /**
-   * Takes the item without waiting. `false` means "slow down", or that the item was refused; why it was is told to
-   * `onError` and by event.
+   * Takes the item without waiting. `false` means "slow down", or that it was not accepted (full, closed). If the item
+   * will never be delivered, why is told to `onError` and by event.
    */
   addItem(item: Item, options?: AddOptions): boolean {
     return (options === undefined && this.#intake?.join(item) === true) || this.#addItem(item, options?.onError);

@@ -14,4 +14,18 @@ export type { RetryOptions } from './options.js';
 export type { Awaitable } from './kernel/awaitable.js';
 export type { Clock } from './kernel/clock.js';
 export type { Trigger } from './kernel/ledger.js';
-export * from './errors.js';
+export {
+  BatchError,
+  OptionsError,
+  MissingHookError,
+  ClosedError,
+  OverflowError,
+  ItemError,
+  FlushError,
+  TimeoutError,
+  ResultCountError,
+  StoppedError,
+  CloseError,
+  StorageError,
+  LockedError,
+} from './errors.js';
