@@ -27,7 +27,7 @@ export type Params = Readonly<Record<string, number | string | boolean>>;
 /** A goal of PERFORMANCE.md: `contender` against `over`, or against a figure. */
 export interface Goal {
   readonly contender: string;
-  /** The name of another contender, `'best peer'`, or a figure that was not measured here. */
+  /** The name of another contender, `'best peer'`, or a rate per second that was not measured here. */
   readonly over?: string | { readonly figure: number; readonly source: string };
   /** As a ratio of costs (so that less is better, whatever the unit), as a difference, or as it is. */
   readonly kind: 'ratio' | 'difference' | 'absolute';
@@ -48,6 +48,8 @@ export interface Case {
   readonly params: Params;
   /** Laid over the parameters while warming up, when every item is checked. */
   readonly warmup: Params;
+  /** By which `bench:quick` judges it, on a machine that does other things too; `value` by default. */
+  readonly quickValue?: string;
   /** Laid over the parameters by `bench:quick`; a case without is left out there. */
   readonly quick?: Params;
   readonly contenders: readonly Contender[];

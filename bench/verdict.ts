@@ -37,8 +37,8 @@ export function verdicts(job: Case, outcomes: readonly Outcome[]): Verdict[] {
     const mine = median(values(job, ours));
     if (goal.kind === 'absolute' || goal.over === undefined) return [verdict(mine, '')];
     if (typeof goal.over === 'object') {
-      const ratio = job.moreIsBetter === true ? goal.over.figure / mine : mine / goal.over.figure;
-      return [verdict(ratio, ` / ${goal.over.source}`)];
+      const rate = median(ours.rounds.map((sample) => sample['rate'] ?? NaN));
+      return [verdict(goal.over.figure / rate, ` / ${goal.over.source}`)];
     }
     const other = goal.over === 'best peer' ? bestPeer(job, outcomes) : find(outcomes, goal.over);
     if (other === undefined) return [];

@@ -39,5 +39,5 @@ export async function run({ n, batchSize, perTurn, hook, verify }, meter) {
   }
   await sink.arrived(n);
   meter.stop();
-  return sink.result(n);
+  return { ...sink.result(n), rate: n / (meter.wall / 1e9) };
 }

@@ -14,5 +14,5 @@ export async function run({ n, batchSize, perTurn, hook, verify }, meter) {
   }
   await collector.close();
   meter.stop();
-  return sink.result(n);
+  return { ...sink.result(n), rate: n / (meter.wall / 1e9) };
 }

@@ -40,5 +40,5 @@ export async function run({ n, callers, batchSize }, meter) {
   meter.start();
   const answers = await closedLoop({ n, callers }, (value) => floor.dispatch(value));
   meter.stop();
-  return judge({ expected: n, ...answers });
+  return judge({ expected: n, ...answers }, { rate: n / (meter.wall / 1e9) });
 }

@@ -13,5 +13,5 @@ export async function run({ n, callers, batchSize, partitions }, meter) {
   const answers = await closedLoop({ n, callers }, (value) => serving.dispatch(value));
   meter.stop();
   await serving.close();
-  return judge({ expected: n, ...answers });
+  return judge({ expected: n, ...answers }, { rate: n / (meter.wall / 1e9) });
 }
