@@ -72,15 +72,16 @@ export interface ServingOptions<State = undefined, Hook extends string = never, 
   hooks?: readonly Hook[] | null | undefined;
   /** A call that fits into one batch is not split over two; `false` by default, `true` with `hooks`. */
   keepCallsWhole?: boolean | null | undefined;
-  /** An attempt (init and handler) that takes longer fails with `TimeoutError`. None by default. */
+  /** An attempt (init and handler) that takes longer fails with `TimeoutError`, in the caller too. None by default. */
   handlerTimeout?: number | null | undefined;
-  /** How a batch that failed is executed again, as a whole. By default it is not: callers get the error. */
+  /** How a batch that failed is executed again, as a whole, in the caller too. By default it is not: callers get the error. */
   retry?: RetryOptions | false | null | undefined;
   /** Hard bound on values that are accepted and not settled; none by default. */
   maxPending?: number | null | undefined;
   /**
    * A call that would exceed `maxPending`: `'wait'` (the default) lets it wait for room, `'reject'` and `'dropNewest'` reject
    * it, `'dropOldest'` rejects the oldest one that is not yet executing; all with `OverflowError`.
+   * Values that are pulled from an async iterable always wait.
    */
   overflow?: 'wait' | 'reject' | 'dropNewest' | 'dropOldest' | null | undefined;
   /** Handed to every handler and `init` as it is. */
@@ -182,7 +183,7 @@ export type ServingEvents = {
 
 /** A live view; at every moment `values = delivered + failed + aborted + pending`. */
 export interface ServingState {
-  /** Values accepted and not settled. */
+  /** Values accepted and not settled. Those that `mapInputs` still has are not accepted yet. */
   readonly pending: number;
   /** Batches being executed. */
   readonly running: number;

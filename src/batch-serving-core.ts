@@ -1,28 +1,26 @@
-import { Many, type Plain, Single } from './batch-serving-calls.js';
-import type { DispatchOptions, Handler, ServingCloseOptions, ServingEvents } from './batch-serving-contract.js';
-import type { ServingInit, ServingOptions, ServingState } from './batch-serving-contract.js';
-import { Entrance } from './batch-serving-entrance.js';
+import { Arrivals } from './batch-serving-arrivals.js';
+import { Many, Single } from './batch-serving-calls.js';
+import type {
+  DispatchOptions,
+  Handler,
+  ServingCloseOptions,
+  ServingEvents,
+  ServingInit,
+  ServingState,
+} from './batch-serving-contract.js';
 import { checkResults, lengthOf } from './batch-serving-hooks.js';
-import { LocalPartitions, type Partitions } from './batch-serving-partitions.js';
-import { ServingPort } from './batch-serving-port.js';
-import { Pull } from './batch-serving-pull.js';
+import { type AnyOptions, type Parts, assemble, lanesOf } from './batch-serving-parts.js';
+import type { Partitions } from './batch-serving-partitions.js';
+import type { ServingPort } from './batch-serving-port.js';
 import { servingState } from './batch-serving-state.js';
 import { type Channel, StreamCall } from './batch-serving-stream.js';
-import { ThreadPartitions } from './batch-serving-threads.js';
-import { CloseError, ClosedError, MissingHookError, TimeoutError } from './errors.js';
+import { watch } from './batch-serving-watch.js';
+import { CloseError, ClosedError, MissingHookError } from './errors.js';
 import { Events } from './events.js';
-import { type Awaitable, Deferred, andThen, ignorableRejection, isThenable } from './kernel/awaitable.js';
-import { type Clock, systemClock, within } from './kernel/clock.js';
-import { Engine } from './kernel/engine.js';
-import { checkVerbOptions, optionsError, parseRetry } from './options.js';
-import type { Call, LooseSlice, Row } from './slices.js';
-
-/** The options without the types that callers see. */
-export interface AnyOptions extends ServingOptions<unknown, string> {
-  mapInputs?: ((values: readonly never[]) => Awaitable<readonly unknown[]>) | null | undefined;
-  mapResults?: ((results: readonly never[]) => Awaitable<readonly unknown[]>) | null | undefined;
-  handleBatch?: unknown;
-}
+import { type Awaitable, Deferred, andThen, ignorableRejection } from './kernel/awaitable.js';
+import { type Clock, systemClock } from './kernel/clock.js';
+import { type Retry, checkVerbOptions, optionsError, parseRetry } from './options.js';
+import type { Call, LooseSlice } from './slices.js';
 
 /** The serving itself, whose methods the handler and `init` may be. */
 export interface Hooks {
@@ -33,36 +31,22 @@ export interface Hooks {
 /** Without a size that bounds it, what is pulled ahead still ends somewhere. */
 const LARGEST_WINDOW = 1024;
 
-/** The longest delay that a timer can be asked for. */
-const LONGEST = 2 ** 31 - 1;
-
 /** What a serving does, without the types that its callers see. */
 export class ServingCore {
   readonly events = new Events<ServingEvents>();
   readonly clock: Clock;
   readonly options: AnyOptions;
   readonly batchSize: number;
-  /** A call of one value needs nothing but its promise. */
-  plain = false;
+  /** Set while a call of one value needs nothing but its promise. */
+  plain: ServingPort | undefined;
+  readonly retry: Retry;
   readonly #owner: string;
   readonly #hooks: Hooks;
-  /** These are made at the first use: in the constructor a subclass has no fields yet. */
-  #engine: Engine<unknown, Row, readonly unknown[]> | undefined;
-  #port!: ServingPort;
-  #entrance!: Entrance;
-  #partitions!: Partitions;
+  readonly #arrivals = new Arrivals((values) => this.mapInputs(values));
+  /** Made at the first use: in the constructor a subclass has no fields yet. */
+  #made: Parts | undefined;
   #state: ServingState | undefined;
   #closed: Promise<void> | undefined;
-  /** Calls whose values are being mapped, or pulled. */
-  readonly #arriving = new Set<Call>();
-  readonly #pulls = new Map<Pull, Call>();
-  /** Maps that are under way. */
-  readonly #outside = new Set<PromiseLike<unknown>>();
-  readonly #addOutside = (work: PromiseLike<unknown>): void => {
-    const done = (): unknown => this.#outside.delete(work);
-    this.#outside.add(work);
-    work.then(done, done);
-  };
 
   constructor(owner: string, options: AnyOptions, hooks: Hooks) {
     this.#owner = options.name ?? owner;
@@ -70,26 +54,30 @@ export class ServingCore {
     this.#hooks = hooks;
     this.clock = options.clock ?? systemClock;
     this.batchSize = options.batchSize ?? 1;
+    this.retry = parseRetry(owner, options.retry ?? false);
   }
 
   get state(): ServingState {
-    this.#state ??= servingState(this.#engine ?? this.#start(), this.#port);
+    const { engine, port } = this.#parts;
+    this.#state ??= servingState(engine, port);
     return this.#state;
   }
 
   get partitions(): Partitions {
     this.#ready();
-    return this.#partitions;
+    return this.#parts.partitions;
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  get #parts(): Parts {
+    this.#made ??= this.#start();
+    return this.#made;
   }
 
   // Calls
-
-  /** The short way, for `plain` calls. */
-  enter(call: Plain, value: unknown): void {
-    const port = this.#port;
-    port.counts.calls++;
-    port.putPlain(call, value);
-  }
 
   one(value: unknown, options: DispatchOptions | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -116,7 +104,7 @@ export class ServingCore {
 
   stream(values: unknown, options: DispatchOptions | undefined): Channel {
     const map = this.options.mapResults == null ? undefined : (part: unknown[]): unknown => this.mapResults(part);
-    const call = new StreamCall(this.#leaver, map, this.#addOutside);
+    const call = new StreamCall(this.#leaver, map, this.#arrivals.outside);
     this.#beginAny(call, values, options);
     return call.channel;
   }
@@ -147,16 +135,16 @@ export class ServingCore {
     reject: (error: unknown) => void,
     finish?: (results: unknown[]) => Awaitable<unknown>,
   ): Many {
-    return new Many({ resolve, reject, leaver: this.#leaver, finish, outside: this.#addOutside });
+    return new Many({ resolve, reject, leaver: this.#leaver, finish, outside: this.#arrivals.outside });
   }
 
   /** Calls may be made before the port is. */
   readonly #leaver = {
     leave: (call: Call): void => {
-      this.#port.leave(call);
+      this.#parts.port.leave(call);
     },
     takeOut: (slices: Iterable<LooseSlice>): void => {
-      this.#port.takeOut(slices);
+      this.#parts.port.takeOut(slices);
     },
   };
 
@@ -164,15 +152,19 @@ export class ServingCore {
     if (!this.#admit(call, options)) return;
     try {
       const source = this.read(values);
-      if (Array.isArray(source)) this.#feed(call, source);
-      else this.#pull(call, source as AsyncIterable<unknown>);
+      const { entrance } = this.#parts;
+      if (Array.isArray(source)) this.#arrivals.feed(call, source, entrance);
+      else {
+        const window = 2 * Math.min(this.batchSize, LARGEST_WINDOW) * lanesOf(this.options).count;
+        this.#arrivals.pull(call, source as AsyncIterable<unknown>, window, entrance);
+      }
     } catch (error) {
       call.fail(error);
     }
   }
 
   #begin(call: Call, values: readonly unknown[], options: DispatchOptions | undefined): void {
-    if (this.#admit(call, options)) this.#feed(call, values);
+    if (this.#admit(call, options)) this.#arrivals.feed(call, values, this.#parts.entrance);
   }
 
   /** Whether the call may be made; it then counts, and is watched over. */
@@ -184,172 +176,37 @@ export class ServingCore {
       call.fail(error);
       return false;
     }
-    this.#port.counts.calls++;
-    if (options != null) this.#watch(call, options);
+    const { port } = this.#parts;
+    port.counts.calls++;
+    if (options != null) watch(call, options, this.clock, this.#owner, this.#leaver.leave);
     return !call.over;
-  }
-
-  #watch(call: Call, { signal, timeout }: DispatchOptions): void {
-    const giveUp = (error: unknown): void => {
-      if (call.over) return;
-      call.aborted = true;
-      call.fail(error);
-      this.#port.leave(call);
-    };
-    if (signal?.aborted === true) {
-      giveUp(signal.reason);
-      return;
-    }
-    const onAbort = (): void => {
-      giveUp(signal?.reason);
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
-    let timer: unknown;
-    if (timeout != null && timeout < Infinity) {
-      const late = (): void => {
-        giveUp(new TimeoutError(`a call of ${this.#owner}`, timeout));
-      };
-      timer = this.clock.setTimer(late, Math.min(timeout, LONGEST));
-    }
-    call.release = () => {
-      signal?.removeEventListener('abort', onAbort);
-      if (timer !== undefined) this.clock.clearTimer(timer);
-    };
-  }
-
-  /** A list: all of it is mapped, and accepted, in one go. */
-  #feed(call: Call, values: readonly unknown[]): void {
-    const accept = (mapped: readonly unknown[]): void => {
-      const waiting = this.#entrance.accept(call, mapped, false);
-      if (waiting === undefined) call.end();
-      else void waiting.then(() => call.end());
-    };
-    try {
-      const mapped = values.length === 0 ? values : this.mapInputs(values);
-      if (!isThenable(mapped)) {
-        accept(mapped);
-        return;
-      }
-      this.#arriving.add(call);
-      const accepted = Promise.resolve(mapped).then(accept);
-      this.#addOutside(accepted);
-      accepted
-        .catch((error: unknown) => {
-          call.fail(error);
-        })
-        .finally(() => this.#arriving.delete(call));
-    } catch (error) {
-      call.fail(error);
-    }
-  }
-
-  #pull(call: Many | StreamCall, source: AsyncIterable<unknown>): void {
-    const { count } = this.#lanes;
-    const size = Math.min(this.batchSize, LARGEST_WINDOW);
-    const pull = new Pull(source, 2 * size * count);
-    this.#pulls.set(pull, call);
-    call.credit = (count) => {
-      pull.credit(count);
-    };
-    const stop = (): void => {
-      this.#pulls.delete(pull);
-      pull.stop();
-    };
-    const { release } = call;
-    call.release = () => {
-      release?.();
-      stop();
-    };
-    if (call instanceof StreamCall) call.source = stop;
-    const take = async (value: unknown): Promise<number> => {
-      const mapped = await this.mapInputs([value]);
-      await this.#entrance.accept(call, mapped, true);
-      return mapped.length;
-    };
-    void pull.read(take).then((failure) => {
-      stop();
-      // A list of results is of no use without its end; a stream gives what came before.
-      if (failure !== undefined && call instanceof Many) call.fail(failure.error);
-      else call.end(failure);
-    });
   }
 
   // Beginning and end
 
-  get #lanes(): { count: number; worker: string | URL | undefined; execArgv: readonly string[] | undefined } {
-    const { partitions } = this.options;
-    if (typeof partitions === 'object' && partitions !== null) {
-      return { count: partitions.count, worker: partitions.worker, execArgv: partitions.execArgv };
-    }
-    return { count: partitions ?? 1, worker: undefined, execArgv: undefined };
-  }
-
   /** Throws if nothing can be executed, or nothing any more. */
   #ready(): void {
-    this.#engine ??= this.#start();
+    this.#made ??= this.#start();
     if (this.#closed !== undefined) throw new ClosedError(`${this.#owner} is closed`);
-    if (this.#hooks.handleBatch == null && this.#lanes.worker === undefined) {
+    if (this.#hooks.handleBatch == null && lanesOf(this.options).worker === undefined) {
       throw new MissingHookError('handleBatch', this.#owner);
     }
   }
 
   /** A hook given as an option becomes a method of this serving, and so wins over its class. */
-  #start(): Engine<unknown, Row, readonly unknown[]> {
-    const { options, clock } = this;
+  #start(): Parts {
+    const { options } = this;
     for (const name of ['handleBatch', 'init'] as const) {
       const value = options[name];
       if (value != null) Object.defineProperty(this.#hooks, name, { value });
     }
-    const lanes = this.#lanes;
-    const runtimeOptions: unknown = options.runtimeOptions ?? undefined;
-    const timeout = options.batchTimeout ?? 100;
-    const weighs = options.weigh != null;
-    this.#partitions =
-      lanes.worker === undefined
-        ? new LocalPartitions(this.#hooks, runtimeOptions)
-        : new ThreadPartitions(this.#owner, lanes.worker, lanes.execArgv, runtimeOptions);
-    const port = new ServingPort({
-      clock,
-      events: this.events,
-      partitions: this.#partitions,
-      retry: parseRetry(this.#owner, options.retry ?? false),
-      hooks: options.hooks ?? [],
-      runtimeOptions,
-      weighs,
-      eager: timeout === 0,
-      admit: () => {
-        this.#entrance.room.admit();
-      },
-    });
-    const limits = {
-      size: this.batchSize,
-      weight: options.maxBatchWeight ?? Infinity,
-      age: timeout === 0 ? Infinity : timeout,
-      sinceFlush: Infinity,
-      interval: Infinity,
-      jitter: 0,
-      lanes: lanes.count,
-      attempt: options.handlerTimeout ?? Infinity,
-      entry: Infinity,
-      random: Math.random,
-    };
-    const engine = new Engine(port, limits, clock, clock.now(), false);
-    port.engine = engine;
-    engine.intake.capacity = Infinity;
-    this.#engine = engine;
-    this.#port = port;
-    this.#entrance = new Entrance(engine, port, {
-      batchSize: limits.size,
-      maxBatchWeight: limits.weight,
-      weigh: options.weigh ?? undefined,
-      keepCallsWhole: options.keepCallsWhole ?? (options.hooks ?? []).length > 0,
-      maxPending: options.maxPending ?? Infinity,
-      overflow: options.overflow ?? 'wait',
-    });
-    const runs = this.#hooks.handleBatch != null || lanes.worker !== undefined;
+    const { clock, events, retry } = this;
+    const parts = assemble({ owner: this.#owner, options, hooks: this.#hooks, clock, events, retry });
+    const runs = this.#hooks.handleBatch != null || lanesOf(options).worker !== undefined;
     const maps = options.mapInputs != null || options.mapResults != null;
-    this.plain = runs && !maps && !weighs && options.maxPending == null && this.#closed === undefined;
-    return engine;
+    const plain = runs && !maps && options.weigh == null && options.maxPending == null && !this.closed;
+    this.plain = plain ? parts.port : undefined;
+    return parts;
   }
 
   close(options: ServingCloseOptions | undefined): Promise<void> {
@@ -359,12 +216,12 @@ export class ServingCore {
       return ignorableRejection(error);
     }
     if (this.#closed === undefined) {
-      const engine = this.#engine ?? this.#start();
+      const parts = this.#parts;
       const closed = new Deferred();
       this.#closed = closed.promise;
-      this.plain = false;
+      this.plain = undefined;
       const drain = options?.pending !== 'reject';
-      this.#close(engine, options?.timeout ?? 30_000, drain).then(
+      this.#close(parts, options?.timeout ?? 30_000, drain).then(
         () => {
           closed.resolve();
         },
@@ -376,18 +233,21 @@ export class ServingCore {
     return this.#closed;
   }
 
-  async #close(engine: Engine<unknown, Row, readonly unknown[]>, timeout: number, drain: boolean): Promise<void> {
+  async #close({ engine, port, entrance, partitions }: Parts, timeout: number, drain: boolean): Promise<void> {
     const deadline = this.clock.now() + timeout;
-    this.#entrance.room.close();
-    for (const [pull, call] of [...this.#pulls]) {
-      pull.stop();
-      call.end({ error: new ClosedError(`${this.#owner} was closed before the source of values had ended`) });
+    entrance.room.close();
+    this.#arrivals.stopPulls(new ClosedError(`${this.#owner} was closed before the source of values had ended`));
+    if (drain) await this.#arrivals.settle(this.clock, deadline);
+    else {
+      // Everything that has not started fails, and what runs is not tried again.
+      port.ending = true;
+      const closed = new ClosedError(`${this.#owner} was closed before this was executed`);
+      this.#arrivals.fail(closed);
+      port.turnAway([...entrance.waitingRows()], closed);
     }
-    if (drain) await this.#mapped(deadline);
-    else this.#rejectWaiting();
     const left = await engine.close(Math.max(deadline - this.clock.now(), 0), true);
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`, left.cause);
-    for (const call of this.#arriving) call.fail(closed);
+    this.#arrivals.fail(closed);
     // Callers of those that are settled have had the error of its last attempt.
     const rows = left.batches.filter((row) => !row.settled);
     for (const row of rows) row.compact();
@@ -396,28 +256,11 @@ export class ServingCore {
     const undelivered = rows
       .flatMap((row) => row.slices)
       .reduce((sum, { call, size }) => sum + (call.over ? 0 : size), 0);
-    for (const row of rows) this.#port.abandon(row, closed);
-    await this.#partitions.close();
-    await this.#mapped(deadline);
+    for (const row of rows) port.abandon(row, closed);
+    await partitions.close();
+    await this.#arrivals.settle(this.clock, deadline);
     this.events.emit('closed', { undelivered });
     if (undelivered > 0) throw new CloseError(undelivered, batches, left.cause);
-  }
-
-  /** Everything that has not started fails, and what runs is not tried again. */
-  #rejectWaiting(): void {
-    this.#port.ending = true;
-    const closed = new ClosedError(`${this.#owner} was closed before this was executed`);
-    for (const call of [...this.#arriving]) call.fail(closed);
-    this.#port.turnAway([...this.#entrance.waitingRows()], closed);
-  }
-
-  /** Waits for the maps that are under way. */
-  async #mapped(deadline: number): Promise<void> {
-    while (this.#outside.size > 0) {
-      const patience = deadline - this.clock.now();
-      if (patience <= 0) return;
-      await within(this.clock, patience, Promise.allSettled([...this.#outside]), () => undefined);
-    }
   }
 }
 

@@ -1,6 +1,9 @@
 import type { ServingCore } from './batch-serving-core.js';
 import { checkResults, hooksOf } from './batch-serving-hooks.js';
 import { Channel, type Event } from './batch-serving-stream.js';
+import { TimeoutError } from './errors.js';
+import { within } from './kernel/clock.js';
+import { retryDelay } from './options.js';
 import { isError } from './slices.js';
 
 type TellHook = (event: Event) => void;
@@ -104,13 +107,34 @@ async function* mappedValues(
   return undefined;
 }
 
+/** With the timeout and the attempts that a batch has. */
 async function execute(
   core: ServingCore,
   partitions: ServingCore['partitions'],
   values: unknown[],
   tell: TellHook = nothing,
 ): Promise<readonly unknown[]> {
-  const state = await partitions.stateOf('inline');
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await tryOnce(core, partitions, values.slice(), attempt, tell);
+    } catch (error) {
+      const delay = core.closed ? undefined : retryDelay(core.retry, attempt, Math.random);
+      if (delay === undefined) throw error;
+      await new Promise<void>((resolve) => {
+        core.clock.setTimer(resolve, Math.ceil(delay));
+      });
+    }
+  }
+}
+
+async function tryOnce(
+  core: ServingCore,
+  partitions: ServingCore['partitions'],
+  values: unknown[],
+  attempt: number,
+  tell: TellHook,
+): Promise<readonly unknown[]> {
+  const timeout = core.options.handlerTimeout ?? Infinity;
   const size = values.length;
   let alive = true;
   const hooks = hooksOf(
@@ -122,19 +146,32 @@ async function execute(
     },
   );
   const controller = new AbortController();
-  try {
-    const results = await partitions.handle(values, {
+  const work = async (): Promise<unknown> => {
+    const state = await partitions.stateOf('inline');
+    if (controller.signal.aborted) return undefined; // nobody listens any more; only the handler must not run
+    return partitions.handle(values, {
       partition: 0,
       state,
       size,
       weight: 0,
       reason: 'demand',
-      attempt: 1,
+      attempt,
       runtimeOptions: core.options.runtimeOptions ?? undefined,
       inline: true,
       hooks,
       signal: controller.signal,
     });
+  };
+  try {
+    if (timeout === Infinity) return checkResults(await work(), size);
+    let results: unknown;
+    const answered = work().then((answer) => {
+      results = answer;
+    });
+    await within(core.clock, timeout, answered, () => {
+      controller.abort(new TimeoutError('the handler', timeout));
+    });
+    controller.signal.throwIfAborted();
     return checkResults(results, size);
   } finally {
     alive = false;

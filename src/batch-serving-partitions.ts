@@ -23,18 +23,19 @@ export interface Partitions {
   close(): Awaitable<void>;
 }
 
-interface Hooks {
+/** What a user gives: the handler, and `init`. */
+export interface PartitionHooks {
   init?: ((context: ServingInit) => unknown) | undefined;
   handleBatch?: ((values: never, context: never) => unknown) | undefined;
 }
 
 /** Partitions in this thread. */
 export class LocalPartitions implements Partitions {
-  readonly #hooks: Hooks;
+  readonly #hooks: PartitionHooks;
   readonly #runtimeOptions: unknown;
   readonly #states = new Map<number | 'inline', { value: unknown }>();
 
-  constructor(hooks: Hooks, runtimeOptions: unknown) {
+  constructor(hooks: PartitionHooks, runtimeOptions: unknown) {
     this.#hooks = hooks;
     this.#runtimeOptions = runtimeOptions;
   }

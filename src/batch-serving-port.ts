@@ -74,6 +74,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
 
   /** The short way, for a call of one value without weight. */
   putPlain(call: Plain, value: unknown): void {
+    this.counts.calls++;
     const row = this.engine.intake.slot();
     if (row === undefined) {
       this.put(call, value, 0);

@@ -74,9 +74,10 @@ export class BatchServing<
   /** One value, of whatever kind: a list is one value. Resolves to its result. */
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
-    if (options !== undefined || !core.plain) return core.one(value, options) as Promise<Out>;
+    const port = core.plain;
+    if (options !== undefined || port === undefined) return core.one(value, options) as Promise<Out>;
     return new Promise<Out>((resolve, reject) => {
-      core.enter(new Plain(resolve, reject), value);
+      port.putPlain(new Plain(resolve, reject), value);
     });
   }
 

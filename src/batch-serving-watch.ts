@@ -1,0 +1,45 @@
+import type { DispatchOptions } from './batch-serving-contract.js';
+import { TimeoutError } from './errors.js';
+import { onAbort } from './kernel/awaitable.js';
+import type { Clock } from './kernel/clock.js';
+import type { Call } from './slices.js';
+
+/** The longest delay that a timer can be asked for. */
+const LONGEST = 2 ** 31 - 1;
+
+/** Lets the caller give up: by its signal, or after its timeout. */
+export function watch(
+  call: Call,
+  { signal, timeout }: DispatchOptions,
+  clock: Clock,
+  owner: string,
+  leave: (call: Call) => void,
+): void {
+  const giveUp = (error: unknown): void => {
+    if (call.over) return;
+    call.aborted = true;
+    call.fail(error);
+    leave(call);
+  };
+  if (signal?.aborted === true) {
+    giveUp(signal.reason);
+    return;
+  }
+  const unheard =
+    signal == null
+      ? undefined
+      : onAbort(signal, () => {
+          giveUp(signal.reason);
+        });
+  let timer: unknown;
+  if (timeout != null && timeout < Infinity) {
+    const late = (): void => {
+      giveUp(new TimeoutError(`a call of ${owner}`, timeout));
+    };
+    timer = clock.setTimer(late, Math.min(timeout, LONGEST));
+  }
+  call.release = () => {
+    unheard?.();
+    if (timer !== undefined) clock.clearTimer(timer);
+  };
+}
