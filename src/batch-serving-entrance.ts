@@ -1,5 +1,6 @@
 import type { ServingPort } from './batch-serving-port.js';
 import { ClosedError, ItemError, OverflowError } from './errors.js';
+import { hush } from './kernel/awaitable.js';
 import type { Engine } from './kernel/engine.js';
 import { Room } from './kernel/room.js';
 import type { Call, Row } from './slices.js';
@@ -77,7 +78,7 @@ export class Entrance {
     try {
       weights = this.#weights(values);
     } catch (error) {
-      call.fail(new ItemError('weigh', error));
+      call.fail(error);
       return;
     }
     const port = this.#port;
@@ -94,7 +95,7 @@ export class Entrance {
 
   #weights(values: readonly unknown[]): number[] | undefined {
     const { weigh } = this.#config;
-    return weigh && values.map((value) => checkWeight(weigh(value as never)));
+    return weigh && values.map((value) => weightOf(weigh, value));
   }
 
   /** Lets the open batch go, if these do not fit into it but would fit into one of their own, or are just one. */
@@ -146,7 +147,14 @@ export class Entrance {
   }
 }
 
-function checkWeight(weight: unknown): number {
-  if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
-  throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
+/** Throws `ItemError`. */
+export function weightOf(weigh: (value: never) => number, value: unknown): number {
+  try {
+    const weight: unknown = weigh(value as never);
+    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
+    hush(weight);
+    throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
+  } catch (error) {
+    throw new ItemError('weigh', error);
+  }
 }

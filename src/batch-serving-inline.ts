@@ -1,4 +1,5 @@
 import type { ServingCore } from './batch-serving-core.js';
+import { weightOf } from './batch-serving-entrance.js';
 import { checkResults, hooksOf } from './batch-serving-hooks.js';
 import { Channel, type Event } from './batch-serving-stream.js';
 import { TimeoutError } from './errors.js';
@@ -74,7 +75,7 @@ async function* chunksOf(
   let chunk: unknown[] = [];
   let sum = 0;
   for await (const value of mappedValues(core, source)) {
-    const weight = weigh == null ? 0 : weigh(value as never);
+    const weight = weigh == null ? 0 : weightOf(weigh, value);
     const heavy = sum + weight > (maxBatchWeight ?? Infinity);
     if (chunk.length > 0 && (heavy || chunk.length >= core.batchSize)) {
       yield chunk;

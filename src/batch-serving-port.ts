@@ -128,7 +128,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
       const slice = slices[i] as Slice; // below the length
       const { call, size } = slice;
       if (call.over) this.#lose(slice);
-      else if (call.deliver(slice, results, at)) good += size;
+      else if (deliver(slice, results, at)) good += size;
       else counts.failed += size;
       at += size;
     }
@@ -266,6 +266,16 @@ class HandlerContext extends RunContext implements Context {
   ) {
     super(flight, size);
     this.partition = flight.lane;
+  }
+}
+
+/** A list of results may be such that reading it throws. */
+function deliver(slice: Slice, results: readonly unknown[], at: number): boolean {
+  try {
+    return slice.call.deliver(slice, results, at);
+  } catch (error) {
+    slice.call.fail(error, slice);
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { BatchServing, TimeoutError } from 'batch-please';
+import { BatchServing, ClosedError, TimeoutError } from 'batch-please';
 import { root } from './support/project.js';
 
 const worker = pathToFileURL(join(root, 'test', 'support', 'serving-worker.mjs'));
@@ -66,4 +66,38 @@ test('a module without a handler, or none at all, says so', async () => {
     await using own = serving({ partitions: { count: 1, worker: url } });
     await expect(own.dispatch('x')).rejects.toThrow(message);
   }
+});
+
+test('two partitions run at the same time: each blocks its thread until the other has come', async () => {
+  const url = pathToFileURL(join(root, 'test', 'support', 'barrier-worker.mjs'));
+  await using own = new BatchServing<object, string>({ partitions: { count: 2, worker: url } });
+  const value = { barrier: new SharedArrayBuffer(4), count: 2 };
+  expect(await Promise.all([own.dispatch(value), own.dispatch(value)])).toEqual(['together', 'together']);
+}, 60_000);
+
+test('what cannot be cloned, either way, fails its batch and leaves the thread alive', async () => {
+  await using own = serving({ partitions: { count: 1, worker } });
+  const unclonable = (() => 1) as never;
+  expect(await own.tryDispatch(unclonable)).toMatchObject({ ok: false, error: { name: 'DataCloneError' } });
+  expect(await own.tryDispatch('function')).toMatchObject({ ok: false, error: { name: 'DataCloneError' } });
+  expect(await own.tryDispatch('thrown function')).toMatchObject({ ok: false, error: expect.any(String) as unknown });
+  expect(await own.dispatch('again')).toBe('again!');
+});
+
+test('an init that fails in the worker is tried again before the next batch', async () => {
+  const text = `let inits = 0;
+    export function init() { if (++inits === 1) throw new RangeError('no model'); return inits; }
+    export const handleBatch = (values, { state }) => values.map(() => state);`;
+  const url = `data:text/javascript,${encodeURIComponent(text)}`;
+  await using own = new BatchServing<string, number>({ partitions: { count: 1, worker: url } });
+  expect(await own.tryDispatch('x')).toMatchObject({ ok: false, error: { name: 'RangeError', message: 'no model' } });
+  expect(await own.dispatch('x')).toBe(2);
+});
+
+test('close ends a worker that never answers: its callers get ClosedError', async () => {
+  const own = serving({ partitions: { count: 1, worker } });
+  await own.dispatch('warm');
+  const call = own.tryDispatch('spin');
+  await expect(own.close({ timeout: 200 })).rejects.toMatchObject({ undelivered: 1 });
+  expect(await call).toMatchObject({ ok: false, error: expect.any(ClosedError) as unknown });
 });

@@ -180,6 +180,17 @@ describe('flushOnExit', () => {
     expect(ended.stderr).toContain('cannot');
   });
 
+  test('A8: takes a serving: what waits for its batch is executed, and its callers get their results', async () => {
+    const ended = await child(
+      `import { BatchServing } from ${library('src/index.ts')};
+       const own = new BatchServing({ batchSize: 10, batchTimeout: 60_000, handleBatch: async (values) => { await sleep(50); return values.map((value) => value * 2); } });
+       own.dispatchMany([1, 2]).then((results) => say(JSON.stringify(results)));
+       flushOnExit(own); stayAlive(); say('ready');`,
+      on('ready', 'SIGTERM'),
+    );
+    expect(ended).toMatchObject({ code: null, signal: 'SIGTERM', lines: ['ready', '[2,4]'], stderr: '' });
+  });
+
   test('does not keep a process alive that has nothing to do', async () => {
     expect(await child(`flushOnExit([batcherOf('a')]);`)).toMatchObject({ code: 0, signal: null });
   });

@@ -8,6 +8,8 @@ export async function handleBatch(values, { state, hooks, signal }) {
   if (values.includes('exit')) process.exit(3);
   if (values.includes('throw')) throw Object.assign(new RangeError('bad'), { code: 'E_BAD', field: { a: 1 } });
   if (values.includes('spin')) for (;;);
+  if (values.includes('function')) return values.map(() => () => 1);
+  if (values.includes('thrown function')) throw () => 1;
   if (values.includes('wait')) {
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     throw signal.reason;
