@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { noPreload, testUnless } from '../support/skips.js';
 import { compile } from './proof/compile.js';
 import { contend } from './proof/contend.js';
 import { allCases, compileShim, nameOfCase, runCase } from './proof/faults.js';
@@ -44,18 +45,21 @@ test(`G11: of 4 processes one has the directory, a dead one never blocks it (${C
   expect(takes).toBeGreaterThan(5);
 }, 600_000);
 
-test(`G1, G2, G7: a fault in every ${EVERY}th operation of the real file system`, async () => {
-  const shim = compileShim(compiled);
-  if (shim === undefined) {
-    console.warn('SKIPPED: no C compiler here, or no Linux: no faults are put into the real file system');
-    return;
-  }
-  const cases = await allCases(compiled, shim, join(folder, 'dry'));
-  for (let index = 0; index < cases.length; index += EVERY) {
-    const given = cases[index];
-    if (given === undefined) break;
-    const { violations } = await runCase(compiled, shim, join(folder, 'case'), given);
-    const name = nameOfCase(given);
-    if (violations.length > 0) throw new Error(`${violations.join('\n')}\nnpm run proof:file:faults -- --case ${name}`);
-  }
-}, 600_000);
+const faults = `G1, G2, G7: a fault in every ${EVERY}th operation of the real file system`;
+testUnless(noPreload())(
+  faults,
+  async () => {
+    const shim = compileShim(compiled);
+    if (shim === undefined) throw new Error('the shim does not compile');
+    const cases = await allCases(compiled, shim, join(folder, 'dry'));
+    for (let index = 0; index < cases.length; index += EVERY) {
+      const given = cases[index];
+      if (given === undefined) break;
+      const { violations } = await runCase(compiled, shim, join(folder, 'case'), given);
+      const name = nameOfCase(given);
+      if (violations.length > 0)
+        throw new Error(`${violations.join('\n')}\nnpm run proof:file:faults -- --case ${name}`);
+    }
+  },
+  600_000,
+);
