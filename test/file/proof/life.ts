@@ -69,6 +69,8 @@ export class Life {
   /** Files that could not be removed, by process. */
   readonly #notRemoved: number[] = [];
   #lost = 0;
+  /** Items of batches that made room for others; which ones nobody says. */
+  #dropped = 0;
   #dead = 0;
   #anyRemoval = false;
   #anyEviction = false;
@@ -83,7 +85,12 @@ export class Life {
   readonly #ended = new Set<number>();
   ops = 0;
 
-  constructor(plan: Plan, random: Random, trace?: (line: string) => void) {
+  constructor(
+    plan: Plan,
+    random: Random,
+    readonly more: Random,
+    trace?: (line: string) => void,
+  ) {
     this.#plan = plan;
     this.#random = random;
     this.#trace = trace;
@@ -203,6 +210,10 @@ export class Life {
 
   renameFailed(): void {
     this.#renameFailed = true;
+  }
+
+  addDropped(items: number): void {
+    this.#dropped += items;
   }
 
   addLost(items: number): void {
@@ -326,11 +337,15 @@ export class Life {
   #judge(): void {
     const { bytes, dead } = this.#leftovers();
     let missing = 0;
+    let dropped = 0;
     for (const record of this.#items) {
       if (record.said !== 'stored' || record.delivered >= 0) continue;
       const inQuarantine = bytes.includes(`"id":${record.id},`);
       const inDead = dead.includes(`"id":${record.id},`);
-      if (inDead && this.#plan.generations.every(({ maxAttempts }) => maxAttempts === Infinity)) {
+      const givesUp = this.#plan.generations.some(({ maxAttempts, retries, giveUp }) => {
+        return maxAttempts < Infinity || (retries < Infinity && giveUp === 'drop');
+      });
+      if (inDead && !givesUp) {
         this.bad(`G14: item ${record.id} is in dead/ though nobody gave it up`);
       }
       if (inQuarantine && !this.#damage)
@@ -338,6 +353,10 @@ export class Life {
       if (inQuarantine || inDead) continue;
       if (record.evicted && !this.#anyRemoval && this.#ended.has(record.generation)) missing++;
       if (record.excused) continue;
+      if (dropped < this.#dropped) {
+        dropped++;
+        continue;
+      }
       this.bad(`G1: item ${record.id} is lost (${record.durability}, of process ${record.generation})`);
     }
     if (missing > 0 && this.#anyEviction && this.#powerLosses === 0 && this.#lost === 0) {
@@ -398,6 +417,8 @@ class Process {
   readonly #found: number;
   readonly #foundAside: number;
   #hanging = 0;
+  /** The item that `encode` throws for. */
+  #mute = 0;
   #removed = false;
   #closed = false;
 
@@ -443,7 +464,12 @@ class Process {
         maxBytes: some(generation.maxBytes),
         overflow: generation.overflow,
         maxAttempts: some(generation.maxAttempts),
-        retry: { minDelay: generation.minDelay, maxDelay: 100, jitter: false },
+        giveUp: generation.giveUp,
+        encode: (thing) => {
+          if (thing.id === this.#mute) throw new Refusal('it has no text');
+          return JSON.stringify(thing);
+        },
+        retry: { attempts: generation.retries, minDelay: generation.minDelay, maxDelay: 100, jitter: false },
         unref: true,
         clock: this.#clock,
         batchFlush: (batch, context) => this.#sink(batch, context),
@@ -522,7 +548,10 @@ class Process {
       if (!(error instanceof Refusal) && !(error instanceof Error)) this.#life.bad('G7: a failure without an error');
     });
     batcher.on('held', () => undefined);
-    batcher.on('dropped', () => undefined);
+    batcher.on('dropped', ({ reason, size }) => {
+      this.#note(`dropped: ${size} (${reason})`);
+      if (reason === 'overflow' && this.#generation.overflow === 'dropOldest') this.#life.addDropped(size);
+    });
     batcher.on('closed', () => undefined);
     batcher.on('recovered', (report) => {
       this.#note(`recovered: ${JSON.stringify(report)}`);
@@ -593,17 +622,40 @@ class Process {
       'deliverItem',
     ]);
     this.#note(`${verb} ${record.id} (${record.text.length} characters)`);
+    const { aborts, mute } = this.#generation;
+    const { more } = this.#life;
+    this.#mute = mute > 0 && more.chance(mute) ? record.id : 0;
+    const muted = this.#mute === record.id;
+    const aborting = aborts > 0 && more.chance(aborts) ? new AbortController() : undefined;
+    let beforehand = false;
+    if (aborting !== undefined) {
+      const abort = (): void => {
+        this.#note(`item ${record.id} is aborted`);
+        aborting.abort(new Refusal('aborted'));
+      };
+      beforehand = verb !== 'addItem' && more.chance(0.2);
+      if (beforehand) abort();
+      else this.#clock.setTimer(abort, more.int(100));
+    }
     const refuse = (error: unknown): void => {
       this.#open.delete(record.id);
       if (this.#files.dead) return;
+      // Whoever waited for room is left out; whoever had been let in stays in: the caller cannot know which.
+      if (aborting?.signal.aborted === true && error === aborting.signal.reason) {
+        if (beforehand) record.said = 'refused';
+        return;
+      }
       // It may be stored, and be in dead/: this promise was about its delivery.
       const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
-      if (!aboutDelivery || verb === 'syncAddItem') record.said = 'refused';
+      // It made room for another when it had been stored: a crash may bring it back.
+      const displaced = verb !== 'syncAddItem' && this.#generation.overflow === 'dropOldest';
+      if ((!aboutDelivery && !displaced) || verb === 'syncAddItem') record.said = 'refused';
       // After a timeout, and at close, it is refused before what was written of it is taken back.
       record.early = (error as Error).name !== 'StorageError';
       record.refusedAt = this.#clock.now();
       this.#note(`item ${record.id} is refused: ${String(error)}`);
       const name = (error as { name?: string }).name ?? '';
+      if ((name === 'ItemError') !== muted) this.#life.bad(`G7: item ${record.id} is refused with ${String(error)}`);
       if (name === 'LockedError' && this.#contenders.length > 0) return;
       if (!['StorageError', 'OverflowError', 'ClosedError', 'ItemError', 'TimeoutError', 'FlushError'].includes(name)) {
         this.#life.bad(`G7: item ${record.id} is refused with ${String(error)}`);
@@ -618,11 +670,14 @@ class Process {
       return;
     }
     this.#open.set(record.id, verb);
-    const promise = verb === 'syncAddItem' ? batcher.syncAddItem(thing) : batcher.deliverItem(thing);
+    const { signal } = aborting ?? {};
+    const promise =
+      verb === 'syncAddItem' ? batcher.syncAddItem(thing, { signal }) : batcher.deliverItem(thing, { signal });
     promise.then(() => {
       this.#open.delete(record.id);
       if (this.#files.dead) return;
       record.said = 'stored';
+      if (muted || beforehand) this.#life.bad(`G7: item ${record.id} is stored, and should have been refused`);
       // Until somebody looks at its links, nobody can know that a file has lost its name.
       if (this.#removed && durability !== 'item') record.excused = true;
       record.at = this.#clock.now();

@@ -1,7 +1,7 @@
 import vm from 'node:vm';
 import { random } from 'batch-please/testing';
 import { Life } from './life.js';
-import { drawPlan } from './plan.js';
+import { drawMore, drawPlan } from './plan.js';
 
 export interface Outcome {
   violations: string[];
@@ -34,11 +34,13 @@ export function watchRejections(): () => void {
 export async function live(seed: number, trace?: (line: string) => void): Promise<Outcome> {
   const source = random(seed);
   const plan = drawPlan(source);
+  const more = random(seed + 2);
+  drawMore(plan, more);
   const realRandom = Math.random;
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // half of the time goes into stacks that nobody reads
   Math.random = random(seed + 1).next;
-  const life = new Life(plan, source, trace);
+  const life = new Life(plan, source, more, trace);
   current = life;
   try {
     await life.run();

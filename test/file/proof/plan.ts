@@ -19,7 +19,13 @@ export interface Generation {
   lanes: number;
   flushTimeout: number;
   maxBytes: number;
-  overflow: 'wait' | 'reject' | 'dropNewest';
+  overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
+  /** After so many attempts a batch is held, or dropped, which moves its file to `dead/`. */
+  retries: number;
+  giveUp: 'hold' | 'drop';
+  /** How often a caller gives a signal, and aborts; and how often an item has no text. */
+  aborts: number;
+  mute: number;
   maxAttempts: number;
   minDelay: number;
   steps: number;
@@ -85,6 +91,20 @@ export function drawPlan(random: Random): Plan {
   return { generations, faulty };
 }
 
+/** What came later draws from numbers of its own, so that older seeds go on living the lives that they are known for. */
+export function drawMore({ generations }: Plan, random: Random): void {
+  if (random.chance(0.5)) return;
+  for (const generation of generations) {
+    generation.aborts = random.pick([0, 0.2]);
+    generation.mute = random.pick([0, 0.1]);
+    // The last one is given every chance to deliver what is left.
+    if (generation === generations.at(-1)) return;
+    if (random.chance(0.3)) generation.overflow = 'dropOldest';
+    if (random.chance(0.3)) generation.retries = 1 + random.int(3);
+    generation.giveUp = random.pick(['hold', 'drop']);
+  }
+}
+
 function pickOptions(from: Generation): Partial<Generation> {
   const { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes } = from;
   return { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes };
@@ -107,6 +127,10 @@ function drawGeneration(random: Random): Generation {
     maxBytes: some(0.2, [400, 1000, 3000], Infinity),
     overflow: random.pick(['wait', 'reject', 'dropNewest']),
     maxAttempts: some(0.2, [1, 2, 3], Infinity),
+    retries: Infinity,
+    giveUp: 'hold',
+    aborts: 0,
+    mute: 0,
     minDelay: random.pick([0, 5, 50]),
     steps: 2 + random.int(10),
     ending: random.pick<Ending>(['kill', 'kill', 'power', 'power', 'close', 'closeThenPower']),
