@@ -17,19 +17,18 @@ import type {
   FileBatcherOptions,
   FileBatcherState,
   RecoveryReport,
-  SpoolCounts,
 } from './file/contract.js';
 import { type FileSystem, nodeFileSystem } from './file/file-system.js';
 import { type Integrity, LONGEST_LINE, OVERHEAD } from './file/format.js';
 import { Line } from './file/line.js';
 import { baseOptions, spoolConfig } from './file/options.js';
 import { type Found, recover } from './file/recovery.js';
+import { fileState } from './file/state.js';
 import { Spool, type SpoolConfig, storageError } from './file/spool.js';
 
 export type * from './file/contract.js';
 
 type Hooks<Item> = BatchPleaseHooks<Item, FileBatch<Item>>;
-type BaseState<Item> = BatchPlease<Item, FileBatch<Item>>['state'];
 
 /** Looks the globals up at each call, so that test frameworks which replace them are obeyed. */
 const SYSTEM_CLOCK: Clock = {
@@ -101,7 +100,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   override get state(): FileBatcherState<Item> {
-    this.#view ??= this.#stateOf(super.state);
+    this.#view ??= fileState(super.state, this.#counts, this.#spool);
     return this.#view;
   }
 
@@ -261,43 +260,6 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   #letGo(batch: BatchFile<Item>): void {
     this.#open.delete(batch);
     this.#inFlight.delete(batch.id);
-  }
-
-  // State
-
-  #stateOf(base: BaseState<Item>): FileBatcherState<Item> {
-    const counts = this.#counts;
-    const spool = this.#spool;
-    const view: SpoolCounts = {
-      get added() {
-        return base.counts.totalItems + counts.foundBad + counts.foundDead;
-      },
-      get delivered() {
-        return base.counts.delivered - counts.quarantined - counts.lost;
-      },
-      get refused() {
-        return base.counts.refused;
-      },
-      get dropped() {
-        return base.counts.dropped - (counts.dead - counts.foundDead) + counts.lost;
-      },
-      get quarantined() {
-        return counts.quarantined + counts.foundBad;
-      },
-      get dead() {
-        return counts.dead;
-      },
-      get pending() {
-        return base.pending;
-      },
-      get bytes() {
-        return spool.bytes;
-      },
-    };
-    const print = Symbol.for('nodejs.util.inspect.custom');
-    Object.defineProperty(view, print, { value: () => ({ ...view }) });
-    const state = Object.defineProperties({}, Object.getOwnPropertyDescriptors(base)) as FileBatcherState<Item>;
-    return Object.freeze(Object.defineProperty(state, 'spool', { value: Object.freeze(view), enumerable: true }));
   }
 }
 
