@@ -98,8 +98,8 @@ export class Life {
   }
 
   /** Occupies the server instead of a batch: as soon as no other runs, and before any that waits. */
-  occupy(task: () => Awaitable<void>): void {
-    this.engine.adopt({ ops: [], task }, 0, 0);
+  occupy(task: () => Awaitable<void>, pause = false): void {
+    this.engine.adopt({ ops: [], task, pause }, 0, 0);
     this.engine.turn();
   }
 
@@ -207,7 +207,7 @@ export class Life {
 
   async #finish({ batches, entries }: Left<Batch>, deadline: number, drain: boolean): Promise<void> {
     const { loop } = this;
-    this.#late = batches.length > 0 || (drain && entries > 0);
+    this.#late = batches.some(({ pause }) => !pause) || (drain && entries > 0);
     loop.over = true;
     for (const { ops } of batches) loop.counts.failed += ops.length;
     if (this.#made) await this.#terminate(deadline);

@@ -16,6 +16,8 @@ export type AnyTrace = TraceEvent<unknown, unknown, unknown, unknown>;
 export interface Batch {
   ops: AnyOp[];
   task: (() => Awaitable<void>) | undefined;
+  /** The task is only to hold others back. */
+  pause: boolean;
 }
 
 /** Something to be done while no hook runs. */
@@ -73,7 +75,7 @@ export class Loop implements Workload<Entry, Batch, void> {
   // Gathering
 
   open(): Batch {
-    return { ops: [], task: undefined };
+    return { ops: [], task: undefined, pause: false };
   }
 
   add(batch: Batch, entry: Entry): undefined {

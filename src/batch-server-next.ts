@@ -12,11 +12,12 @@ export function checkNext(given: unknown, hook: string): Next<unknown> {
   for (const field in given) {
     if (!FIELDS.has(field)) throw new TypeError(`${hook} returned an object with the field ${field}: ${EXPECTED}`);
   }
-  const { garbageCollect } = given as Next<unknown>;
+  // Its getters, if it has any, are asked once, and here, where one that throws does no harm.
+  const { state, continue: term, stop, garbageCollect } = given as Next<unknown>;
   if (garbageCollect !== undefined && typeof garbageCollect !== 'boolean') {
     throw new TypeError(`${hook} returned a garbageCollect that is no boolean: ${EXPECTED}`);
   }
-  return given;
+  return { state, continue: term, stop, garbageCollect };
 }
 
 const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';

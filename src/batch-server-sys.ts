@@ -87,7 +87,7 @@ export class Sys<State, Request, Reply, Cast, Info> {
       life.occupy(() => {
         life.loop.busy = false;
         return resumed.promise;
-      });
+      }, true);
     };
     life.loop.between({
       run,
@@ -119,9 +119,10 @@ export class Sys<State, Request, Reply, Cast, Info> {
     const { loop, calls, config } = this.#life;
     const { name } = config;
     // The wrapper tells apart a listener that is added twice.
-    const end = loop.traced.on('trace', (event: AnyTrace) => {
-      listener(event as TraceEvent<Request, Reply, Cast, Info>);
-    });
+    const end = loop.traced.on(
+      'trace',
+      (event: AnyTrace) => listener(event as TraceEvent<Request, Reply, Cast, Info>), // a promise is watched as well
+    );
     loop.tracing = true;
     calls.onAnswer = (failed, answer) => {
       loop.trace(failed ? { type: 'out', name, error: answer } : { type: 'out', name, reply: answer });

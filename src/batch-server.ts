@@ -118,8 +118,8 @@ export abstract class BatchServer<
       typeof (messages as Partial<Iterable<Cast>> | null)?.[Symbol.iterator] !== 'function'
     )
       throw optionsError('castBatch', 'messages', 'a list', messages);
-    // An iterator is the caller's code, which may cast as well: what is here belongs together.
-    const list = Array.isArray(messages) ? (messages as readonly Cast[]) : [...messages];
+    // A copy: iterators and getters are the caller's code, which may throw, or cast as well.
+    const list = [...messages];
     const count = list.length;
     if (count === 0) return this.#life.admits >= 0;
     if (!this.#life.open && this.#turnsAway('cast', count)) return false;

@@ -62,6 +62,17 @@ describe('sys', () => {
     expect(server.status).toBe('stopped');
   });
 
+  test('a stop is not late for a suspension that had not begun', async () => {
+    const { server } = await testServer();
+    await server.sys.suspend();
+    server.cast(1);
+    server.sys.resume();
+    const suspended = server.sys.suspend();
+    await server.stop('now', { pending: 'reject', timeout: 1000 });
+    await suspended;
+    expect(server.sys.statistics()).toMatchObject({ accepted: 1, dropped: 1 });
+  });
+
   test('a crash fails a suspension that has not begun, and a replacement', async () => {
     const handler = gate<[readonly TestOp[], number], void>();
     const { server } = await testServer({ handleBatch: handler });

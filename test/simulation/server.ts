@@ -1,6 +1,8 @@
 import {
   BatchServer,
+  OverflowError,
   RequestCollection,
+  TimeoutError,
   type BatchServerOptions,
   type MailboxSummary,
   type Next,
@@ -27,15 +29,42 @@ export interface Outcome {
 class Crash extends Error {}
 
 /** Every promise that was handed out, and whether it is settled. */
-class Ledger {
-  readonly open = new Map<number, string>();
+class Promises {
+  readonly open = new Map<number, { what: string; deadline: number }>();
   count = 0;
+  readonly #clock: TestClock;
+  readonly #complain: (what: string) => void;
 
-  watch(what: string, promise: Promise<unknown>): void {
+  constructor(clock: TestClock, complain: (what: string) => void) {
+    this.#clock = clock;
+    this.#complain = complain;
+  }
+
+  /** With a timeout it must not give up earlier, nor be open later than the grace after it. */
+  watch(what: string, promise: Promise<unknown>, timeout = Infinity, grace = 0): void {
     const number = this.count++;
-    this.open.set(number, what);
+    const deadline = this.#clock.now() + timeout;
+    this.open.set(number, { what, deadline: deadline + grace });
     const done = (): void => void this.open.delete(number);
-    promise.then(done, done);
+    const settle = (late: boolean): void => {
+      done();
+      if (late && this.#clock.now() < deadline) this.#complain(`a timeout of ${what} came too early`);
+    };
+    promise.then(
+      (answer) => {
+        settle((answer as { kind?: unknown } | undefined)?.kind === 'timeout');
+      },
+      (error: unknown) => {
+        settle(error instanceof TimeoutError);
+      },
+    );
+  }
+
+  /** After the clock has moved. */
+  look(): void {
+    for (const { what, deadline } of this.open.values()) {
+      if (deadline < this.#clock.now()) this.#complain(`${what} waits beyond its timeout`);
+    }
   }
 }
 
@@ -55,6 +84,8 @@ class Simulated extends BatchServer<number, number, number, number> {
   stateGiven: unknown;
   hangs = false;
   growth: 'exponential' | 'aimd' = 'exponential';
+  hardLimit = false;
+  reversed = false;
   least = 1;
 
   complain(what: string): void {
@@ -123,10 +154,12 @@ class Simulated extends BatchServer<number, number, number, number> {
     const { model } = this;
     if (state !== model.state) this.complain(`handleBatch saw state ${state} in place of ${model.state}`);
     const values = ops.map((op) => (op.kind === 'call' ? op.request : Number(op.message)));
+    if (this.reversed) values.reverse();
     const expected = model.queue.splice(0, values.length);
     if (values.join() !== expected.join()) this.complain(`handled ${values.join()} in place of ${expected.join()}`);
     const full = values.length >= model.limit;
-    if (values.length > model.limit + 9) this.complain(`a batch of ${values.length} above the limit of ${model.limit}`);
+    if (values.length > model.limit + (this.hardLimit ? 0 : 9))
+      this.complain(`a batch of ${values.length} above the limit of ${model.limit}`);
     const grown = this.growth === 'aimd' ? model.limit + 3 : model.limit * 2;
     const mood = this.mood();
     for (const op of ops) {
@@ -178,7 +211,6 @@ class Simulated extends BatchServer<number, number, number, number> {
 export async function simulateServer(seed: number): Promise<Outcome> {
   const rng = random(seed);
   const clock = new TestClock();
-  const promises = new Ledger();
   const growth = rng.pick(['exponential', 'aimd'] as const);
   const minBatchSize = 2 + rng.int(6);
   const options: BatchServerOptions = {
@@ -187,14 +219,19 @@ export async function simulateServer(seed: number): Promise<Outcome> {
     maxBatchSize: 64,
     batchSizeGrowth: growth === 'aimd' ? { aimd: 3 } : growth,
     flushMailboxOnTerminate: { summaryCount: 3 },
+    hardLimit: rng.chance(0.2),
+    reversedBatch: rng.chance(0.2),
     ...(rng.chance(0.3) && {
       maxPending: 20 + rng.int(30),
-      overflow: rng.pick(['wait', 'reject', 'dropNewest'] as const),
+      overflow: rng.pick(['wait', 'reject', 'dropNewest', 'dropOldest'] as const),
     }),
   };
   const model: Model = { queue: [], limit: minBatchSize, state: 0 };
   const violations: string[] = [];
+  const promises = new Promises(clock, (what) => violations.push(what));
   let server: Simulated | undefined;
+  /** How many were dropped for newer ones. */
+  let overflowed = 0;
   const start = Simulated.start((made: Simulated) => {
     server = made;
     Object.assign(made, {
@@ -205,10 +242,18 @@ export async function simulateServer(seed: number): Promise<Outcome> {
       violations,
       growth,
       least: minBatchSize,
+      hardLimit: options.hardLimit,
+      reversed: options.reversedBatch,
     });
     // The order of acceptance, and nothing else, is what the model believes.
     made.on('stopped', () => undefined);
-    made.on('refused', () => undefined);
+    made.on('refused', ({ error }) => {
+      if (options.overflow !== 'dropOldest' || !(error instanceof OverflowError)) return;
+      // The oldest went.
+      const { dropped } = made.sys.statistics();
+      model.queue.splice(0, dropped - overflowed);
+      overflowed = dropped;
+    });
     made.sys.trace((event) => {
       if (event.type === 'in') model.queue.push(event.op.kind === 'call' ? event.op.request : Number(event.op.message));
       if (rng.chance(0.01)) throw new Crash('trace');
@@ -237,14 +282,15 @@ export async function simulateServer(seed: number): Promise<Outcome> {
         break;
       case 5:
       case 6:
-        for (let i = rng.int(5); i > 0; i--) promises.watch('call', made.call(next++, { timeout }));
+        for (let i = rng.int(5); i > 0; i--) promises.watch('call', made.call(next++, { timeout }), timeout);
         break;
       case 7: {
         const id = made.sendRequest(next++);
-        if (rng.chance(0.5)) promises.watch('wait', id.wait(timeout));
-        if (rng.chance(0.3)) promises.watch('receive', id.receive(timeout));
+        if (rng.chance(0.5)) promises.watch('wait', id.wait(timeout), timeout);
+        if (rng.chance(0.3)) promises.watch('receive', id.receive(timeout), timeout);
         collection.add(id, step);
-        if (rng.chance(0.3)) promises.watch('collection', collection.wait(timeout, { delete: rng.chance(0.8) }));
+        if (rng.chance(0.3))
+          promises.watch('collection', collection.wait(timeout, { delete: rng.chance(0.8) }), timeout);
         break;
       }
       case 8:
@@ -266,32 +312,36 @@ export async function simulateServer(seed: number): Promise<Outcome> {
         break;
       default: {
         const controller = new AbortController();
-        promises.watch('call with signal', made.call(next++, { signal: controller.signal }));
+        promises.watch('call with signal', made.call(next++, { signal: controller.signal }), 5000);
         if (rng.chance(0.5)) controller.abort(new Crash('abort'));
       }
     }
     if (rng.chance(0.5)) await clock.advance(rng.int(15));
+    promises.look();
   }
   if (server === undefined) return { violations: ['init was never called'], batches: 0, promises: 0 };
   const made = server;
   const timeout = made.hangs || rng.chance(0.3) ? rng.int(50) : undefined;
   made.late = timeout !== undefined;
-  const stop = made.stop('end', {
-    pending: rng.pick(['drain', 'reject'] as const),
-    timeout: timeout ?? (rng.chance(0.5) ? undefined : 100_000),
-  });
-  promises.watch('stop', stop);
+  const patience = timeout ?? (rng.chance(0.5) ? undefined : 100_000);
+  const stop = made.stop('end', { pending: rng.pick(['drain', 'reject'] as const), timeout: patience });
+  promises.watch('stop', stop, patience, 1000); // for terminate
   promises.watch('ended', made.ended);
   // A hook may begin to hang only while it drains.
-  for (let i = 0; i < 5 && promises.open.size > 0; i++) await clock.advance(100_000);
+  for (let i = 0; i < 5 && promises.open.size > 0; i++) {
+    await clock.advance(100_000);
+    promises.look();
+  }
   if (!made.hangs || timeout !== undefined) {
-    for (const what of promises.open.values()) violations.push(`a promise of ${what} is not settled`);
+    for (const { what } of promises.open.values()) violations.push(`a promise of ${what} is not settled`);
     if (made.status !== 'stopped') violations.push(`it is ${made.status}`);
     if (made.terminated > 1) violations.push('terminate was called twice');
     const { handled, failed, dropped, pending, accepted: all } = made.sys.statistics();
     if (handled + failed + dropped !== all || pending !== 0)
       violations.push(`${handled} + ${failed} + ${dropped} of ${all}`);
-    if (dropped !== model.queue.length) violations.push(`${dropped} dropped in place of ${model.queue.length}`);
+    if (dropped !== overflowed + model.queue.length) {
+      violations.push(`${dropped} dropped in place of ${overflowed} + ${model.queue.length}`);
+    }
     if (made.sys.statistics().unanswered !== 0) violations.push('somebody still waits');
     if (made.cast(0)) violations.push('a cast was accepted after the end');
     if (clock.pendingTimers > 0 && !made.hangs && !made.late)
