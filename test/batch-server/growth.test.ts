@@ -174,24 +174,44 @@ describe('latency (Clipper, NSDI 2017, section 4.3)', () => {
     expect(Math.abs(quantile(between(history, 250, 300), 0.5) - handler.right)).toBeLessThan(handler.right * 0.15);
   });
 
-  test('settles within 60 batches where nine tenths of the cost are fixed', () => {
-    const history = run(latency(10), 300, (size) => 9 + size * 0.001);
-    for (const size of between(history, 60, 300)) expect(Math.abs(size - 1000)).toBeLessThan(200);
+  test.each([
+    { fixedCost: 9, perMessage: 0.01, right: 100 },
+    { fixedCost: 9, perMessage: 0.001, right: 1000 },
+    { fixedCost: 9, perMessage: 0.0002, right: 5000 },
+    { fixedCost: 9.5, perMessage: 0.0005, right: 1000 },
+  ])('settles within 50 batches where $fixedCost of 10 ms are fixed, at $right messages', (handler) => {
+    const history = run(latency(10), 300, (size) => handler.fixedCost + size * handler.perMessage);
+    for (const size of between(history, 50, 300)) expect(Math.abs(size / handler.right - 1)).toBeLessThan(0.2);
   });
 
   test.each([
-    { before: 0.004, after: 0.04, right: 200 },
-    { before: 0.04, after: 0.004, right: 2000 },
-  ])(
-    'settles again within 50 batches when a message costs $after ms in place of $before',
+    { before: [2, 0.004], after: [2, 0.04], right: 200 },
+    { before: [2, 0.04], after: [2, 0.004], right: 2000 },
+    { before: [9, 0.01], after: [9, 0.001], right: 1000 },
+    { before: [9, 0.001], after: [9, 0.01], right: 100 },
+    { before: [2, 0.004], after: [9, 0.001], right: 1000 },
+    { before: [9, 0.001], after: [2, 0.004], right: 2000 },
+  ] as const)(
+    'settles again within 50 batches, at $right, when the cost goes from $before to $after ms (fixed, a message)',
     ({ before, after, right }) => {
-      const history = run(latency(10), 200, (size, batch) => 2 + size * (batch < 100 ? before : after));
+      const history = run(latency(10), 200, (size, batch) => {
+        const [fixedCost, perMessage] = batch < 100 ? before : after;
+        return fixedCost + size * perMessage;
+      });
       for (const size of between(history, 150, 200)) {
         expect(size).toBeGreaterThan(right * 0.8);
         expect(size).toBeLessThanOrEqual(right * 1.1);
       }
     },
   );
+
+  test('the sizes of a start: doubled while the target is far, then half of the way there each time', () => {
+    const sizes = (cost: (size: number) => number): number[] => between(run(latency(10), 12, cost), 0, 12);
+    expect(sizes((size) => 2 + size * 0.004)).toEqual([
+      32, 64, 128, 256, 512, 1024, 1512, 1756, 1877, 1939, 1969, 1984,
+    ]);
+    expect(sizes((size) => 9 + size * 0.001)).toEqual([32, 33, 34, 69, 138, 277, 537, 664, 726, 767, 797, 820]);
+  });
 
   test.each([0.02, 0.05, 0.1, 0.2])('the 95th percentile is at the target when durations scatter by %p', (scatter) => {
     const rng: Random = random(3);
