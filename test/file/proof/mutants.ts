@@ -7,7 +7,7 @@ export interface Mutant {
   from: string;
   to: string;
   /** What has to catch it: the simulated lives, or a test file. */
-  by: 'lives' | 'damage' | 'fuzz' | 'processes' | 'surroundings';
+  by: 'lives' | 'file-batcher' | 'file/damage' | 'file/fuzz' | 'file/processes' | 'file/surroundings';
 }
 
 const APPEND = 'file/append-file.ts';
@@ -148,14 +148,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/format.ts',
     from: `  return sum === crc32(bytes, from, end) ? end : -1;`,
     to: `  return sum >= -1 ? end : -1;`,
-    by: 'damage',
+    by: 'file/damage',
   },
   {
     name: 'a line without its newline counts',
     file: 'file/lines.ts',
     from: `  if (filled > 0) yield { bytes: buffer.subarray(0, filled), position, kind: overlong ? 'overlong' : 'tail' };`,
     to: `  if (filled > 0) yield { bytes: Buffer.concat([buffer.subarray(0, filled), Buffer.from('\\n')]), position, kind: 'lines' };`,
-    by: 'damage',
+    by: 'file/damage',
   },
   {
     name: 'the rest of a file is given up at its first damaged line',
@@ -164,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
         else {`,
     to: `        if (end < 0 || tally.bad > 0) tally.bad++;
         else {`,
-    by: 'damage',
+    by: 'file/damage',
   },
   {
     name: 'the file is removed before flush has it',
@@ -238,7 +238,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     from: `        return end < 0 ? quarantine.add(block.bytes.subarray(from, to)) : undefined;`,
     to: `        return end < -1 ? quarantine.add(block.bytes.subarray(from, to)) : undefined;`,
-    by: 'damage',
+    by: 'file/damage',
   },
   {
     name: 'quarantine deletes first: the bytes go before the copy is safe',
@@ -271,7 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    this.#changes++;
     await this.syncNames().catch(() => undefined);`,
     to: `    await this.sync().catch(() => undefined);`,
-    by: 'lives',
+    by: 'file-batcher',
   },
   {
     name: 'recovery takes the newest file first',
@@ -285,14 +285,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: SPOOL,
     from: `    this.#sequence = Math.max(this.#sequence, sequence);`,
     to: `    this.#sequence = Math.min(this.#sequence, sequence);`,
-    by: 'surroundings',
+    by: 'file/surroundings',
   },
   {
     name: 'a batch gets a new id with each process',
     file: 'file/format.ts',
     from: `  return \`\${String(sequence).padStart(15, '0')}-\${nonce}\`;`,
     to: `  return \`\${String(sequence).padStart(15, '0')}-\${nonce}-\${process.hrtime.bigint() / 100000000n}\`;`,
-    by: 'processes',
+    by: 'file/processes',
   },
   {
     name: 'attempts do not survive a restart',
@@ -320,21 +320,21 @@ export const MUTANTS: readonly Mutant[] = [
     file: APPEND,
     from: `      if (links === 0 || bytes < this.bytes) return new Error('the file was removed or cut');`,
     to: `      if (links < 0 || bytes < this.bytes) return new Error('the file was removed or cut');`,
-    by: 'surroundings',
+    by: 'file/surroundings',
   },
   {
     name: 'the lock never blocks',
     file: 'file/lock.ts',
     from: `      if (lives) throw lockedError(directory);`,
     to: `      if (lives && attempt < 0) throw lockedError(directory);`,
-    by: 'processes',
+    by: 'file/processes',
   },
   {
     name: 'a dead owner blocks',
     file: 'file/lock.ts',
     from: `resolve(error.code === 'ENOENT' ? undefined : error.code !== 'ECONNREFUSED');`,
     to: `resolve(error.code === 'ENOENT' ? undefined : true);`,
-    by: 'processes',
+    by: 'file/processes',
   },
   {
     name: 'links are followed',
@@ -343,6 +343,6 @@ export const MUTANTS: readonly Mutant[] = [
     const descriptor = fs.openSync(path, (mode === 'read' ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK);`,
     to: `    if (!fs.statSync(path).isFile()) throw new Error('not a regular file');
     const descriptor = fs.openSync(path, (mode === 'read' ? O_RDONLY : O_RDWR) | O_NONBLOCK);`,
-    by: 'fuzz',
+    by: 'file/fuzz',
   },
 ];

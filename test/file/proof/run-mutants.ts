@@ -42,7 +42,7 @@ function run(command: string, args: string[]): Promise<{ code: number | null; ou
 }
 
 function check(by: Mutant['by']): Promise<{ code: number | null; output: string }> {
-  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/file/${by}.test.ts`]);
+  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/${by}.test.ts`]);
   return run('npx', ['tsx', 'test/file/proof/run-lives.ts', '--lives', values.lives, '--failures', '1']);
 }
 
