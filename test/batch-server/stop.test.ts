@@ -324,6 +324,20 @@ describe('maxPending', () => {
     expect(server.messages).toEqual([1, 2]);
   });
 
+  test("'wait': who has given up waiting for room is not handled when there is room", async () => {
+    const { server, clock } = await full();
+    const controller = new AbortController();
+    const late = expect(server.call('a', { timeout: 5 })).rejects.toBeInstanceOf(TimeoutError);
+    const aborted = expect(server.call('b', { signal: controller.signal })).rejects.toBe('no');
+    controller.abort('no');
+    const patient = server.call('c');
+    await clock.advance(5);
+    await Promise.all([late, aborted]);
+    server.sys.resume();
+    expect(await patient).toBe('c 3');
+    expect(server.messages).toEqual([1, 2, 'c']);
+  });
+
   test.each(['reject', 'dropNewest'] as const)('%p: a call is refused at once', async (overflow) => {
     const { server, refused } = await full(overflow);
     await expect(server.call('x')).rejects.toBeInstanceOf(OverflowError);

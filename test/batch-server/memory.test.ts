@@ -1,0 +1,42 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { BatchServer, type Op } from 'batch-please';
+import { turns } from '../support/servers.js';
+
+interface Request {
+  answer: boolean;
+}
+
+class Keeper extends BatchServer<null, Request, true> {
+  init(): void {
+    // Without a state.
+  }
+
+  handleBatch(ops: readonly Op<Request, true, never>[]): void {
+    for (const op of ops) if (op.kind === 'call' && op.request.answer) op.reply(true);
+  }
+}
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+test('answered calls are not kept, though one before them waits on', async () => {
+  const server = await Keeper.start();
+  const waiting = server.call({ answer: false });
+  const calls = 5000;
+  const requests: WeakRef<Request>[] = [];
+  const ask = (): Promise<true> => {
+    const request = { answer: true };
+    requests.push(new WeakRef(request));
+    return server.call(request);
+  };
+  for (let i = 0; i < calls / 100; i++) {
+    await Promise.all(Array.from({ length: 100 }, ask));
+    await turns();
+  }
+  collect();
+  // Some may stay until there are enough of them.
+  expect(requests.filter((request) => request.deref() !== undefined).length).toBeLessThan(calls / 2);
+  await server.stop();
+  await expect(waiting).rejects.toThrow('has stopped');
+});
