@@ -1,7 +1,6 @@
 /** What the page and the server say to each other. Types only. */
 
-export type JobState =
-  'waiting' | 'reading' | 'running' | 'paused' | 'done' | 'cancelled' | 'failed';
+export type JobState = 'waiting' | 'reading' | 'running' | 'paused' | 'done' | 'cancelled' | 'failed';
 
 export type ProgressWay = 'summary' | 'items' | 'isolated';
 
