@@ -7,6 +7,8 @@ export type ProgressWay = 'summary' | 'items' | 'isolated';
 /** GET /api/info */
 export interface Info {
   progress: ProgressWay;
+  /** Whose the job is that the server began by itself (`--index`); the page opens as this user. */
+  user: string;
   embedding: {
     name: string;
     dimensions: number;
