@@ -4,7 +4,8 @@ import tseslint from 'typescript-eslint';
 export default defineConfig(
   globalIgnores(['dist/', 'coverage/', '.data/', 'node_modules/']),
   {
-    files: ['**/*.ts'],
+    // The page's scripts are typed by their comments.
+    files: ['**/*.ts', 'examples/document-indexing/page/*.js'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
@@ -32,6 +33,21 @@ export default defineConfig(
       '@typescript-eslint/no-unnecessary-condition': [
         'error',
         { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+    },
+  },
+  {
+    files: ['examples/document-indexing/page/*.js'],
+    rules: {
+      // A cast in a comment is seen by tsc only.
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      'no-restricted-properties': [
+        'error',
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML'].map((property) => ({
+          property,
+          message: 'Names, paths and documents come from anywhere: text only.',
+        })),
       ],
     },
   },
