@@ -96,9 +96,11 @@ function showDatabase({ available, message }) {
   setText(banner, available ? '' : `The database is away${reason}. Jobs wait and nothing is lost.`);
 }
 
-/** @returns {Promise<Info>} */
 async function learn() {
-  return (await request('/api/info')).json();
+  const answer = await request('/api/info');
+  /** @type {Info} */
+  const info = await answer.json();
+  return info;
 }
 
 /** @param {Info} info */
