@@ -1,34 +1,98 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { ProgressWay } from './protocol.js';
 
-export interface Arguments {
-  /** Absolute. */
-  directory: string;
-  query: string;
+/** What both ways to run need. */
+interface Common {
   batchSize: number;
   batchAge: number;
-  limit: number;
   data: string;
   server: URL | undefined;
 }
+
+/** `--no-server` */
+export interface OnceArguments extends Common {
+  live?: undefined;
+  /** Absolute. */
+  directory: string;
+  query: string;
+  limit: number;
+}
+
+export interface LiveArguments {
+  port: number;
+  host: string;
+  roots: string[];
+  progress: ProgressWay;
+  user: string;
+  embeddings: { url: URL; model: string; key: string | undefined; costPerMillionTokens: number } | undefined;
+}
+
+export interface ServerArguments extends Common {
+  live: LiveArguments;
+  /** Of the first job, if there is to be one. Absolute. */
+  directory: string | undefined;
+}
+
+export type Arguments = OnceArguments | ServerArguments;
 
 /** Something the user can put right on the command line. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
+interface Options {
+  index?: string | false;
+  server: boolean;
+  query: string;
+  batchSize: number;
+  batchAge: number;
+  limit?: number;
+  data: string;
+  port: number;
+  host: string;
+  root?: string[];
+  progress: ProgressWay;
+  user: string;
+}
+
+const DOCUMENTATION = 'node_modules';
+const OF_THE_SERVER = ['port', 'host', 'root', 'progress', 'user'] as const;
+const WITHOUT_SERVER = ['query', 'limit'] as const;
+
 /** `undefined` when the help was asked for and has been printed. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments | undefined {
   const program = new Command('document-indexing')
-    .description('Indexes the Markdown documents under a directory in Postgres and searches them.')
-    .argument('[directory]', 'where the documents are', 'node_modules')
-    .option('-q, --query <words>', 'what to search for when the index is made', words, 'connection pool')
+    .description('A search engine for the Markdown documents on this disk: a page in the browser, on Postgres.')
+    .argument('[directory]', 'the same as --index')
+    .option(
+      '-i, --index <dir>',
+      `what to index first (default: ${DOCUMENTATION}, the documentation installed here)`,
+      words,
+    )
+    .option('--no-index', 'begin with nothing')
+    .option('-p, --port <number>', 'of the page; 0 is a free one', wholeNumber(0, 65_535), 0)
+    .option('--host <address>', 'where to listen; the default is for this machine alone', words, '127.0.0.1')
+    .option(
+      '-r, --root <dir>',
+      'jobs may index folders below it; may be repeated (default: what --index says)',
+      several,
+    )
+    .addOption(
+      new Option('--progress <way>', 'how batches tell of progress')
+        .choices(['summary', 'items', 'isolated'])
+        .default('summary'),
+    )
+    .option('-u, --user <name>', 'whose the first job is', words, 'you')
     .option('-b, --batch-size <rows>', 'sections in one insert', wholeNumber(1, 5_000), 500)
     .option('-a, --batch-age <ms>', 'longest time a section waits for its insert', wholeNumber(1, 3_600_000), 1_000)
-    .option('-l, --limit <files>', 'index only that many files', wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('-d, --data <dir>', 'where the embedded database is kept', words, '.data')
-    .addHelpText('after', '\nWith DATABASE_URL set, that Postgres server is used instead of the embedded database.')
+    .option('-d, --data <dir>', 'where uploads and the embedded database are kept', words, '.data')
+    .option('--no-server', 'no page: index, report, answer --query, end')
+    .option('-q, --query <words>', 'with --no-server: what to search for', words, 'connection pool')
+    .option('-l, --limit <files>', 'with --no-server: only that many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addHelpText('after', '\nWith DATABASE_URL set, that Postgres server is used instead of the embedded database;')
+    .addHelpText('after', 'with EMBEDDINGS_URL (and EMBEDDINGS_MODEL, _KEY, _COST), that API makes the vectors.')
     .configureOutput({ outputError: () => undefined })
     .exitOverride();
   try {
@@ -38,21 +102,43 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     if (error.exitCode === 0) return undefined;
     throw new UsageError(error.message.replace(/^error: /, ''));
   }
-  const options = program.opts<{ query: string; batchSize: number; batchAge: number; limit?: number; data: string }>();
-  const directory = program.processedArgs[0] as string;
-  requireDirectory(directory);
+  const options = program.opts<Options>();
+  const foreign = (options.server ? WITHOUT_SERVER : OF_THE_SERVER).find(
+    (name) => program.getOptionValueSource(name) === 'cli',
+  );
+  if (foreign !== undefined) {
+    throw new UsageError(`option '--${foreign}' is ${options.server ? 'only for' : 'not for'} --no-server`);
+  }
+  const directory = directoryOf(program.processedArgs[0] as string | undefined, options);
   if (existsSync(options.data)) requireDirectory(options.data);
-  return {
-    directory: resolve(directory),
-    ...options,
-    limit: options.limit ?? Infinity,
-    server: serverOf(environment['DATABASE_URL']),
-  };
+  const { batchSize, batchAge, data } = options;
+  const common = { batchSize, batchAge, data, server: serverOf(environment['DATABASE_URL']) };
+  if (!options.server) {
+    if (directory === undefined) throw new UsageError('--no-index leaves nothing to do without a server');
+    return { ...common, directory, query: options.query, limit: options.limit ?? Infinity };
+  }
+  const roots = options.root ?? [directory ?? DOCUMENTATION];
+  roots.forEach(requireDirectory);
+  const { port, host, progress, user } = options;
+  const live = { port, host, progress, user, roots, embeddings: embeddingsOf(environment) };
+  return { ...common, directory, live };
+}
+
+function directoryOf(argument: string | undefined, { index }: Options): string | undefined {
+  if (argument !== undefined && index !== undefined) throw new UsageError('name the directory once');
+  if (index === false) return undefined;
+  const directory = argument ?? index ?? DOCUMENTATION;
+  requireDirectory(directory);
+  return resolve(directory);
 }
 
 function words(value: string): string {
   if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
   return value;
+}
+
+function several(value: string, before: string[] = []): string[] {
+  return [...before, words(value)];
 }
 
 function wholeNumber(min: number, max: number): (value: string) => number {
@@ -78,4 +164,18 @@ function serverOf(address: string | undefined): URL | undefined {
     throw new UsageError('DATABASE_URL must look like postgres://user:password@host:port/database');
   }
   return url;
+}
+
+function embeddingsOf(environment: NodeJS.ProcessEnv): LiveArguments['embeddings'] {
+  const address = environment['EMBEDDINGS_URL'] ?? '';
+  if (address === '') return undefined;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new UsageError('EMBEDDINGS_URL must look like https://host/v1/embeddings');
+  }
+  const costPerMillionTokens = Number(environment['EMBEDDINGS_COST'] ?? 0);
+  if (!(costPerMillionTokens >= 0))
+    throw new UsageError('EMBEDDINGS_COST must be a number: dollars for a million tokens');
+  const model = environment['EMBEDDINGS_MODEL'] ?? 'default';
+  return { url, model, key: environment['EMBEDDINGS_KEY'], costPerMillionTokens };
 }

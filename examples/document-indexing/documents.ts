@@ -1,5 +1,5 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join, relative, sep } from 'node:path';
 
 /** Told of what cannot be read: the path and why. The walk goes on. */
 export type Complaint = (path: string, error: unknown) => void;
@@ -50,4 +50,10 @@ export async function readDocument(file: string): Promise<string> {
   } catch {
     throw new Error('not UTF-8');
   }
+}
+
+/** Whether a path is that of the directory or below it; what is no absolute path is nowhere. */
+export function isInside(directory: string, path: string): boolean {
+  const route = relative(directory, path);
+  return isAbsolute(path) && route.split(sep)[0] !== '..' && !isAbsolute(route);
 }

@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { vector } from '@electric-sql/pglite-pgvector';
 import type { Row } from './database.js';
 import { reasonOf } from './printable.js';
 
@@ -19,7 +20,7 @@ let postgres: PGlite | undefined;
 
 async function answer(request: Request): Promise<readonly Row[]> {
   if (request.kind === 'open') {
-    postgres = await PGlite.create(request.directory);
+    postgres = await PGlite.create(request.directory, { extensions: { vector } });
     return [];
   }
   if (postgres === undefined) throw new Error('the database is not open');

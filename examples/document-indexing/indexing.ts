@@ -1,7 +1,6 @@
-import { isAbsolute, relative, sep } from 'node:path';
 import { CloseError } from 'batch-please';
 import { MemoryBatcher } from 'batch-please/collectors';
-import { markdownFiles, readDocument } from './documents.js';
+import { isInside, markdownFiles, readDocument } from './documents.js';
 import { counted, reasonOf } from './printable.js';
 import type { Counts, Progress } from './progress.js';
 import { rowsOf } from './section-table.js';
@@ -141,9 +140,4 @@ async function forgetVanished(
   const known = new Set([...paths, ...unreadable.map(({ path }) => path)]);
   const vanished = (await table.paths()).filter((path) => !known.has(path) && isInside(directory, path));
   return vanished.length === 0 ? 0 : table.forget(vanished);
-}
-
-function isInside(directory: string, path: string): boolean {
-  const route = relative(directory, path);
-  return route.split(sep)[0] !== '..' && !isAbsolute(route);
 }

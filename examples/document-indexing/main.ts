@@ -1,54 +1,26 @@
 import { parseArguments, UsageError } from './arguments.js';
 import type { Arguments } from './arguments.js';
 import { openDatabase } from './database.js';
-import type { Database } from './database.js';
-import { countFiles } from './documents.js';
-import { indexDocuments } from './indexing.js';
-import type { IndexingReport } from './indexing.js';
+import { indexAndSearch } from './index-once.js';
 import { listenForInterrupt } from './interrupt.js';
-import { printable, reasonOf, shortPath } from './printable.js';
-import { showProgress } from './progress.js';
-import { SectionTable } from './section-table.js';
-import { disagreements, hitLines, interruptionLine, summaryLines } from './summary.js';
-
-const HITS = 5;
-
-function print(lines: readonly string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`);
-}
+import { serve } from './live/serve.js';
+import { print, printable, reasonOf, shortPath } from './printable.js';
 
 /** Resolves to the exit code. */
 async function run(options: Arguments): Promise<number> {
   const interrupt = listenForInterrupt();
   const database = await openDatabase(options.server, options.data);
+  const { directory } = options;
   try {
-    print([`Indexing ${shortPath(options.directory)} into ${printable(database.name)}`]);
-    const code = await indexAndSearch(database, options, interrupt.signal);
+    if (directory !== undefined) print([`Indexing ${shortPath(directory)} into ${printable(database.name)}`]);
+    const code =
+      options.live === undefined
+        ? await indexAndSearch(database, options, interrupt.signal)
+        : await serve(database, options, options.live, interrupt.signal);
     return interrupt.exitCode() || code;
   } finally {
     await database.close();
   }
-}
-
-async function indexAndSearch(database: Database, options: Arguments, signal: AbortSignal): Promise<number> {
-  const table = await SectionTable.open(database);
-  const total = await countFiles(options.directory, options.limit, signal);
-  const progress = showProgress(total, process.stdout);
-  let report: IndexingReport;
-  try {
-    report = await indexDocuments(table, options, progress, signal);
-  } finally {
-    progress.stop();
-  }
-  if (report.interrupted) print([interruptionLine(report)]);
-  // A database that took no more sections has no answers either.
-  if (report.sections.undelivered > 0) return 1;
-
-  const counts = { all: await table.count(), ofRun: await table.count(report.paths) };
-  print(summaryLines(report, counts));
-  if (report.interrupted) return 0;
-  print(['', ...hitLines(options.query, await table.search(options.query, HITS))]);
-  return disagreements(report, counts).length === 0 ? 0 : 1;
 }
 
 // A reader that goes away (`npm start | head`) is no reason to leave the work half done.

@@ -12,6 +12,10 @@ export function printable(text: string): string {
     .trim();
 }
 
+export function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 export function count(n: number): string {

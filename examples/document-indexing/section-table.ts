@@ -134,13 +134,13 @@ export class SectionTable {
   }
 }
 
-function number(row: Row, column: string): number {
+export function number(row: Row, column: string): number {
   const value = row[column];
   if (typeof value !== 'number') throw new TypeError(`column ${column}: expected a number, got ${typeof value}`);
   return value;
 }
 
-function text(row: Row, column: string): string {
+export function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== 'string') throw new TypeError(`column ${column}: expected a text, got ${typeof value}`);
   return value;

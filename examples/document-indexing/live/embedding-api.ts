@@ -50,9 +50,11 @@ export function embeddingApi(settings: ApiSettings): Embedder {
         const started = performance.now();
         const texts = chunks.map(({ text }) => text);
         const vectors = await vectorsOf(texts, signal);
-        const results = chunks.map(
-          ({ text }, i): Embedded => ({ vector: vectors[i] ?? '', tokens: tokensOf(text), at: now() }),
-        );
+        const results = chunks.map(({ text }, i): Embedded => ({
+          vector: vectors[i] ?? '',
+          tokens: tokensOf(text),
+          at: now(),
+        }));
         batches += 1;
         const milliseconds = performance.now() - started;
         const batch = { key: `${life}.${batches}`, at: now(), reason, size: chunks.length, milliseconds };

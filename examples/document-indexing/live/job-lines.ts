@@ -1,0 +1,72 @@
+import { MultiBar, Presets } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
+import { count, counted, print, printable } from '../printable.js';
+import type { Job } from '../protocol.js';
+import { isOver } from './job-progress.js';
+
+const SHOW_EVERY = 500;
+const LINES_EVERY = 2_000;
+
+/** Shows how the jobs go on, as bars in a terminal and as lines elsewhere; the function that it returns ends that. */
+export function showJobs(list: () => Job[], output: NodeJS.WriteStream): () => void {
+  return output.isTTY ? showBars(list, output) : showLines(list);
+}
+
+function showBars(list: () => Job[], output: NodeJS.WriteStream): () => void {
+  const format = '[{bar}] {stored}/{total} {name}  {speed}/s  {state}';
+  const multi = new MultiBar(
+    { stream: output, format, barsize: 20, gracefulExit: false, hideCursor: false },
+    Presets.legacy,
+  );
+  const bars = new Map<string, SingleBar | undefined>();
+  const show = (): void => {
+    for (const job of list().reverse()) {
+      const { id, chunks, state, chunksPerSecond } = job;
+      // Those of an earlier life that were over before it began.
+      if (!bars.has(id)) bars.set(id, isOver(job) && bars.size === 0 ? undefined : multi.create(1, 0));
+      const bar = bars.get(id);
+      if (bar === undefined) continue;
+      const total = Math.max(1, chunks.total ?? chunks.read);
+      bar.setTotal(total);
+      bar.update(Math.min(total, chunks.stored), {
+        name: printable(`${job.name} (${job.user})`),
+        stored: count(chunks.stored),
+        total: chunks.total === undefined ? `${count(chunks.read)}+` : count(chunks.total),
+        speed: count(chunksPerSecond),
+        state: printable(job.message ?? state),
+      });
+    }
+  };
+  const timer = setInterval(show, SHOW_EVERY);
+  return () => {
+    clearInterval(timer);
+    show();
+    multi.stop();
+  };
+}
+
+function showLines(list: () => Job[]): () => void {
+  const shown = new Map<string, string>();
+  let first = true;
+  const show = (): void => {
+    for (const job of list().reverse()) {
+      const line = lineOf(job);
+      if (shown.get(job.id) === line) continue;
+      shown.set(job.id, line);
+      if (!first || !isOver(job)) print([line]);
+    }
+    first = false;
+  };
+  show();
+  const timer = setInterval(show, LINES_EVERY);
+  return () => {
+    clearInterval(timer);
+    show();
+  };
+}
+
+function lineOf({ name, user, state, chunks, message }: Job): string {
+  const total = chunks.total === undefined ? counted(chunks.read, 'chunk') + ' read' : counted(chunks.total, 'chunk');
+  const why = message === undefined ? '' : `: ${message}`;
+  return printable(`${name} (${user}) ${state}: ${count(chunks.stored)} stored of ${total}${why}`);
+}

@@ -1,0 +1,130 @@
+import { isInside, readDocument } from '../documents.js';
+import { rowsOf } from '../section-table.js';
+import type { SectionRow } from '../section-table.js';
+import { splitSections } from '../sections.js';
+import type { BatchLog } from './batch-log.js';
+import type { ChunkTable } from './chunk-table.js';
+import type { DatabaseWatch } from './database-watch.js';
+import { countDocuments, documentsOf } from './documents-of.js';
+import { now } from './embedder.js';
+import type { Chunk } from './embedder.js';
+import type { Embedding } from './embedding.js';
+import type { JobProgress } from './job-progress.js';
+import type { StoredJob } from './job-store.js';
+import { shareOf } from './progress-hook.js';
+import type { RowBatcher } from './row-batcher.js';
+
+/** What all jobs share. */
+export interface Workshop {
+  database: DatabaseWatch;
+  table: ChunkTable;
+  embedding: Embedding;
+  rows: RowBatcher;
+  batches: BatchLog;
+  /** Vectors have come. */
+  onEmbedded(): void;
+}
+
+/** One job from its documents to the table: read, embedded and stored, until all is stored or `signal` aborts. */
+export class JobRun {
+  readonly #stored: StoredJob;
+  readonly #progress: JobProgress;
+  readonly #shop: Workshop;
+  readonly #signal: AbortSignal;
+  /** Submitted and not answered; as many as the serving looks ahead. */
+  readonly #submitted: { section: SectionRow; at: number }[] = [];
+  readonly #paths = new Set<string>();
+  #wholeTree = true;
+
+  constructor(stored: StoredJob, progress: JobProgress, shop: Workshop, signal: AbortSignal) {
+    this.#stored = stored;
+    this.#progress = progress;
+    this.#shop = shop;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    const { job, source, refresh } = this.#stored;
+    const { database, table, rows } = this.#shop;
+    this.#progress.restart();
+    this.#progress.move('reading');
+    const total = await countDocuments(source, this.#signal);
+    this.#signal.throwIfAborted();
+    job.files.total = total;
+
+    await this.#embedAll();
+    await rows.flush({ signal: this.#signal });
+    const finish = async (): Promise<number> => {
+      if (this.#wholeTree && source.kind === 'directory') await this.#forgetVanished(source.path);
+      if (refresh) await table.unlinkVanished(job.id);
+      return table.storedBy(job.id);
+    };
+    job.chunks.stored = await database.patiently(finish, this.#signal);
+  }
+
+  async #embedAll(): Promise<void> {
+    const { embedding, rows, batches } = this.#shop;
+    const { id } = this.#stored.job;
+    const signal = this.#signal;
+    for await (const event of embedding.stream(id, this.#chunks(), signal)) {
+      if (event.type === 'progress') {
+        const share = shareOf(embedding.way, id, event.payload);
+        if (share === undefined) continue;
+        batches.note(share);
+        this.#progress.embedded(share);
+        this.#shop.onEmbedded();
+        continue;
+      }
+      for (const { vector, at } of event.output) {
+        const submitted = this.#submitted.shift();
+        if (submitted === undefined) throw new Error('there are more vectors than chunks');
+        this.#progress.answered(at - submitted.at);
+        // Waits while a full batch of rows is being stored, and so nothing more is read than can be stored.
+        await rows.syncAddItem({ job: id, section: submitted.section, vector }, { signal });
+      }
+    }
+    signal.throwIfAborted();
+  }
+
+  /** Pulled by the serving: documents are read no faster than they are embedded and stored. */
+  async *#chunks(): AsyncGenerator<Chunk> {
+    const { job, source } = this.#stored;
+    const complain = (path: string, error: unknown): void => {
+      this.#wholeTree = false;
+      this.#progress.fileFailed(path, error);
+    };
+    for await (const { path, file } of documentsOf(job.id, source, complain)) {
+      if (this.#signal.aborted) return;
+      this.#paths.add(path);
+      const text = await readDocument(file).catch((error: unknown) => {
+        this.#progress.fileFailed(path, error);
+      });
+      if (text === undefined) continue;
+      for (const section of await this.#missing(rowsOf(path, splitSections(text)))) {
+        this.#progress.read();
+        this.#submitted.push({ section, at: now() });
+        yield { job: job.id, text: `${section.heading}\n${section.content}` };
+      }
+      this.#progress.fileDone();
+    }
+    this.#progress.readingEnded();
+  }
+
+  /** What is stored already, by an earlier life of the job or by another job, only has to be looked up. */
+  async #missing(sections: SectionRow[]): Promise<SectionRow[]> {
+    if (!this.#stored.refresh || sections.length === 0) return sections;
+    const { database, table } = this.#shop;
+    const ids = sections.map(({ id }) => id);
+    const found = await database.patiently(() => table.link(this.#stored.job.id, ids), this.#signal);
+    for (const _ of found) this.#progress.found();
+    return sections.filter(({ id }) => !found.has(id));
+  }
+
+  /** The rows of documents under the directory that are no longer there. */
+  async #forgetVanished(directory: string): Promise<void> {
+    const { sections } = this.#shop.table;
+    const paths = await sections.paths();
+    const vanished = paths.filter((path) => !this.#paths.has(path) && isInside(directory, path));
+    if (vanished.length > 0) await sections.forget(vanished);
+  }
+}
