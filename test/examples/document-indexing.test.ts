@@ -125,7 +125,7 @@ const program = resolve('examples/document-indexing/main.ts');
 function run(args: readonly string[], onOutput?: (output: string, kill: (signal: NodeJS.Signals) => void) => void) {
   // Not through the `tsx` command, which kills a program that is slow to notice a signal. What the machine's
   // environment says about databases is not meant for this test.
-  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+  const child = spawn(process.execPath, ['--import', 'tsx', program, '--no-server', ...args], {
     env: { ...process.env, DATABASE_URL: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -143,7 +143,7 @@ function run(args: readonly string[], onOutput?: (output: string, kill: (signal:
   });
 }
 
-describe('the program', () => {
+describe('the program without a server', () => {
   let directory: string;
   let documents: string;
   let data: string;
@@ -233,6 +233,7 @@ describe('the program', () => {
     [['--query', ' '], /^document-indexing: option .* must not be empty/],
     [['--colour'], /^document-indexing: unknown option '--colour'/],
     [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
+    [['--port', '80'], /^document-indexing: option '--port' is not for --no-server/],
   ])('ends with code 2 and one line on %j', async (args, message) => {
     const { code, output, errors } = await run(args);
     expect({ code, output }).toEqual({ code: 2, output: '' });

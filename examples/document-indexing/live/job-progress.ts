@@ -103,16 +103,16 @@ export class JobProgress {
     this.job.chunks.read += 1;
   }
 
-  /** It was stored before. */
-  found(): void {
+  /** So many were stored before. */
+  found(count: number): void {
     const { chunks } = this.job;
-    chunks.read += 1;
-    chunks.embedded += 1;
-    chunks.stored += 1;
+    chunks.read += count;
+    chunks.embedded += count;
+    chunks.stored += count;
   }
 
-  fileDone(): void {
-    this.job.files.done += 1;
+  filesDone(count: number): void {
+    this.job.files.done += count;
     this.#onChange();
   }
 

@@ -5,7 +5,8 @@ import { splitSections } from '../sections.js';
 import type { BatchLog } from './batch-log.js';
 import type { ChunkTable } from './chunk-table.js';
 import type { DatabaseWatch } from './database-watch.js';
-import { countDocuments, documentsOf } from './documents-of.js';
+import { countDocuments, documentsOf, shownPath } from './documents-of.js';
+import type { Document } from './documents-of.js';
 import { now } from './embedder.js';
 import type { Chunk } from './embedder.js';
 import type { Embedding } from './embedding.js';
@@ -13,6 +14,14 @@ import type { JobProgress } from './job-progress.js';
 import type { StoredJob } from './job-store.js';
 import { shareOf } from './progress-hook.js';
 import type { RowBatcher } from './row-batcher.js';
+
+/** Sections of whole documents. */
+interface Group {
+  sections: SectionRow[];
+  files: number;
+}
+
+const LOOKED_UP_AT_ONCE = 500;
 
 /** What all jobs share. */
 export interface Workshop {
@@ -88,26 +97,42 @@ export class JobRun {
 
   /** Pulled by the serving: documents are read no faster than they are embedded and stored. */
   async *#chunks(): AsyncGenerator<Chunk> {
+    let group: Group = { sections: [], files: 0 };
+    for await (const { path, file } of this.#documents()) {
+      if (this.#signal.aborted) return;
+      const text = await readDocument(file).catch((error: unknown) => {
+        this.#progress.fileFailed(shownPath(path), error);
+      });
+      if (text === undefined) continue;
+      group.sections.push(...rowsOf(path, splitSections(text)));
+      group.files += 1;
+      if (this.#stored.refresh && group.sections.length < LOOKED_UP_AT_ONCE) continue;
+      yield* this.#submit(group);
+      group = { sections: [], files: 0 };
+    }
+    yield* this.#submit(group);
+    this.#progress.readingEnded();
+  }
+
+  async *#documents(): AsyncGenerator<Document> {
     const { job, source } = this.#stored;
     const complain = (path: string, error: unknown): void => {
       this.#wholeTree = false;
       this.#progress.fileFailed(path, error);
     };
-    for await (const { path, file } of documentsOf(job.id, source, complain)) {
-      if (this.#signal.aborted) return;
-      this.#paths.add(path);
-      const text = await readDocument(file).catch((error: unknown) => {
-        this.#progress.fileFailed(path, error);
-      });
-      if (text === undefined) continue;
-      for (const section of await this.#missing(rowsOf(path, splitSections(text)))) {
-        this.#progress.read();
-        this.#submitted.push({ section, at: now() });
-        yield { job: job.id, text: `${section.heading}\n${section.content}` };
-      }
-      this.#progress.fileDone();
+    for await (const document of documentsOf(job.id, source, complain)) {
+      this.#paths.add(document.path);
+      yield document;
     }
-    this.#progress.readingEnded();
+  }
+
+  async *#submit({ sections, files }: Group): AsyncGenerator<Chunk> {
+    for (const section of await this.#missing(sections)) {
+      this.#progress.read();
+      this.#submitted.push({ section, at: now() });
+      yield { job: this.#stored.job.id, text: `${section.heading}\n${section.content}` };
+    }
+    this.#progress.filesDone(files);
   }
 
   /** What is stored already, by an earlier life of the job or by another job, only has to be looked up. */
@@ -116,7 +141,7 @@ export class JobRun {
     const { database, table } = this.#shop;
     const ids = sections.map(({ id }) => id);
     const found = await database.patiently(() => table.link(this.#stored.job.id, ids), this.#signal);
-    for (const _ of found) this.#progress.found();
+    this.#progress.found(found.size);
     return sections.filter(({ id }) => !found.has(id));
   }
 

@@ -1,7 +1,6 @@
 import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { printable, reasonOf } from '../printable.js';
 import { RefusedError } from './refusal.js';
 
@@ -36,9 +35,7 @@ export class Uploads {
       await mkdir(folder, { recursive: true });
       const handle = await open(file, 'wx');
       try {
-        if (typeof content === 'string') await handle.writeFile(content);
-        // The stream would close the file before it is synced.
-        else await pipeline(content, handle.createWriteStream({ autoClose: false }));
+        await handle.writeFile(content);
         await handle.sync();
       } finally {
         await handle.close();

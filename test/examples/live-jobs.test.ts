@@ -1,0 +1,148 @@
+// The program as a user starts it, in a process of its own: what it keeps has to outlast the process.
+import { join } from 'node:path';
+import type { Job } from '../../examples/document-indexing/protocol.js';
+import { LiveServer, ask, scratch, writeDocuments } from '../support/live-server.js';
+
+jest.setTimeout(300_000);
+
+const isOver = ({ state }: Job): boolean => state === 'done' || state === 'cancelled' || state === 'failed';
+
+const COUNTS = 'SELECT job, count(*)::integer AS sections FROM job_sections GROUP BY job';
+
+async function storedBy(data: string): Promise<Map<string, number>> {
+  const rows = await ask<{ job: string; sections: number }>(data, COUNTS);
+  return new Map(rows.map(({ job, sections }) => [job, sections]));
+}
+
+const folder = scratch();
+const documents = join(folder, 'documents');
+beforeAll(async () => {
+  await writeDocuments(join(documents, 'ann'), 8, 50);
+  await writeDocuments(join(documents, 'bob'), 6, 50);
+});
+
+describe.each(['summary', 'items', 'isolated'])('two users at once, with --progress %s', (way) => {
+  let data: string;
+  let jobs: Job[];
+
+  beforeAll(async () => {
+    data = join(folder, `data-${way}`);
+    const server = await LiveServer.start(['--no-index', ...['--root', documents, '--data', data, '--progress', way]]);
+    const begun = await Promise.all([
+      server.index('ann', join(documents, 'ann')),
+      server.index('bob', join(documents, 'bob')),
+    ]);
+    jobs = await Promise.all(begun.map(({ id }) => server.until(id, isOver)));
+    expect(await server.end()).toBe(130);
+  });
+
+  test('each ends at its exact counts: 400 = 8 × 50 and 300 = 6 × 50, the same in the database', async () => {
+    expect(jobs.map(({ user, state, files, chunks }) => ({ user, state, files, chunks }))).toEqual([
+      {
+        user: 'ann',
+        state: 'done',
+        files: { done: 8, failed: 0, total: 8 },
+        chunks: { read: 400, embedded: 400, stored: 400, total: 400 },
+      },
+      {
+        user: 'bob',
+        state: 'done',
+        files: { done: 6, failed: 0, total: 6 },
+        chunks: { read: 300, embedded: 300, stored: 300, total: 300 },
+      },
+    ]);
+    expect(await storedBy(data)).toEqual(new Map(jobs.map(({ id, chunks }) => [id, chunks.stored])));
+  });
+
+  test('the ways agree on tokens and cost', () => {
+    // A token is four characters; every way has to come to what the texts have.
+    const tokens = (files: number): number => {
+      let sum = 0;
+      for (let i = 0; i < files * 50; i += 1) {
+        const text = `Section ${i % 50}\nWhat file ${Math.floor(i / 50)} says about topic${i} is said here.`;
+        sum += Math.ceil(text.length / 4);
+      }
+      return sum;
+    };
+    expect(jobs.map((job) => job.tokens)).toEqual([tokens(8), tokens(6)]);
+    for (const { tokens: spent, cost } of jobs) expect(cost).toBeCloseTo((spent * 0.02) / 1e6, 12);
+  });
+
+  test('strangers share batches, unless the serving is of one job', () => {
+    for (const { batches, meanFill, coalescing, latency } of jobs) {
+      expect(batches).toBeGreaterThan(0);
+      expect(meanFill).toBeGreaterThan(0);
+      expect(meanFill).toBeLessThanOrEqual(1);
+      expect(latency.p50).toBeGreaterThan(0);
+      expect(latency.p99).toBeGreaterThanOrEqual(latency.p50);
+      if (way === 'isolated') expect(coalescing.strangersShare).toBe(0);
+      else expect(coalescing.strangersShare).toBeGreaterThan(0);
+    }
+  });
+});
+
+test('kill -9 in the middle: the next start goes on, and every chunk is stored exactly once', async () => {
+  const data = join(folder, 'data-kill');
+  // A row in each insert, so that there is a middle.
+  const args = ['--no-index', '--root', documents, '--data', data, '--batch-size', '1'];
+  const first = await LiveServer.start(args);
+  const { id } = await first.index('ann', join(documents, 'ann'));
+  const pasted = { kind: 'text', name: 'pasted', text: '# Pasted\n\nThe quagga sleeps behind the barn.\n' };
+  await first.until(id, ({ chunks }) => chunks.stored >= 20);
+  const response = await first.post('/api/jobs', { user: 'bob', source: pasted });
+  // From now on it has to survive.
+  expect(response.status).toBe(201);
+  const bobs = (await response.json()) as Job;
+  expect(await first.end('SIGKILL')).toBe('SIGKILL');
+
+  const before = (await storedBy(data)).get(id) ?? 0;
+  expect(before).toBeGreaterThanOrEqual(20);
+  expect(before).toBeLessThan(400);
+
+  const second = await LiveServer.start(['--no-index', '--root', documents, '--data', data]);
+  const job = await second.until(id, isOver);
+  expect(job).toMatchObject({
+    user: 'ann',
+    state: 'done',
+    chunks: { read: 400, embedded: 400, stored: 400, total: 400 },
+  });
+  expect(await second.until(bobs.id, isOver)).toMatchObject({ state: 'done', chunks: { stored: 1 } });
+  const [hit] = await second.search('quagga sleeps behind the barn');
+  expect(hit).toMatchObject({ path: 'pasted', heading: 'Pasted', job: bobs.id });
+  expect(await second.end()).toBe(130);
+
+  expect(await storedBy(data)).toEqual(
+    new Map([
+      [id, 400],
+      [bobs.id, 1],
+    ]),
+  );
+  const [sections] = await ask<object>(
+    data,
+    `SELECT count(*)::integer AS rows, count(DISTINCT (path, position))::integer AS places,
+      count(embedding)::integer AS vectors FROM document_sections`,
+  );
+  expect(sections).toEqual({ rows: 401, places: 401, vectors: 401 });
+});
+
+test('cancel ends a job at once and keeps what is stored', async () => {
+  const data = join(folder, 'data-cancel');
+  const server = await LiveServer.start([...['--no-index', '--root', documents, '--data', data, '--batch-size', '1']]);
+  const { id } = await server.index('ann', join(documents, 'ann'));
+  const bobs = await server.index('bob', join(documents, 'bob'));
+  await server.until(id, ({ chunks }) => chunks.stored >= 5);
+  const answer = (await (await server.post(`/api/jobs/${id}/cancel`, {})).json()) as Job;
+  expect(answer.state).toBe('cancelled');
+  expect(answer.chunks.stored).toBeGreaterThanOrEqual(5);
+  expect(answer.chunks.stored).toBeLessThan(400);
+  expect((await server.until(bobs.id, isOver)).chunks.stored).toBe(300);
+  const ended = await server.job(id);
+  expect(ended.state).toBe('cancelled');
+  expect(await server.end()).toBe(130);
+  expect(await storedBy(data)).toEqual(
+    new Map([
+      [id, ended.chunks.stored],
+      [bobs.id, 300],
+    ]),
+  );
+});
