@@ -35,7 +35,8 @@ export class Uploads {
       await mkdir(folder, { recursive: true });
       const handle = await open(file, 'wx');
       try {
-        await handle.writeFile(content);
+        if (typeof content === 'string') await handle.writeFile(content);
+        else for await (const piece of content) await handle.writeFile(piece as Buffer); // each after the one before
         await handle.sync();
       } finally {
         await handle.close();
