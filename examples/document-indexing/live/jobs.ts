@@ -84,9 +84,9 @@ export class Jobs {
   }
 
   /** Once it resolves, the job is stored and outlasts the process. */
-  async begin(user: string, source: Source, { id = randomUUID() as string, refresh = false } = {}): Promise<Job> {
+  async begin(user: string, source: Source, { id, refresh = false }: { id?: string; refresh?: boolean } = {}): Promise<Job> {
     if (this.#closed) throw new RefusedError(503, 'The server is about to end.');
-    const stored = { job: newJob(id, user, nameOf(source)), source, refresh };
+    const stored = { job: newJob(id ?? randomUUID(), user, nameOf(source)), source, refresh };
     try {
       await this.#options.store.save(stored);
     } catch (error) {
@@ -123,7 +123,7 @@ export class Jobs {
   async stop(): Promise<void> {
     this.#closed = true;
     for (const { controller } of this.#entries.values()) controller.abort(new Stop('leaving'));
-    await Promise.all([...this.#entries.values()].map(({ run }) => run));
+    for (const { run } of this.#entries.values()) await run;
   }
 
   /** After the rows are stored. */

@@ -17,7 +17,6 @@ const userName = z
   .trim()
   .min(1)
   .max(60)
-  // eslint-disable-next-line no-control-regex -- they are what it is about
   .regex(/^[^\u0000-\u001f\u007f]*$/);
 
 const jobRequest = z.object({

@@ -82,7 +82,8 @@ function questionIn(query: unknown): string {
 
 function answerTo(error: unknown): { status: number; message: string } {
   if (error instanceof RefusedError) return { status: error.status, message: error.message };
-  const { statusCode = 500, code = '' } = error as FastifyError;
+  // Whatever is thrown comes here, not only the framework's own.
+  const { statusCode = 500, code }: Partial<FastifyError> = error instanceof Error ? error : {};
   if (code === 'FST_FILES_LIMIT') return { status: 413, message: 'These are too many files for one upload.' };
   if (statusCode === 413) return { status: 413, message: 'The upload is too large.' };
   if (statusCode === 415)
