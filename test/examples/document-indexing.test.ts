@@ -75,9 +75,11 @@ describe('splitting a document into sections', () => {
   });
 
   it.each(['#', '`', ' ', '-', '=', '# ', '\n \n', '# #'])('takes a million times %j without slowing down', (text) => {
-    const started = performance.now();
+    // Of this process alone, whatever else keeps the machine busy.
+    const before = process.cpuUsage();
     splitSections(`${text.repeat(1_000_000)}x`);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(3_000);
   });
 });
 
