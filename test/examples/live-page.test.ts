@@ -268,7 +268,7 @@ async function takePicture(data: string): Promise<void> {
   const server = await LiveServer.start(['--no-index', '--root', 'node_modules', '--data', data]);
   const browser = await launchBrowser();
   try {
-    const ann = await WatchedPage.open(browser, server.address, { viewport: { width: 1080, height: 900 } });
+    const ann = await WatchedPage.open(browser, server.address, { viewport: { width: 1200, height: 900 } });
     const bob = await WatchedPage.open(browser, server.address);
     await Promise.all([become(ann.page, 'ann'), become(bob.page, 'bob')]);
     await startFolder(ann.page, 'fastify');
