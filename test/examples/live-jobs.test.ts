@@ -1,7 +1,7 @@
 // The program as a user starts it, in a process of its own: what it keeps has to outlast the process.
 import { join } from 'node:path';
 import type { Job } from '../../examples/document-indexing/protocol.js';
-import { LiveServer, ask, scratch, writeDocuments } from '../support/live-server.js';
+import { LiveServer, ask, scratch, writeDocuments, type Told } from '../support/live-server.js';
 
 jest.setTimeout(300_000);
 
@@ -24,15 +24,19 @@ beforeAll(async () => {
 describe.each(['summary', 'items', 'isolated'])('two users at once, with --progress %s', (way) => {
   let data: string;
   let jobs: Job[];
+  let told: Told[];
 
   beforeAll(async () => {
     data = join(folder, `data-${way}`);
     const server = await LiveServer.start(['--no-index', ...['--root', documents, '--data', data, '--progress', way]]);
+    told = [await server.events('ann'), await server.events('bob')];
     const begun = await Promise.all([
       server.index('ann', join(documents, 'ann')),
       server.index('bob', join(documents, 'bob')),
     ]);
     jobs = await Promise.all(begun.map(({ id }) => server.until(id, isOver)));
+    // Connected again, as by a page that was closed meanwhile.
+    told.push(await server.events('ann'));
     expect(await server.end()).toBe(130);
   });
 
@@ -52,6 +56,26 @@ describe.each(['summary', 'items', 'isolated'])('two users at once, with --progr
       },
     ]);
     expect(await storedBy(data)).toEqual(new Map(jobs.map(({ id, chunks }) => [id, chunks.stored])));
+  });
+
+  test('each is told of their own job, and both of all batches', () => {
+    const [anns, bobs, again] = told as [Told, Told, Told];
+    const [ann, bob] = jobs as [Job, Job];
+    expect(anns.jobs).toEqual([[]]);
+    expect(new Set(anns.job.map(({ id }) => id))).toEqual(new Set([ann.id]));
+    expect(new Set(bobs.job.map(({ id }) => id))).toEqual(new Set([bob.id]));
+    expect(anns.job.at(-1)).toEqual(ann);
+    expect(again.jobs).toEqual([[ann]]);
+
+    const batches = anns.batch.flat();
+    expect(bobs.batch.flat()).toEqual(batches);
+    const chunksOf = (job: string): number =>
+      batches.flatMap(({ parts }) => parts).reduce((sum, part) => sum + (part.job === job ? part.count : 0), 0);
+    expect([chunksOf(ann.id), chunksOf(bob.id)]).toEqual([400, 300]);
+    expect(batches.reduce((sum, { size }) => sum + size, 0)).toBe(700);
+    const carried = (job: string): number =>
+      batches.filter(({ parts }) => parts.some((part) => part.job === job)).length;
+    expect([ann.batches, bob.batches]).toEqual([carried(ann.id), carried(bob.id)]);
   });
 
   test('the ways agree on tokens and cost', () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Hit, Job } from '../../examples/document-indexing/protocol.js';
+import type { Events, Hit, Job } from '../../examples/document-indexing/protocol.js';
 
 const program = resolve('examples/document-indexing/main.ts');
 /** The machine may be busy with something else. */
@@ -30,6 +30,9 @@ export async function writeDocuments(folder: string, files: number, sections: nu
     await writeFile(join(folder, `${file}.md`), text.join('\n'));
   }
 }
+
+/** The events that came, in order. */
+export type Told = { [Name in 'jobs' | 'job' | 'batch']: Events[Name][] };
 
 export class LiveServer {
   private constructor(
@@ -104,6 +107,28 @@ export class LiveServer {
       if (performance.now() - start > PATIENCE) throw new Error(`still ${JSON.stringify(job)}`);
       await sleep(20);
     }
+  }
+
+  /** What a page of that user is told from now on; resolves once it is connected. */
+  async events(user: string): Promise<Told> {
+    const response = await fetch(`${this.address}/api/events?user=${user}`);
+    const told: Told = { jobs: [], job: [], batch: [] };
+    const read = async (): Promise<void> => {
+      let text = '';
+      for await (const piece of (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
+        text += piece;
+        const messages = text.split('\n\n');
+        text = messages.pop() ?? '';
+        for (const message of messages) {
+          const [, name] = /^event:(.*)$/m.exec(message) ?? [];
+          const [, data] = /^data:(.*)$/m.exec(message) ?? [];
+          if (name === 'jobs' || name === 'job' || name === 'batch') told[name].push(JSON.parse(data ?? '') as never);
+        }
+      }
+    };
+    // It ends with the server.
+    void read().catch(() => undefined);
+    return told;
   }
 
   async search(query: string): Promise<Hit[]> {

@@ -84,7 +84,11 @@ export class Jobs {
   }
 
   /** Once it resolves, the job is stored and outlasts the process. */
-  async begin(user: string, source: Source, { id, refresh = false }: { id?: string; refresh?: boolean } = {}): Promise<Job> {
+  async begin(
+    user: string,
+    source: Source,
+    { id, refresh = false }: { id?: string; refresh?: boolean } = {},
+  ): Promise<Job> {
     if (this.#closed) throw new RefusedError(503, 'The server is about to end.');
     const stored = { job: newJob(id ?? randomUUID(), user, nameOf(source)), source, refresh };
     try {
