@@ -313,7 +313,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: SPOOL,
     from: `    return this.bytes + this.reserved + bytes <= this.config.maxBytes;`,
     to: `    return this.bytes + this.reserved - bytes <= this.config.maxBytes;`,
-    by: 'lives',
+    by: 'file-batcher',
   },
   {
     name: 'a file that has lost its name goes on taking items',
