@@ -17,7 +17,17 @@ export function checkNext(given: unknown, hook: string): Next<unknown> {
   if (garbageCollect !== undefined && typeof garbageCollect !== 'boolean') {
     throw new TypeError(`${hook} returned a garbageCollect that is no boolean: ${EXPECTED}`);
   }
+  const empty = state === undefined && term === undefined && stop === undefined && garbageCollect === undefined;
+  if (empty && !isPlain(given)) {
+    throw new TypeError(`${hook} returned an instance of a class without any of its fields: ${EXPECTED}`);
+  }
   return { state, continue: term, stop, garbageCollect };
+}
+
+/** An error, a date or a map says nothing by having none of the fields. */
+function isPlain(given: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(given);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';

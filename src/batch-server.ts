@@ -141,8 +141,8 @@ export abstract class BatchServer<
    * is handled all the same, its late reply dropped), with `StoppedError`, with `OverflowError`, or with the signal's
    * reason. A handler that awaits a call to its own server waits for itself.
    */
-  call(request: Request, options?: CallOptions): Promise<Reply> {
-    if (options === undefined) {
+  call(request: Request, options?: CallOptions | null): Promise<Reply> {
+    if (options == null) {
       return new Promise<Reply>((resolve, reject) => {
         this.#send(new Call(request, resolve, reject), DEFAULT_TIMEOUT);
       });

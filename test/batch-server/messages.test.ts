@@ -119,6 +119,11 @@ describe('messages', () => {
 });
 
 describe('call', () => {
+  test('takes null for options left out, as the other verbs do', async () => {
+    const { server } = await testServer();
+    expect(await server.call('sum', null)).toBe('sum 0');
+  });
+
   test('G12: is answered; the reply sees the state that the batch made', async () => {
     const { server } = await testServer();
     server.cast(5);
