@@ -7,8 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { CASES } from './cases.js';
 import { machine } from './machine.js';
+import { type Curve, growth, growthCurves } from './growth.js';
+import { type ImportTime, type Size, importTimes, sizes } from './footprint.js';
 import { measureCase } from './measure.js';
-import { markdownOf, reportOf, troubles, type CaseReport } from './report.js';
+import { figure, markdownOf, reportOf, troubles, type CaseReport } from './report.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -57,13 +59,111 @@ function scaledParams<P extends Readonly<Record<string, unknown>>>(params: P): P
   return typeof n === 'number' && n >= 10_000 ? { ...params, n: Math.ceil((n * scale) / 10_000) * 10_000 } : params;
 }
 
+interface Results {
+  readonly cases: readonly CaseReport[];
+  readonly curves?: readonly Curve[];
+  readonly footprint?: { readonly sizes: readonly Size[]; readonly imports: readonly ImportTime[] };
+}
+
+const whole = scale === 1 && values.only === '';
+const wants = (group: string) => positionals.length === 0 || positionals.includes(group);
+const rounds = Number(values.rounds);
+const curves = wants('h')
+  ? await growthCurves(Math.min(rounds, 2), (text) => process.stderr.write(`${text}\n`))
+  : undefined;
+const footprint = wants('i') ? { sizes: await sizes(), imports: importTimes(rounds * 5) } : undefined;
+
 // The cases that were not run keep their last results.
 mkdirSync(here('results'), { recursive: true });
-const before = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { cases: CaseReport[] }).cases : [];
-const known = new Map([...before, ...reports].map((report) => [report.id, report]));
-const cases = CASES.flatMap(({ id }) => known.get(id) ?? []);
-if (scale === 1 && values.only === '') writeFileSync(RESULTS, JSON.stringify({ cases }, undefined, 2) + '\n');
+const before: Results = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Results) : { cases: [] };
+const known = new Map([...before.cases, ...reports].map((report) => [report.id, report]));
+const results: Results = {
+  cases: CASES.flatMap(({ id }) => known.get(id) ?? []),
+  curves: curves ?? before.curves ?? [],
+  footprint: footprint ?? before.footprint ?? { sizes: [], imports: [] },
+};
+const text = markdownOfAll(results);
+if (whole) {
+  writeFileSync(RESULTS, JSON.stringify(results, undefined, 2) + '\n');
+  await draw(results);
+  const readme = readFileSync(here('README.md'), 'utf8');
+  writeFileSync(
+    here('README.md'),
+    readme.replace(
+      /(<!-- results -->\n)[^]*(<!-- \/results -->)/,
+      (_, start: string, end: string) => `${start}\n${text}\n${end}`,
+    ),
+  );
+}
+if (curves !== undefined) console.log(curvesText(curves));
+if (footprint !== undefined) console.log(footprintText(footprint));
 
-const missing = troubles(reports);
+const missing = [
+  ...troubles(reports),
+  ...(curves ?? []).flatMap(({ id, errors }) => errors.map((error) => `${id}: ${error}`)),
+];
 for (const text of missing) console.error(`NOT MEASURED  ${text}`);
 if (missing.length > 0) process.exitCode = 1;
+
+function markdownOfAll({ cases, curves = [], footprint }: Results): string {
+  const [first] = cases;
+  const { cpu, cores, memory, system, node } = first?.machine ?? machine();
+  return [
+    `${cpu}, ${cores} cores, ${Math.round(memory / 2 ** 30)} GiB, ${system}, Node ${node}; load of the last minute when the cases began: ${cases.map(({ id, machine: { load } }) => `${id} ${load}`).join(', ')}.\n`,
+    ...cases.map((report) => markdownOf(report) + `\n![${report.title}](results/${report.id}.svg)\n`),
+    curvesText(curves),
+    footprint === undefined ? '' : footprintText(footprint),
+  ].join('\n');
+}
+
+function curvesText(curves: readonly Curve[]): string {
+  const lines = ['### h: growth', ''];
+  for (const curve of curves) {
+    lines.push(`**${curve.title}** (${curve.unit})`, '');
+    const xs = [...new Set(curve.points.map(({ x }) => x))];
+    lines.push(`| ${curve.axis} | ${xs.map((x) => x.toLocaleString('en-US')).join(' | ')} | dearest / cheapest |`);
+    lines.push(`| --- |${' ---: |'.repeat(xs.length + 1)}`);
+    for (const name of new Set(curve.points.map((point) => point.name))) {
+      const cells = xs.map(
+        (x) => curve.points.find((point) => point.name === name && point.x === x)?.value.median ?? NaN,
+      );
+      lines.push(`| ${name} | ${cells.map(figure).join(' | ')} | ${figure(growth(curve, name))} |`);
+    }
+    if (curve.goal !== undefined) lines.push('', `Goal: dearest / cheapest at most ${curve.goal}.`);
+    lines.push('', `![${curve.title}](results/${curve.id}.svg)`, '');
+  }
+  return lines.join('\n');
+}
+
+function footprintText({ sizes, imports }: { sizes: readonly Size[]; imports: readonly ImportTime[] }): string {
+  return [
+    '### i: footprint',
+    '',
+    '| bundle | kB minified and gzipped | without zod | minified | budget |',
+    '| --- | ---: | ---: | ---: | ---: |',
+    ...sizes.map(
+      ({ entry, size, withoutZod, minified, budget, goal }) =>
+        `| ${entry} | ${size} | ${withoutZod} | ${minified} | ${budget}${goal === undefined ? '' : ` (goal ${goal})`} |`,
+    ),
+    '',
+    '| import | ms, median | min–max | more than an empty module |',
+    '| --- | ---: | ---: | ---: |',
+    ...imports.map(
+      ({ entry, time, overEmpty }) =>
+        `| ${entry} | ${figure(time.median)} | ${figure(time.min)}–${figure(time.max)} | ${figure(overEmpty)} |`,
+    ),
+    '',
+    'Goal: at most 20 ms more than an empty module.',
+    '',
+  ].join('\n');
+}
+
+/** The packages that draw are of bench/ alone, and the type check of the project has to do without. */
+async function draw({ cases, curves = [] }: Results): Promise<void> {
+  const { barsOf, curveOf } = (await import(new URL('plots.js', import.meta.url).href)) as {
+    barsOf(report: CaseReport): string;
+    curveOf(curve: Curve): string;
+  };
+  for (const report of cases) writeFileSync(here(`results/${report.id}.svg`), barsOf(report));
+  for (const curve of curves) writeFileSync(here(`results/${curve.id}.svg`), curveOf(curve));
+}
