@@ -7,9 +7,19 @@ const COLORS = { floor: '#8b949e', ours: '#2f81f7', peer: '#d29922', cited: '#a3
 const STYLE =
   '<style>svg{color:#1f2328;background:transparent}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>';
 
-function render(options) {
+function render({ title, marks, ...options }) {
   const { document } = new JSDOM('').window;
-  const svg = Plot.plot({ document, style: { fontSize: '12px', fontFamily: 'system-ui, sans-serif' }, ...options });
+  const svg = Plot.plot({
+    document,
+    style: { fontSize: '12px', fontFamily: 'system-ui, sans-serif' },
+    marginTop: 50,
+    ...options,
+    // A mark, since Plot's own title would make it HTML.
+    marks: [
+      ...marks,
+      Plot.text([title], { frameAnchor: 'top-left', dy: -44, fontSize: 14, fontWeight: 'bold', fill: 'currentColor' }),
+    ],
+  });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   return svg.outerHTML.replace(/<style>/, `${STYLE}<style>`);
 }
@@ -27,7 +37,7 @@ export function barsOf({ title, unit, rows, references }) {
   return render({
     title,
     width: 760,
-    height: 60 + 26 * bars.length,
+    height: 90 + 26 * bars.length,
     marginLeft: 230,
     marginRight: 70,
     x: {
