@@ -86,14 +86,8 @@ const text = markdownOfAll(results);
 if (whole) {
   writeFileSync(RESULTS, JSON.stringify(results, undefined, 2) + '\n');
   await draw(results);
-  const readme = readFileSync(here('README.md'), 'utf8');
-  writeFileSync(
-    here('README.md'),
-    readme.replace(
-      /(<!-- results -->\n)[^]*(<!-- \/results -->)/,
-      (_, start: string, end: string) => `${start}\n${text}\n${end}`,
-    ),
-  );
+  intoReadme(here('../README.md'), 'bench', summaryOf(results.cases));
+  intoReadme(here('README.md'), 'results', text);
 }
 if (curves !== undefined) console.log(curvesText(curves));
 if (footprint !== undefined) console.log(footprintText(footprint));
@@ -104,6 +98,34 @@ const missing = [
 ];
 for (const text of missing) console.error(`NOT MEASURED  ${text}`);
 if (missing.length > 0) process.exitCode = 1;
+
+/** Between its markers, if it has them. */
+function intoReadme(path: string, marker: string, text: string): void {
+  const readme = readFileSync(path, 'utf8');
+  const section = new RegExp(`(<!-- ${marker} -->\\n)[^]*(<!-- /${marker} -->)`);
+  writeFileSync(
+    path,
+    readme.replace(section, (_, start: string, end: string) => `${start}\n${text}\n${end}`),
+  );
+}
+
+/** For the project's README: what matters most, in one table. */
+function summaryOf(cases: readonly CaseReport[]): string {
+  const lines = ['| | by hand | batch-please | best peer |', '| --- | ---: | ---: | --- |'];
+  for (const id of ['a', 'b', 'c', 'c2', 'd', 'd2', 'e']) {
+    const report = cases.find((one) => one.id === id);
+    if (report === undefined) continue;
+    const of = (role: string) => report.rows.filter((row) => row.role === role && row.value !== undefined);
+    const sign = report.moreIsBetter ? -1 : 1;
+    const best = of('peer').sort((x, y) => sign * ((x.value?.median ?? 0) - (y.value?.median ?? 0)))[0];
+    const cell = (row: CaseReport['rows'][number] | undefined) =>
+      row?.value === undefined ? '' : figure(row.value.median);
+    lines.push(
+      `| ${report.title} (${report.unit}) | ${cell(of('floor')[0])} | ${cell(of('ours')[0])} | ${cell(best)} (${best?.name ?? ''}) |`,
+    );
+  }
+  return lines.join('\n') + '\n\n![addItem, batches of 1000](bench/results/a.svg)\n';
+}
 
 function markdownOfAll({ cases, curves = [], footprint }: Results): string {
   const [first] = cases;

@@ -12,12 +12,13 @@ function render({ title, marks, ...options }) {
   const svg = Plot.plot({
     document,
     style: { fontSize: '12px', fontFamily: 'system-ui, sans-serif' },
-    marginTop: 50,
+    marginTop: 40,
+    marginBottom: 45,
     ...options,
     // A mark, since Plot's own title would make it HTML.
     marks: [
       ...marks,
-      Plot.text([title], { frameAnchor: 'top-left', dy: -44, fontSize: 14, fontWeight: 'bold', fill: 'currentColor' }),
+      Plot.text([title], { frameAnchor: 'top-left', dy: -32, fontSize: 14, fontWeight: 'bold', fill: 'currentColor' }),
     ],
   });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
@@ -68,12 +69,12 @@ export function curveOf({ title, axis, unit, points }) {
   const color = (name) => (name === 'floor' ? COLORS.floor : COLORS.ours);
   const last = [...new Map(rows.map((row) => [row.name, row])).values()];
   return render({
-    title,
+    title: `${title} (${unit})`,
     width: 760,
     height: 320,
     marginRight: 100,
     x: { type: 'log', label: axis, grid: true, tickFormat: short },
-    y: { label: unit, domain: [0, Math.max(...rows.map(({ max }) => max)) * 1.05], grid: true },
+    y: { label: null, domain: [0, Math.max(...rows.map(({ max }) => max)) * 1.05], grid: true },
     marks: [
       Plot.ruleX(rows, { x: 'x', y1: 'min', y2: 'max', stroke: ({ name }) => color(name) }),
       Plot.line(rows, { x: 'x', y: 'median', z: 'name', stroke: ({ name }) => color(name) }),

@@ -21,7 +21,7 @@ export const acknowledgedCases: readonly Case[] = [
     ],
     goals: [
       // What 1.5 times faster than dataloader came to in PERFORMANCE.md, where it had 345 ns and the floor 287.
-      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 0.8, today: 1.6 },
+      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 0.8, today: 1 },
       { contender: 'BatchPlease', over: 'dataloader', kind: 'ratio', atMost: 1 / 1.5 },
       { contender: 'BatchPlease', over: 'best peer', kind: 'ratio', atMost: 1 },
     ],

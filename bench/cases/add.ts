@@ -45,7 +45,7 @@ export const addCases: readonly Case[] = [
       },
     ],
     goals: [
-      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 1.5, today: 4.9 },
+      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 1.5, today: 2.3 },
       { contender: 'BatchPlease', over: 'best peer', kind: 'ratio', atMost: 1 },
     ],
     fairness:
@@ -92,7 +92,7 @@ export const addCases: readonly Case[] = [
       },
     ],
     goals: [
-      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 2, today: 5.6 },
+      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 2, today: 2.2 },
       { contender: 'BatchPlease', over: 'best peer', kind: 'ratio', atMost: 1 },
     ],
     fairness:
@@ -120,7 +120,7 @@ export const addCases: readonly Case[] = [
       },
     ],
     goals: [
-      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 2, today: 5.8 },
+      { contender: 'BatchPlease', over: 'floor', kind: 'ratio', atMost: 2, today: 2.4 },
       { contender: 'BatchPlease', over: 'rxjs bufferTime', kind: 'ratio', atMost: 1 },
     ],
     fairness: 'All three times are one second, so that batches are cut by size and the timers have to be kept up with.',

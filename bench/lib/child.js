@@ -13,8 +13,7 @@ class Meter {
   #cpu = undefined;
 
   start() {
-    // Once per measurement: short runs are many.
-    if (this.wall === 0) globalThis.gc();
+    // No forced garbage collection: it throws optimized code away, which is then what would be measured.
     this.#cpu = process.cpuUsage();
     this.#wall = performance.now();
   }
