@@ -2,6 +2,7 @@ import {
   BatchPlease,
   type BatchPleaseHooks,
   type Clock,
+  type CloseOptions,
   ClosedError,
   type FlushContext,
   type FlushOptions,
@@ -58,6 +59,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   readonly #posted = new WeakSet<BatchFile<Item>>();
   #opening: Promise<RecoveryReport> | undefined;
   #opened = false;
+  #closing = false;
   #ended = false;
   readonly #counts = { quarantined: 0, lost: 0, dead: 0, foundBad: 0, foundDead: 0 };
   #view: FileBatcherState<Item> | undefined;
@@ -74,7 +76,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   /**
-   * Takes the directory, and delivers what earlier lives have left in it; the first add does it by itself.
+   * Takes the directory, and delivers what earlier lives have left in it; the first add or flush does it by itself.
    *
    * Rejects with `LockedError` if a live process owns the directory, with `StorageError` if it cannot be used, and may
    * then be called again.
@@ -90,13 +92,18 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     return this.#opening;
   }
 
+  /** As for every collector, once what earlier lives have left is known; rejects as `open` does if it cannot be. */
   override flush(options?: FlushOptions): Promise<void> {
-    if (this.#opening === undefined || this.#opened) return super.flush(options);
-    // What is being recovered is to be covered.
-    const goOn = (): Promise<void> => super.flush(options);
-    const flushed = this.#opening.then(goOn, goOn);
+    if (this.#opened || this.#closing) return super.flush(options);
+    const flushed = this.open().then(() => super.flush(options));
     flushed.catch(() => undefined); // may be ignored
     return flushed;
+  }
+
+  override close(options?: CloseOptions): Promise<void> {
+    const closed = super.close(options);
+    this.#closing = true;
+    return closed;
   }
 
   override get state(): FileBatcherState<Item> {

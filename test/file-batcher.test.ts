@@ -212,6 +212,17 @@ describe('G1 at least once', () => {
     expect(filesIn(path)).toEqual([]);
   });
 
+  test('flush() before anything else covers what an earlier life has left', async () => {
+    const path = directory();
+    await leave(path, numbers(10), { maxBatchSize: 4 });
+    const { batcher, delivered } = life(path);
+    await batcher.flush();
+    expect(delivered()).toEqual(numbers(10));
+    expect(filesIn(path)).toEqual([]);
+    await batcher.close();
+    await expect(batcher.flush()).resolves.toBeUndefined();
+  });
+
   test('a failed flush keeps the file, and its retry reads it again', async () => {
     const path = directory();
     const flush = gate<[unknown], undefined>();
@@ -719,6 +730,7 @@ describe('G11 one live owner per directory', () => {
     const second = life(path);
     await first.batcher.syncAddItem(1);
     await expect(second.batcher.open()).rejects.toBeInstanceOf(LockedError);
+    await expect(second.batcher.flush()).rejects.toBeInstanceOf(LockedError);
     await expect(second.batcher.syncAddItem(2)).rejects.toMatchObject({ code: 'ERR_BATCH_LOCKED' });
     await first.batcher.close();
     await second.batcher.syncAddItem(3);

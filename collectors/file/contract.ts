@@ -19,7 +19,7 @@ export type Integrity = 'line' | 'suffix' | 'none';
 export type Durability = 'none' | 'batch' | 'item';
 
 export interface SpoolOptions<Item> {
-  /** Where the files are; made if it does not exist. Belongs to this batcher alone, from the first add until `close`. */
+  /** Where the files are; made if it does not exist. Belongs to this batcher alone, from the first add or flush until `close`. */
   batchDirectory: string;
   /** The text of an item, without a newline; `JSON.stringify` by default. */
   encode?: ((item: Item) => string) | null | undefined;
