@@ -79,6 +79,6 @@ export const memoryCases: readonly Case[] = [
     params: { n: 100, age: 10, load: true },
     contenders: LATE_CONTENDERS,
     goals: [{ contender: 'BatchPlease', over: 'setTimeout', kind: 'difference', atMost: 0.3 }],
-    fairness: 'As f, while something else keeps the event loop busy for 2 ms at a time.',
+    fairness: 'As f, while something else keeps the event loop busy for about 2 ms at a time.',
   },
 ];

@@ -4,7 +4,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * How late a max age fires: `add(at)` takes one item, whose batch calls `flushed(at)` when it is `age` old. With `load`,
- * the event loop is busy for 2 ms at a time.
+ * the event loop is busy for about 2 ms at a time.
  */
 export async function lateness({ n, age, load }, connect, meter) {
   const late = [];
@@ -15,8 +15,11 @@ export async function lateness({ n, age, load }, connect, meter) {
   });
   let loaded = load;
   if (load) {
+    // Of different lengths: equal ones fall into step with the timers, which are then never late.
+    const lengths = [0.7, 3.1, 1.9, 2.6, 1.3, 2.4];
+    let turns = 0;
     const busy = () => {
-      const end = performance.now() + 2;
+      const end = performance.now() + lengths[turns++ % lengths.length];
       while (performance.now() < end);
       if (loaded) setImmediate(busy);
     };
