@@ -102,12 +102,17 @@ function ownerIn(said: string): number | undefined {
 function overlaps(said: string): string[] {
   const found: string[] = [];
   const owners = new Set<number>();
+  const doomed = new Set<number>();
   for (const line of said.split('\n')) {
     const pid = Number(line.slice(2));
     if (line.startsWith('+ ')) {
       if (owners.size > 0) found.push(`G11: process ${pid} takes the directory while ${[...owners].join()} has it`);
-      owners.add(pid);
-    } else if (line.startsWith('- ') || line.startsWith('K ')) owners.delete(pid);
+      // A kill is noted before it is sent: who takes the directory in between says so, and is gone.
+      if (!doomed.has(pid)) owners.add(pid);
+    } else if (line.startsWith('- ') || line.startsWith('K ')) {
+      owners.delete(pid);
+      if (line.startsWith('K ')) doomed.add(pid);
+    }
   }
   return found;
 }
