@@ -2,31 +2,25 @@ import { Many } from './batch-serving-calls.js';
 import type { Entrance } from './batch-serving-entrance.js';
 import { Pull } from './batch-serving-pull.js';
 import { StreamCall } from './batch-serving-stream.js';
+import { Mapping } from './batch-serving-mapping.js';
 import { type Awaitable, isThenable } from './kernel/awaitable.js';
-import { type Clock, within } from './kernel/clock.js';
+import type { Clock } from './kernel/clock.js';
 import type { Call } from './slices.js';
 
 type MapInputs = (values: readonly unknown[]) => Awaitable<readonly unknown[]>;
 
-/** Values on their way in: they are mapped, or pulled, before they are accepted. And maps of results, on the way out. */
+/** Values on their way in: they are mapped, or pulled, before they are accepted. */
 export class Arrivals {
   readonly #mapInputs: MapInputs;
-  /** Calls whose values are being mapped. */
-  readonly #mapped = new Set<Call>();
+  readonly #clock: Clock;
+  /** Lists that are being mapped. */
+  readonly mapping = new Mapping();
   readonly #pulls = new Map<Pull, Call>();
-  /** Maps that are under way. */
-  readonly #outside = new Set<PromiseLike<unknown>>();
 
-  constructor(mapInputs: MapInputs) {
+  constructor(mapInputs: MapInputs, clock: Clock) {
     this.#mapInputs = mapInputs;
+    this.#clock = clock;
   }
-
-  /** Work outside batches, for which closing waits. */
-  readonly outside = (work: PromiseLike<unknown>): void => {
-    const done = (): unknown => this.#outside.delete(work);
-    this.#outside.add(work);
-    work.then(done, done);
-  };
 
   /** A list: all of it is mapped, and accepted, in one go. */
   feed(call: Call, values: readonly unknown[], entrance: Entrance): void {
@@ -41,14 +35,11 @@ export class Arrivals {
         accept(mapped);
         return;
       }
-      this.#mapped.add(call);
       const accepted = Promise.resolve(mapped).then(accept);
-      this.outside(accepted);
-      accepted
-        .catch((error: unknown) => {
-          call.fail(error);
-        })
-        .finally(() => this.#mapped.delete(call));
+      this.mapping.start(call, values.length, accepted);
+      accepted.catch((error: unknown) => {
+        call.fail(error);
+      });
     } catch (error) {
       call.fail(error);
     }
@@ -56,7 +47,7 @@ export class Arrivals {
 
   /** An async iterable, of which no more than `window` values are on their way or wait to be read. */
   pull(call: Many | StreamCall, source: AsyncIterable<unknown>, window: number, entrance: Entrance): void {
-    const pull = new Pull(source, window);
+    const pull = new Pull(source, window, this.#clock);
     this.#pulls.set(pull, call);
     call.credit = (count) => {
       pull.credit(count);
@@ -89,20 +80,6 @@ export class Arrivals {
     for (const [pull, call] of [...this.#pulls]) {
       pull.stop();
       call.end({ error });
-    }
-  }
-
-  /** Whose values have not been accepted. */
-  fail(error: Error): void {
-    for (const call of [...this.#mapped]) call.fail(error);
-  }
-
-  /** Waits for the maps that are under way, until the deadline. */
-  async settle(clock: Clock, deadline: number): Promise<void> {
-    while (this.#outside.size > 0) {
-      const patience = deadline - clock.now();
-      if (patience <= 0) return;
-      await within(clock, patience, Promise.allSettled([...this.#outside]), () => undefined);
     }
   }
 }

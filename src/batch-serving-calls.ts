@@ -1,3 +1,4 @@
+import type { Mapping } from './batch-serving-mapping.js';
 import { andThen, isThenable, type Awaitable } from './kernel/awaitable.js';
 import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
 
@@ -159,8 +160,8 @@ export interface ManyParts {
   leaver: Leaver;
   /** Makes of all results what the caller gets. */
   finish: ((results: unknown[]) => Awaitable<unknown>) | undefined;
-  /** Told of what is done outside batches and has to be waited for. */
-  outside: (work: PromiseLike<unknown>) => void;
+  /** Told of a map that answers later. */
+  mapping: Mapping;
 }
 
 /** A call of many values, which gets its results in order, whatever finishes first. */
@@ -243,7 +244,7 @@ export class Many implements Call {
         this.#resolve(value);
       });
       if (!isThenable(finished)) return;
-      this.#parts.outside(finished);
+      this.#parts.mapping.start(this, this.#results.length, finished);
       finished.then(undefined, (error: unknown) => {
         this.fail(error);
       });

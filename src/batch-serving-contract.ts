@@ -80,7 +80,8 @@ export interface ServingOptions<State = undefined, Hook extends string = never, 
   maxPending?: number | null | undefined;
   /**
    * A call that would exceed `maxPending`: `'wait'` (the default) lets it wait for room, `'reject'` and `'dropNewest'` reject
-   * it, `'dropOldest'` rejects the oldest one that is not yet executing; all with `OverflowError`.
+   * it, `'dropOldest'` rejects the oldest ones that are not yet executing, if that makes room; all with `OverflowError`.
+   * A call larger than `maxPending` goes in piece by piece with `'wait'`, and is rejected otherwise.
    * Values that are pulled from an async iterable always wait.
    */
   overflow?: 'wait' | 'reject' | 'dropNewest' | 'dropOldest' | null | undefined;

@@ -9,6 +9,7 @@ import type {
   ServingState,
 } from './batch-serving-contract.js';
 import { checkResults, lengthOf } from './batch-serving-hooks.js';
+import { Mapping } from './batch-serving-mapping.js';
 import { type AnyOptions, type Parts, assemble, lanesOf } from './batch-serving-parts.js';
 import type { Partitions } from './batch-serving-partitions.js';
 import type { ServingPort } from './batch-serving-port.js';
@@ -42,7 +43,9 @@ export class ServingCore {
   readonly retry: Retry;
   readonly #owner: string;
   readonly #hooks: Hooks;
-  readonly #arrivals = new Arrivals((values) => this.mapInputs(values));
+  readonly #arrivals: Arrivals;
+  /** Results that are being mapped. */
+  readonly #departures = new Mapping();
   /** Made at the first use: in the constructor a subclass has no fields yet. */
   #made: Parts | undefined;
   #state: ServingState | undefined;
@@ -53,6 +56,7 @@ export class ServingCore {
     this.options = Object.freeze({ ...options, hooks: options.hooks?.slice() });
     this.#hooks = hooks;
     this.clock = options.clock ?? systemClock;
+    this.#arrivals = new Arrivals((values) => this.mapInputs(values), this.clock);
     this.batchSize = options.batchSize ?? 1;
     this.retry = parseRetry(owner, options.retry ?? false);
   }
@@ -104,7 +108,7 @@ export class ServingCore {
 
   stream(values: unknown, options: DispatchOptions | undefined): Channel {
     const map = this.options.mapResults == null ? undefined : (part: unknown[]): unknown => this.mapResults(part);
-    const call = new StreamCall(this.#leaver, map, this.#arrivals.outside);
+    const call = new StreamCall(this.#leaver, map, this.#departures);
     this.#beginAny(call, values, options);
     return call.channel;
   }
@@ -135,12 +139,14 @@ export class ServingCore {
     reject: (error: unknown) => void,
     finish?: (results: unknown[]) => Awaitable<unknown>,
   ): Many {
-    return new Many({ resolve, reject, leaver: this.#leaver, finish, outside: this.#arrivals.outside });
+    return new Many({ resolve, reject, leaver: this.#leaver, finish, mapping: this.#departures });
   }
 
   /** Calls may be made before the port is. */
   readonly #leaver = {
     leave: (call: Call): void => {
+      this.#arrivals.mapping.leave(call);
+      this.#departures.leave(call);
       this.#parts.port.leave(call);
     },
     takeOut: (slices: Iterable<LooseSlice>): void => {
@@ -234,31 +240,36 @@ export class ServingCore {
   }
 
   async #close({ engine, port, entrance, partitions }: Parts, timeout: number, drain: boolean): Promise<void> {
-    const deadline = this.clock.now() + timeout;
-    entrance.room.close();
+    const { clock } = this;
+    const deadline = clock.now() + timeout;
+    entrance.close();
     this.#arrivals.stopPulls(new ClosedError(`${this.#owner} was closed before the source of values had ended`));
-    if (drain) await this.#arrivals.settle(this.clock, deadline);
-    else {
+    const { mapping } = this.#arrivals;
+    if (drain) {
+      engine.demand('close');
+      await mapping.settle(clock, deadline);
+    } else {
       // Everything that has not started fails, and what runs is not tried again.
       port.ending = true;
+      entrance.end();
       const closed = new ClosedError(`${this.#owner} was closed before this was executed`);
-      this.#arrivals.fail(closed);
+      mapping.fail(closed);
       port.turnAway([...entrance.waitingRows()], closed);
     }
-    const left = await engine.close(Math.max(deadline - this.clock.now(), 0), true);
+    const left = await engine.close(Math.max(deadline - clock.now(), 0), true);
+    entrance.end();
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`, left.cause);
-    this.#arrivals.fail(closed);
+    let undelivered = mapping.fail(closed);
     // Callers of those that are settled have had the error of its last attempt.
     const rows = left.batches.filter((row) => !row.settled);
     for (const row of rows) row.compact();
     // Before anybody is told, since a call that fails leaves all its batches.
     const batches = rows.map((row) => row.values.slice());
-    const undelivered = rows
-      .flatMap((row) => row.slices)
-      .reduce((sum, { call, size }) => sum + (call.over ? 0 : size), 0);
+    for (const { call, size } of rows.flatMap((row) => row.slices)) undelivered += call.over ? 0 : size;
     for (const row of rows) port.abandon(row, closed);
+    await this.#departures.settle(clock, deadline);
+    undelivered += this.#departures.fail(new ClosedError(`${this.#owner} was closed before its results were mapped`));
     await partitions.close();
-    await this.#arrivals.settle(this.clock, deadline);
     this.events.emit('closed', { undelivered });
     if (undelivered > 0) throw new CloseError(undelivered, batches, left.cause);
   }

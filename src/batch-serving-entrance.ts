@@ -20,6 +20,10 @@ export class Entrance {
   readonly #engine: Engine<unknown, Row, readonly unknown[]>;
   readonly #port: ServingPort;
   readonly #config: EntranceConfig;
+  /** Values whose place is taken, though they are not in yet: what runs meanwhile may call, or let others in. */
+  #reserved = 0;
+  #closing = false;
+  #ended = false;
 
   constructor(engine: Engine<unknown, Row, readonly unknown[]>, port: ServingPort, config: EntranceConfig) {
     this.#engine = engine;
@@ -27,32 +31,53 @@ export class Entrance {
     this.#config = config;
     this.room = new Room(
       config.maxPending,
-      () => port.pending,
+      () => port.pending + this.#reserved,
       () => {
         engine.demand();
       },
     );
   }
 
+  /** Whoever waits for room is turned away, now and from now on; what still comes in goes at once. */
+  close(): void {
+    this.#closing = true;
+    this.room.close();
+  }
+
+  /** Nothing comes in any more. */
+  end(): void {
+    this.#ended = true;
+  }
+
   /** `undefined` once the values are in, or will never be; else a promise of that. Values that are pulled always wait. */
   accept(call: Call, values: readonly unknown[], pulled: boolean): Promise<void> | undefined {
     const { room } = this;
     const size = values.length;
-    if (size === 0 || !call.wanted) return undefined;
-    if (room.limit === Infinity || (!room.crowded && room.has(size))) {
+    if (size === 0 || !call.wanted || this.#ended) return undefined;
+    const fits = size <= room.limit;
+    if (room.limit === Infinity || (fits && !room.crowded && room.has(size))) {
       this.#enter(call, values);
       return undefined;
     }
     const { overflow } = this.#config;
-    if (!pulled && (overflow === 'reject' || overflow === 'dropNewest')) {
-      call.fail(this.#overflowError(size));
-      return undefined;
+    if (!pulled && overflow !== 'wait') {
+      if (overflow !== 'dropOldest' || !fits) {
+        call.fail(this.#overflowError(size));
+        return undefined;
+      }
+      if (this.#dropOldest(size)) {
+        this.#enter(call, values);
+        return undefined;
+      }
     }
-    if (!pulled && overflow === 'dropOldest' && this.#dropOldest(size)) {
-      this.#enter(call, values);
-      return undefined;
-    }
-    return this.#wait(call, values);
+    return fits ? this.#wait(call, values) : this.#acceptPieces(call, values);
+  }
+
+  /** More than there could ever be room for. */
+  async #acceptPieces(call: Call, values: readonly unknown[]): Promise<void> {
+    const most = Math.min(this.#config.batchSize, this.room.limit);
+    for (let at = 0; at < values.length && call.wanted; at += most)
+      await this.accept(call, values.slice(at, at + most), true);
   }
 
   #wait(call: Call, values: readonly unknown[]): Promise<void> {
@@ -83,14 +108,21 @@ export class Entrance {
     }
     const port = this.#port;
     call.expect(values.length);
+    this.#reserved += values.length;
     if (this.#config.keepCallsWhole) this.#startAnew(weights ?? [], values.length);
-    for (let i = 0; i < values.length; i++) {
-      const weight = weights?.[i] ?? 0;
+    let left = values.length;
+    for (const value of values) {
+      const weight = weights?.[values.length - left] ?? 0;
       if (weights !== undefined) this.#startAnew([weight], 1);
       // What has run meanwhile may have been a part of this very call, and have failed.
-      if (!call.wanted) return;
-      port.put(call, values[i], weight);
+      if (!call.wanted) break;
+      left--;
+      this.#reserved--;
+      port.put(call, value, weight);
     }
+    this.#reserved -= left;
+    if (left > 0) this.room.admit();
+    if (this.#closing) this.#engine.demand('close');
   }
 
   #weights(values: readonly unknown[]): number[] | undefined {
@@ -113,17 +145,30 @@ export class Entrance {
     }
   }
 
-  /** Rejects the oldest calls that are not executing until there is room; `false` if it is not to be had. */
+  /** Rejects as many of the oldest calls that are not executing as it takes to make room; none if that makes none. */
   #dropOldest(size: number): boolean {
     const { room } = this;
-    for (const row of [...this.waitingRows()]) {
-      for (const { call } of [...row.slices]) {
-        if (room.has(size)) return true;
-        if (call.over || [...call.slices()].some((slice) => slice.batch.executing)) continue;
-        call.fail(this.#overflowError(size));
-        this.#port.leave(call);
+    const victims = new Set<Call>();
+    let excess = this.#port.pending + this.#reserved + size - room.limit;
+    for (const row of this.waitingRows()) {
+      for (const { call } of row.slices) {
+        if (excess <= 0) break;
+        if (call.over || victims.has(call)) continue;
+        const slices = [...call.slices()];
+        if (slices.some((slice) => slice.batch.executing)) continue;
+        victims.add(call);
+        for (const slice of slices) excess -= slice.size;
       }
+      if (excess <= 0) break;
     }
+    if (excess > 0) return false;
+    const error = this.#overflowError(size);
+    this.#reserved += size;
+    for (const call of victims) {
+      call.fail(error);
+      this.#port.leave(call);
+    }
+    this.#reserved -= size;
     return room.has(size);
   }
 

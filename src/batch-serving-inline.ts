@@ -4,13 +4,14 @@ import { checkResults, hooksOf } from './batch-serving-hooks.js';
 import { Channel, type Event } from './batch-serving-stream.js';
 import { TimeoutError } from './errors.js';
 import { within } from './kernel/clock.js';
-import { retryDelay } from './options.js';
+import { optionsError, retryDelay } from './options.js';
 import { isError } from './slices.js';
 
 type TellHook = (event: Event) => void;
 
 /** Batch after batch in the caller; one flat list. */
-export async function inlineMany(core: ServingCore, values: unknown): Promise<unknown[]> {
+export async function inlineMany(core: ServingCore, values: unknown, options: unknown): Promise<unknown[]> {
+  refuseOptions(options);
   const { partitions } = core; // throws when closed
   const all: unknown[] = [];
   let size = 0;
@@ -24,11 +25,12 @@ export async function inlineMany(core: ServingCore, values: unknown): Promise<un
 }
 
 /** The same as events, chunk by chunk as they are read. */
-export function inlineStream(core: ServingCore, values: unknown): AsyncGenerator<Event, undefined> {
+export function inlineStream(core: ServingCore, values: unknown, options: unknown): AsyncGenerator<Event, undefined> {
   // Read at the call, as every list is.
   let source: ReturnType<ServingCore['read']> = [];
   let failed: { error: unknown } | undefined;
   try {
+    refuseOptions(options);
     source = core.read(values);
   } catch (error) {
     failed = { error };
@@ -56,6 +58,11 @@ export function inlineStream(core: ServingCore, values: unknown): AsyncGenerator
     }
     return undefined;
   })();
+}
+
+/** A signal or a timeout that nothing heeds would be found out too late. */
+function refuseOptions(options: unknown): void {
+  if (options != null) throw optionsError('inline', 'options', 'none', options);
 }
 
 /** The results before the first error, and that error. */

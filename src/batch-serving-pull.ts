@@ -1,15 +1,22 @@
+import { type Clock, endOfTurn } from './kernel/clock.js';
+
+/** After so many values, or a window of them if that is more, the event loop gets a turn. */
+const FEWEST_PER_TURN = 64;
+
 /** Reads an async iterable with bounded look-ahead. */
 export class Pull {
   readonly #iterator: AsyncIterator<unknown>;
   readonly #window: number;
+  readonly #clock: Clock;
   /** Values that are accepted, and not settled or read. */
   #ahead = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
 
-  constructor(source: AsyncIterable<unknown>, window: number) {
+  constructor(source: AsyncIterable<unknown>, window: number, clock: Clock) {
     this.#iterator = source[Symbol.asyncIterator]();
     this.#window = window;
+    this.#clock = clock;
   }
 
   /**
@@ -17,6 +24,8 @@ export class Pull {
    * values it stands.
    */
   async read(take: (value: unknown) => Promise<number>): Promise<{ error: unknown } | undefined> {
+    const perTurn = Math.max(this.#window, FEWEST_PER_TURN);
+    let read = 0;
     try {
       while (!this.#isStopped()) {
         if (this.#ahead >= this.#window) {
@@ -34,6 +43,8 @@ export class Pull {
         // In two steps: some of them may be settled before all are taken.
         const count = await take(next.value);
         this.#ahead += count;
+        // A source that answers at once and a handler that does too would never let anybody else have a turn.
+        if (++read % perTurn === 0) await new Promise<void>((resolve) => endOfTurn(this.#clock, resolve));
       }
       return undefined;
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Leaver } from './batch-serving-calls.js';
+import type { Mapping } from './batch-serving-mapping.js';
 import { type Awaitable, isThenable } from './kernel/awaitable.js';
 import { Fifo } from './kernel/fifo.js';
 import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './slices.js';
@@ -115,20 +116,16 @@ export class StreamCall implements Call {
   });
   readonly #leaver: Leaver;
   readonly #map: ((results: unknown[]) => Awaitable<unknown>) | undefined;
-  readonly #outside: (work: PromiseLike<unknown>) => void;
+  readonly #mappings: Mapping;
   /** Nothing from here on is of any use. */
   #brokenAt = Infinity;
   #mapping = false;
   #ended: { reason: { error: unknown } | undefined } | undefined;
 
-  constructor(
-    leaver: Leaver,
-    map: ((results: unknown[]) => Awaitable<unknown>) | undefined,
-    outside: (work: PromiseLike<unknown>) => void,
-  ) {
+  constructor(leaver: Leaver, map: ((results: unknown[]) => Awaitable<unknown>) | undefined, mappings: Mapping) {
     this.#leaver = leaver;
     this.#map = map;
-    this.#outside = outside;
+    this.#mappings = mappings;
     this.channel = new Channel(
       (count) => this.credit?.(count),
       () => {
@@ -227,7 +224,7 @@ export class StreamCall implements Call {
         return;
       }
       this.#mapping = true;
-      this.#outside(mapped);
+      this.#mappings.start(this, part.size, mapped);
       mapped.then(
         (value) => {
           this.#mapping = false;

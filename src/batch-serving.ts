@@ -109,20 +109,23 @@ export class BatchServing<
     return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
   }
 
-  /** The same work in the caller, without waiting for others. */
-  async inline(value: In): Promise<Out> {
-    const results = await inlineMany(this.#core, [value]);
+  /** The same work in the caller, without waiting for others; its bound is `handlerTimeout`, and it takes no options. */
+  async inline(value: In, options?: undefined): Promise<Out> {
+    const results = await inlineMany(this.#core, [value], options);
     return checkResults(results, 1, 'mapResults')[0] as Out;
   }
 
   /** The same for many; one flat list, whatever the chunks. */
-  inlineMany(values: Values<In>): Promise<Out[]> {
-    return inlineMany(this.#core, values) as Promise<Out[]>;
+  inlineMany(values: Values<In>, options?: undefined): Promise<Out[]> {
+    return inlineMany(this.#core, values, options) as Promise<Out[]>;
   }
 
   /** The same as a stream, chunk by chunk as it is read. */
-  inlineStream(values: Values<In>): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
-    return inlineStream(this.#core, values) as unknown as AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
+  inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
+    return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
+      StreamEvent<Out, Hook>,
+      undefined
+    >;
   }
 
   /**

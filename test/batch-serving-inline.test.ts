@@ -1,4 +1,4 @@
-import { BatchServing, TimeoutError } from 'batch-please';
+import { BatchServing, OptionsError, TimeoutError } from 'batch-please';
 import { TestClock, gate } from 'batch-please/testing';
 import { settled } from './support/collectors.js';
 
@@ -42,4 +42,18 @@ test('1 => fails => fails => 1 (retry), with a fresh list each time; not after c
   await clock.advance(1000);
   expect(await given).toMatchObject([{ reason: { message: 'not yet' } }]);
   expect(seen.at(-1)).toBe('7 (1)');
+});
+
+test('options were ignored without a word: there are none in the caller', async () => {
+  const seen: number[] = [];
+  const handleBatch = (values: readonly number[]): readonly number[] => {
+    seen.push(...values);
+    return values;
+  };
+  const serving = new BatchServing({ handleBatch });
+  const options = { timeout: 10 } as unknown as undefined;
+  await expect(serving.inline(1, options)).rejects.toBeInstanceOf(OptionsError);
+  await expect(serving.inlineMany([1], options)).rejects.toBeInstanceOf(OptionsError);
+  await expect(serving.inlineStream([1], options).next()).rejects.toBeInstanceOf(OptionsError);
+  expect(seen).toEqual([]);
 });

@@ -16,6 +16,7 @@ export class Room {
   readonly #pending: () => number;
   readonly #demand: () => void;
   #admitting = false;
+  #closed = false;
 
   /** Those who wait want what is pending delivered at once: whatever the open batch lacks, nobody else can bring it. */
   constructor(
@@ -48,6 +49,7 @@ export class Room {
     size = 1,
     fits?: () => boolean,
   ): Promise<T> {
+    if (this.#closed) return Promise.reject(turnAway());
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
         size,
@@ -94,8 +96,9 @@ export class Room {
     this.#admitting = false;
   }
 
-  /** Turns everybody away. */
+  /** Turns everybody away, now and from now on. */
   close(): void {
+    this.#closed = true;
     for (let first = this.#waiting.shift(); first !== undefined; first = this.#waiting.shift()) {
       first.leave();
       first.turnAway();

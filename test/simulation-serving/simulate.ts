@@ -1,5 +1,6 @@
 import { BatchServing } from '../../src/batch-serving.js';
-import type { ServingOptions } from '../../src/batch-serving-contract.js';
+import type { MapsBoth, ServingOptions } from '../../src/batch-serving-contract.js';
+import { CloseError } from '../../src/errors.js';
 import { TestClock, random, type Random } from '../../src/testing.js';
 
 /** A value knows whose it is; its result is told by its number alone. */
@@ -46,6 +47,29 @@ export async function simulate(seed: number): Promise<string[]> {
   const maxBatchWeight = 6;
   const trouble = rng.chance(0.7) ? 0.25 : 0;
   const keepCallsWhole = rng.chance(0.4);
+  const limit = rng.chance(0.4) ? 1 + rng.int(20) : undefined;
+  const maps = rng.chance(0.5);
+  // Some maps never answer; only close ends those calls.
+  const stuckMaps = maps && rng.chance(0.4);
+  /** Calls of lists with such a map. */
+  const stuck = new Set<number>();
+  const map = (list: readonly unknown[], own: number | undefined): unknown => {
+    if (rng.chance(0.3)) return [...list];
+    if (rng.chance(trouble / 4)) throw new Error('map');
+    if (rng.chance(trouble / 4)) return Promise.reject(new Error('map'));
+    if (stuckMaps && rng.chance(0.1)) {
+      if (own !== undefined && !/pulled/i.test(calls[own]?.kind ?? '')) stuck.add(own);
+      return new Promise(() => undefined);
+    }
+    const delay = rng.int(15);
+    return rng.chance(0.3)
+      ? Promise.resolve([...list])
+      : new Promise((resolve) => {
+          clock.setTimer(() => {
+            resolve([...list]);
+          }, delay);
+        });
+  };
   const options: ServingOptions<number, 'note'> = {
     clock,
     batchSize,
@@ -54,7 +78,7 @@ export async function simulate(seed: number): Promise<string[]> {
     keepCallsWhole,
     handlerTimeout,
     retry: attempts > 1 ? { attempts, minDelay: 3, jitter: false } : rng.pick([undefined, false]),
-    maxPending: rng.chance(0.3) ? 5 + rng.int(20) : undefined,
+    maxPending: limit,
     overflow: rng.pick(['wait', 'reject', 'dropNewest', 'dropOldest']),
     hooks: ['note'],
     ...(weighted && { maxBatchWeight, weigh: (value: Value) => value.weight }),
@@ -94,8 +118,12 @@ export async function simulate(seed: number): Promise<string[]> {
   };
   const record = (id: number): Record => values[id] as Record; // numbered as they are made
   const call = (id: number): CallRecord => calls[owner[id] as number] as CallRecord; // the same
-  const serving = new BatchServing<Value, string, number, 'note'>({
+  const serving = new BatchServing<Value, string, number, 'note', unknown, Value, string>({
     ...options,
+    ...(maps && {
+      mapInputs: (list: readonly Value[]) => map(list, list[0]?.call),
+      mapResults: (list: readonly string[]) => map(list, owner[Number(list[0]?.slice(1))]),
+    }),
     handleBatch: (list, context) => {
       running++;
       if (running > partitions && handlerTimeout === undefined) wrong.push(`${String(running)} batches at once`);
@@ -110,6 +138,7 @@ export async function simulate(seed: number): Promise<string[]> {
       }
       if (rng.chance(0.5)) context.hooks.note.each(list.map(({ id }) => resultOf(id)));
       if (rng.chance(0.1)) list = [...list];
+      if (serving.state.pending > (limit ?? Infinity)) wrong.push(`${String(serving.state.pending)} pending`);
       const finish = (): never[] => {
         running--;
         return handle(list) as never[]; // wrong on purpose
@@ -127,7 +156,7 @@ export async function simulate(seed: number): Promise<string[]> {
         }, delay);
       });
     },
-  });
+  } as MapsBoth<Value, string, number, 'note', unknown, Value, string>);
 
   const make = (index: number): Value => {
     const id = values.push({ runs: 0, served: false, failed: false }) - 1;
@@ -195,12 +224,19 @@ export async function simulate(seed: number): Promise<string[]> {
   }
   closed = true;
   const pending = rng.pick(['drain', 'drain', 'reject'] as const);
-  const timeout = rng.chance(0.2) ? rng.int(5) : 5000;
-  const end = rng.chance(0.5) ? serving.close({ pending, timeout }).then(nothing, nothing) : undefined;
-  if (end !== undefined) all.push(begin());
+  const timeout = rng.chance(0.2) ? rng.int(5) : stuckMaps ? 100 + rng.int(300) : 5000;
+  let ending = 'none';
+  if (stuckMaps || rng.chance(0.5)) {
+    ending = 'under way';
+    const answered = (error?: unknown): void => {
+      ending = error instanceof CloseError ? `${String(error.undelivered)} undelivered` : String(error);
+    };
+    all.push(serving.close({ pending, timeout }).then(answered, answered));
+  }
+  if (ending !== 'none') all.push(begin());
   for (let step = 0; step < 40; step++) await clock.advance(20);
-  if (end !== undefined) await end;
   await clock.advance(1000);
+  if (ending === 'under way') wrong.push('close never ended');
 
   calls.forEach((own, index) => {
     const tell = (what: string): void => {
@@ -219,8 +255,14 @@ export async function simulate(seed: number): Promise<string[]> {
     } else {
       const { message } = own.outcome.error as Error;
       const excused =
-        own.ids.some((id) => record(id).failed) || /abort|stopped|took longer|closed|full|init|source/.test(message);
+        own.ids.some((id) => record(id).failed) ||
+        /abort|stopped|took longer|closed|full|init|source|map/.test(message);
       if (!excused) tell(`failed with ${message}`);
+      // With 'reject' what had not started fails at once, and is not counted.
+      const undelivered = /results were mapped/.test(message) || (pending === 'drain' && stuck.has(index));
+      if (undelivered && /closed before/.test(message) && !ending.endsWith('undelivered')) {
+        tell(`was closed, and close answered ${ending}`);
+      }
     }
     if (
       attempts === 1 &&
@@ -253,8 +295,4 @@ async function* pull(rng: Random, clock: TestClock, count: number, make: () => V
 async function* failing(count: number, make: () => Value): AsyncGenerator<Value> {
   for (let i = 0; i < count; i++) yield make();
   throw new Error('source');
-}
-
-function nothing(): void {
-  // The outcome is in the counts.
 }
