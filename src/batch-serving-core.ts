@@ -102,7 +102,10 @@ export class ServingCore {
     values: unknown,
     options: DispatchOptions | undefined,
   ): void {
-    const finish = this.options.mapResults == null ? undefined : (all: unknown[]): unknown => this.mapResults(all);
+    const finish =
+      this.options.mapResults == null
+        ? undefined
+        : (all: unknown[]): unknown => (all.length === 0 ? all : this.mapResults(all));
     this.#beginAny(this.#many(resolve, reject, finish), values, options);
   }
 

@@ -70,6 +70,12 @@ test('close resolved though mapInputs never answered: 4 = 1+2+1 are undelivered'
   await expect(closing).rejects.toMatchObject({ name: 'CloseError', undelivered: 4 });
 });
 
+test('an empty list waited for mapResults, with nothing to map', async () => {
+  const serving = new BatchServing({ handleBatch: same, mapResults: never });
+  expect([await serving.dispatchMany([]), await serving.inlineMany([])]).toEqual([[], []]);
+  await serving.close();
+});
+
 test('a map of results that answers before the timeout is waited for', async () => {
   const clock = new TestClock();
   const mapResults = gate<[readonly number[]], readonly number[]>();
