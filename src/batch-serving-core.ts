@@ -248,9 +248,13 @@ export class ServingCore {
     entrance.close();
     this.#arrivals.stopPulls(new ClosedError(`${this.#owner} was closed before the source of values had ended`));
     const { mapping } = this.#arrivals;
+    let undelivered = 0;
     if (drain) {
       engine.demand('close');
       await mapping.settle(clock, deadline);
+      // What is mapped too late is not started any more.
+      if (clock.now() >= deadline) entrance.end();
+      undelivered = mapping.fail(new ClosedError(`${this.#owner} was closed before this was executed`));
     } else {
       // Everything that has not started fails, and what runs is not tried again.
       port.ending = true;
@@ -262,7 +266,6 @@ export class ServingCore {
     const left = await engine.close(Math.max(deadline - clock.now(), 0), true);
     entrance.end();
     const closed = new ClosedError(`${this.#owner} was closed before this was executed`, left.cause);
-    let undelivered = mapping.fail(closed);
     // Callers of those that are settled have had the error of its last attempt.
     const rows = left.batches.filter((row) => !row.settled);
     for (const row of rows) row.compact();

@@ -53,7 +53,11 @@ export class Entrance {
   accept(call: Call, values: readonly unknown[], pulled: boolean): Promise<void> | undefined {
     const { room } = this;
     const size = values.length;
-    if (size === 0 || !call.wanted || this.#ended) return undefined;
+    if (size === 0 || !call.wanted) return undefined;
+    if (this.#ended) {
+      call.end({ error: new ClosedError('closed before all its values were accepted') });
+      return undefined;
+    }
     const fits = size <= room.limit;
     if (room.limit === Infinity || (fits && !room.crowded && room.has(size))) {
       this.#enter(call, values);

@@ -126,6 +126,31 @@ test('a map that did not answer used up the time of the others: what is accepted
   await expect(closing).rejects.toBeInstanceOf(CloseError);
 });
 
+test('what was mapped just as the timeout came was started and given up at once, in more batches than partitions', async () => {
+  const clock = new TestClock();
+  const started: number[] = [];
+  const serving = new BatchServing({
+    clock,
+    mapInputs: (values: readonly number[]) =>
+      new Promise<readonly number[]>((resolve) => {
+        clock.setTimer(() => {
+          resolve(values);
+        }, 50);
+      }),
+    handleBatch: (values: readonly number[]) => {
+      started.push(...values);
+      return never();
+    },
+  });
+  const closing: Promise<void>[] = [];
+  clock.setTimer(() => closing.push(serving.close({ timeout: 40 })), 10);
+  const seen = watched([serving.dispatchMany([1, 2, 3])]);
+  await clock.advance(10);
+  const ended = watched(closing);
+  await clock.advance(40);
+  expect([...seen, ...ended, started.length < 2]).toEqual(['ClosedError', 'CloseError', true]);
+});
+
 test('nothing enters after the end: what mapInputs answers then is dropped', async () => {
   const clock = new TestClock();
   const mapInputs = gate<[readonly number[]], readonly number[]>();

@@ -1,4 +1,4 @@
-import { BatchServing, OverflowError } from 'batch-please';
+import { BatchServing, ClosedError, OverflowError } from 'batch-please';
 import { TestClock, gate } from 'batch-please/testing';
 import { settled } from './support/collectors.js';
 
@@ -56,6 +56,13 @@ describe('a call larger than maxPending was let in whole', () => {
     await settled();
     expect([handle.calls.map(([values]) => values), serving.state.pending]).toEqual([[[0, 1]], 0]);
   });
+});
+
+test('a large call, closed between two pieces, is not answered with a part of its results', async () => {
+  const serving = new BatchServing({ batchSize: 1, maxPending: 1, handleBatch: same });
+  const call = serving.tryDispatchMany([1, 2, 3]); // the first is executed at once
+  await serving.close({ pending: 'reject' });
+  expect(await call).toMatchObject({ ok: false, error: expect.any(ClosedError) as unknown });
 });
 
 test('dropOldest rejected calls that wait though that made no room: 2 (executing) + 1 + 1 + 3 > 4', async () => {
