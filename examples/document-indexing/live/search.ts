@@ -6,25 +6,31 @@ import type { Embedder } from './embedder.js';
 
 /**
  * What is near by its vector and what has the words, together: the cosine, 0 to 1, and half as much for the words' rank;
- * and one more where the words stand as they were typed, so that a known sentence comes first.
+ * and one more where the words stand as they were typed, so that a known sentence comes first. Nearness alone counts
+ * half: a section of one word ("MIT") is near to whatever one of its few hashes is shared with.
  */
 const SEARCH = `
   WITH question AS (
-    SELECT websearch_to_tsquery('english', $1) AS words, phraseto_tsquery('english', $1) AS phrase, $2::halfvec AS vector
+    SELECT websearch_to_tsquery('english', $1) AS words, phraseto_tsquery('english', $1) AS phrase,
+      replace(plainto_tsquery('english', $1)::text, '&', '|')::tsquery AS any_word, $2::halfvec AS vector
   ), near AS (
     SELECT id FROM document_sections, question WHERE model = $3
     ORDER BY embedding <=> vector LIMIT $4
   ), matching AS (
     SELECT id FROM document_sections, question WHERE search @@ words
     ORDER BY ts_rank_cd(search, words, 32) DESC, id LIMIT $4
+  ), touching AS (
+    SELECT id FROM document_sections, question WHERE search @@ any_word
+    ORDER BY ts_rank(search, any_word) DESC, id LIMIT $4
   ), exact AS (
     SELECT id FROM document_sections, question WHERE search @@ phrase
     ORDER BY position(lower($1) IN lower(content)) > 0 DESC, id LIMIT $4
   ), candidate AS (
-    SELECT id FROM near UNION SELECT id FROM matching UNION SELECT id FROM exact
+    SELECT id FROM near UNION SELECT id FROM matching UNION SELECT id FROM touching UNION SELECT id FROM exact
   ), scored AS (
     SELECT section.id, path, position, heading, content, words,
       (CASE WHEN model = $3 THEN coalesce(1 - nullif(embedding <=> vector, 'NaN'), 0) ELSE 0 END
+        * CASE WHEN search @@ any_word THEN 1 ELSE 0.5 END
         + ts_rank_cd(search, words, 32) / 2
         + CASE WHEN position(lower($1) IN lower(content)) > 0 THEN 1 ELSE 0 END)::float8 AS score
     FROM document_sections AS section JOIN candidate USING (id), question
