@@ -1,7 +1,7 @@
 import type { ServingPort } from './batch-serving-port.js';
 import { ClosedError, ItemError, OverflowError } from './errors.js';
-import { hush } from './kernel/awaitable.js';
 import type { Engine } from './kernel/engine.js';
+import { checkWeight } from './kernel/intake.js';
 import { Room } from './kernel/room.js';
 import type { Call, Row } from './slices.js';
 
@@ -22,7 +22,6 @@ export class Entrance {
   readonly #config: EntranceConfig;
   /** Values whose place is taken, though they are not in yet: what runs meanwhile may call, or let others in. */
   #reserved = 0;
-  #closing = false;
   #ended = false;
 
   constructor(engine: Engine<unknown, Row, readonly unknown[]>, port: ServingPort, config: EntranceConfig) {
@@ -40,7 +39,6 @@ export class Entrance {
 
   /** Whoever waits for room is turned away, now and from now on; what still comes in goes at once. */
   close(): void {
-    this.#closing = true;
     this.room.close();
   }
 
@@ -126,7 +124,7 @@ export class Entrance {
     }
     this.#reserved -= left;
     if (left > 0) this.room.admit();
-    if (this.#closing) this.#engine.demand('close');
+    if (this.room.closed) this.#engine.demand('close');
   }
 
   #weights(values: readonly unknown[]): number[] | undefined {
@@ -199,10 +197,7 @@ export class Entrance {
 /** Throws `ItemError`. */
 export function weightOf(weigh: (value: never) => number, value: unknown): number {
   try {
-    const weight: unknown = weigh(value as never);
-    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
-    hush(weight);
-    throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
+    return checkWeight(weigh(value as never));
   } catch (error) {
     throw new ItemError('weigh', error);
   }

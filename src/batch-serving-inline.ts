@@ -3,7 +3,7 @@ import { weightOf } from './batch-serving-entrance.js';
 import { checkResults, hooksOf } from './batch-serving-hooks.js';
 import { Channel, type Event } from './batch-serving-stream.js';
 import { TimeoutError } from './errors.js';
-import { within } from './kernel/clock.js';
+import { LONGEST_TIMER, within } from './kernel/clock.js';
 import { optionsError, retryDelay } from './options.js';
 import { isError } from './slices.js';
 
@@ -129,7 +129,7 @@ async function execute(
       const delay = core.closed ? undefined : retryDelay(core.retry, attempt, Math.random);
       if (delay === undefined) throw error;
       await new Promise<void>((resolve) => {
-        core.clock.setTimer(resolve, Math.ceil(delay));
+        core.clock.setTimer(resolve, Math.min(Math.ceil(delay), LONGEST_TIMER));
       });
     }
   }

@@ -8,13 +8,13 @@ export class Mapping {
   readonly #calls = new Map<Call, number>();
   #emptied: Deferred | undefined;
 
-  readonly start = (call: Call, count: number, work: PromiseLike<unknown>): void => {
+  start(call: Call, count: number, work: PromiseLike<unknown>): void {
     const done = (): void => {
       this.leave(call);
     };
     this.#calls.set(call, count);
     work.then(done, done);
-  };
+  }
 
   /** Its map has ended, or its caller waits no more. */
   leave(call: Call): void {

@@ -1,7 +1,7 @@
 import { BatchServing } from './batch-serving.js';
 import type { PlainOptions, ServingCloseOptions } from './batch-serving-contract.js';
 import { ClosedError } from './errors.js';
-import { type Clock, systemClock } from './kernel/clock.js';
+import { type Clock, LONGEST_TIMER, systemClock } from './kernel/clock.js';
 
 interface Closable {
   readonly state: { readonly pending: number };
@@ -106,7 +106,7 @@ class Pool<Key> implements ServingPool<Key, Closable> {
         this.#timer = undefined;
         this.#sweep();
       },
-      Math.min(Math.ceil(wait), 2 ** 31 - 1),
+      Math.min(Math.ceil(wait), LONGEST_TIMER),
     );
     (handle as { unref?: () => void } | undefined)?.unref?.();
     this.#timer = { handle };

@@ -1,11 +1,8 @@
 import type { DispatchOptions } from './batch-serving-contract.js';
 import { TimeoutError } from './errors.js';
 import { onAbort } from './kernel/awaitable.js';
-import type { Clock } from './kernel/clock.js';
+import { type Clock, LONGEST_TIMER } from './kernel/clock.js';
 import type { Call } from './slices.js';
-
-/** The longest delay that a timer can be asked for. */
-const LONGEST = 2 ** 31 - 1;
 
 /** Lets the caller give up: by its signal, or after its timeout. */
 export function watch(
@@ -36,7 +33,7 @@ export function watch(
     const late = (): void => {
       giveUp(new TimeoutError(`a call of ${owner}`, timeout));
     };
-    timer = clock.setTimer(late, Math.min(timeout, LONGEST));
+    timer = clock.setTimer(late, Math.min(timeout, LONGEST_TIMER));
   }
   call.release = () => {
     unheard?.();

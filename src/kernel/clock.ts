@@ -66,7 +66,7 @@ export function afterMicrotasks(fn: () => void): boolean {
 }
 
 /** Beyond this setTimeout fires after one millisecond. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * One timer that rings when a deadline has come.

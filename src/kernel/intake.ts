@@ -20,6 +20,13 @@ class Joiner extends Deferred {
 
 const NONE = Symbol('no open batch');
 
+/** What a user's `weigh` has answered; throws `TypeError` unless it is a weight. */
+export function checkWeight(given: unknown): number {
+  if (typeof given === 'number' && given >= 0 && given < Infinity) return given;
+  hush(given);
+  throw new TypeError(`expected a weight from 0 up, given ${String(given)}`);
+}
+
 /**
  * The way in: entries that wait, those on their way, and the open batch that they join.
  *
@@ -459,10 +466,7 @@ export class Intake<Entry, Batch> {
 
   #weigh(entry: Entry): number {
     if (this.#workload.weigh === undefined) return 0;
-    const weight: unknown = this.#workload.weigh(entry);
-    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
-    hush(weight);
-    throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
+    return checkWeight(this.#workload.weigh(entry));
   }
 
   /** Goes on when the hook has answered, unless the entries were refused for its slowness meanwhile. */

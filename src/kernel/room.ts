@@ -34,6 +34,10 @@ export class Room {
     return pending + size <= this.limit || pending === 0;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   get crowded(): boolean {
     return this.#waiting.length > 0;
   }
