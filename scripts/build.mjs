@@ -16,7 +16,7 @@ for (const [format, type] of [
 ]) {
   execFileSync(process.execPath, [tsc, '-p', `tsconfig.${format}.json`], { cwd: root, stdio: 'inherit' });
   // Runs in worker threads as it is.
-  const thread = join('src', 'batch-serving-thread.cjs');
+  const thread = join('src', 'serving', 'workers', 'thread.cjs');
   cpSync(join(root, thread), join(root, 'dist', format, thread));
   // Without it Node and TypeScript would take the CommonJS files for ESM, as the package itself says "module".
   // sideEffects is repeated because bundlers read the nearest package.json only.

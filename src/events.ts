@@ -1,5 +1,5 @@
 import mitt from 'mitt';
-import { hush } from './kernel/awaitable.js';
+import { hush } from './core/promise.js';
 import { messageOf } from './errors.js';
 
 /** What it returns is looked at only for a promise that rejects. */

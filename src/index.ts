@@ -1,19 +1,19 @@
-export { BatchPlease } from './batch-please.js';
-export type * from './batch-contract.js';
-export { BatchServing } from './batch-serving.js';
-export type * from './batch-serving-contract.js';
-export { servingPool } from './batch-serving-pool.js';
-export type { ServingPool, ServingPoolOptions } from './batch-serving-pool.js';
-export { BatchServer } from './batch-server.js';
-export type * from './batch-server-contract.js';
-export { RequestCollection } from './batch-server-requests.js';
-export type { Answer, Labelled, RequestId, Wait } from './batch-server-requests.js';
-export type { ServerStatus, Sys } from './batch-server-sys.js';
-export type { BatchOutcome } from './kernel/growth.js';
-export type { RetryOptions } from './options.js';
-export type { Awaitable } from './kernel/awaitable.js';
-export type { Clock } from './kernel/clock.js';
-export type { Trigger } from './kernel/ledger.js';
+export { BatchPlease } from './collector/batch-please.js';
+export type * from './collector/types.js';
+export { BatchServing } from './serving/batch-serving.js';
+export type * from './serving/types.js';
+export { servingPool } from './serving/pool.js';
+export type { ServingPool, ServingPoolOptions } from './serving/pool.js';
+export { BatchServer } from './server/batch-server.js';
+export type * from './server/types.js';
+export { RequestCollection } from './server/requests.js';
+export type { Answer, Labelled, RequestId, Wait } from './server/requests.js';
+export type { ServerStatus, Sys } from './server/sys.js';
+export type { BatchOutcome } from './server/growth.js';
+export type { RetryOptions } from './options/retry.js';
+export type { Awaitable } from './core/promise.js';
+export type { Clock } from './core/clock.js';
+export type { Trigger } from './core/ledger.js';
 export {
   BatchError,
   OptionsError,

@@ -1,11 +1,11 @@
 import type { Mutant } from './run-mutants.js';
 
-const ENGINE = 'src/kernel/engine.ts';
-const INTAKE = 'src/kernel/intake.ts';
-const LEDGER = 'src/kernel/ledger.ts';
-const ROOM = 'src/kernel/room.ts';
-const COLLECTOR = 'src/batch-collector.ts';
-const MAIN = 'src/batch-please.ts';
+const ENGINE = 'src/core/engine.ts';
+const INTAKE = 'src/core/intake.ts';
+const LEDGER = 'src/core/ledger.ts';
+const ROOM = 'src/core/admission.ts';
+const COLLECTOR = 'src/collector/hooks.ts';
+const MAIN = 'src/collector/batch-please.ts';
 
 /** Deliberate bugs of the kernel and of the collector. */
 export const KERNEL_MUTANTS: readonly Mutant[] = [
@@ -155,10 +155,10 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an alarm beyond the longest timer',
-    file: 'src/kernel/clock.ts',
+    file: 'src/core/clock.ts',
     from: `Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER))`,
     to: `Math.ceil(Math.max(wait, 0))`,
-    tests: ['test/kernel', 'test/abuse'],
+    tests: ['test/core', 'test/abuse'],
   },
   {
     name: 'a shouldFlush that throws is not caught',

@@ -1,17 +1,17 @@
 import type { Mutant } from './run-mutants.js';
 
-const CALLS = 'src/batch-server-calls.ts';
-const LIFE = 'src/batch-server-life.ts';
-const LIMIT = 'src/batch-server-limit.ts';
-const LOOP = 'src/batch-server-loop.ts';
-const MAILBOX = 'src/batch-server-mailbox.ts';
-const REQUESTS = 'src/batch-server-requests.ts';
-const SERVER = 'src/batch-server.ts';
-const SYS = 'src/batch-server-sys.ts';
-const GROWTH = 'src/kernel/growth.ts';
+const CALLS = 'src/server/calls.ts';
+const LIFE = 'src/server/lifecycle.ts';
+const LIMIT = 'src/server/limit.ts';
+const LOOP = 'src/server/loop.ts';
+const MAILBOX = 'src/server/mailbox.ts';
+const REQUESTS = 'src/server/requests.ts';
+const SERVER = 'src/server/batch-server.ts';
+const SYS = 'src/server/sys.ts';
+const GROWTH = 'src/server/growth.ts';
 
 /** Its own tests, without the simulation, which takes longer than all others. */
-const TESTS = ['test/batch-server/(?!simulation)'];
+const TESTS = ['test/server/'];
 
 /** Deliberate bugs of the batch server. */
 export const SERVER_MUTANTS: readonly Mutant[] = (
@@ -135,7 +135,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     },
     {
       name: 'another shape is taken for nothing',
-      file: 'src/batch-server-next.ts',
+      file: 'src/server/next.ts',
       from: `if (!FIELDS.has(field)) throw`,
       to: `if (field === '') throw`,
     },
@@ -367,10 +367,10 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     },
     {
       name: 'quantiles are too low',
-      file: 'src/kernel/tally.ts',
+      file: 'src/server/histogram.ts',
       from: `let left = Math.ceil(q * this.count);`,
       to: `let left = Math.ceil(q * q * this.count);`,
-      tests: ['test/batch-server/sys', 'test/kernel/tally'],
+      tests: ['test/server/sys', 'test/server/histogram'],
     },
   ] satisfies Mutant[]
 ).map((mutant) => ({ tests: TESTS, ...mutant }));

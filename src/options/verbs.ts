@@ -1,0 +1,34 @@
+import * as z from 'zod/mini';
+import { once, isNumber, delay, flag, oneOf, signal, check, isPlainObject, optionsError } from './check.js';
+
+const verbs = /* @__PURE__ */ once(() => ({
+  flush: z.strictObject({ signal, timeout: delay }),
+  close: z.strictObject({ timeout: delay, flush: flag }),
+  call: z.strictObject({ signal, timeout: delay }),
+  dispatch: z.strictObject({ signal, timeout: delay }),
+  stop: z.strictObject({ timeout: delay, pending: oneOf('drain', 'reject') }),
+  wait: z.strictObject({ delete: flag }),
+  check: z.strictObject({ delete: flag }),
+}));
+
+/** Throws `OptionsError` if the options of a call are wrong or unknown. */
+export function checkVerbOptions(verb: keyof ReturnType<typeof verbs>, options: unknown): void {
+  if (options != null) check(verb, '', verbs()[verb], options);
+}
+
+/** A call's options are looked at by hand first: a schema costs as much as the rest of the call. */
+export function checkCallOptions(options: unknown): void {
+  if (options === undefined) return;
+  if (isPlainObject(options)) {
+    const { timeout } = options as { timeout?: unknown };
+    if (isNumber(timeout) && timeout >= 0 && Object.keys(options as object).length === 1) return;
+  }
+  checkVerbOptions('call', options);
+}
+
+/** Throws `OptionsError` unless it is a number of milliseconds from 0 up, or a moment. */
+export function checkWait(timeout: unknown): void {
+  if (isNumber(timeout) && timeout >= 0) return;
+  if (isPlainObject(timeout) && isNumber((timeout as { at?: unknown }).at)) return;
+  throw optionsError('wait', 'timeout', 'a number of milliseconds from 0 up, or { at: clock time }', timeout);
+}

@@ -1,0 +1,164 @@
+import { Plain } from './calls.js';
+import type {
+  DispatchOptions,
+  Handler,
+  MapsBoth,
+  MapsInputs,
+  MapsResults,
+  Outcome,
+  PlainOptions,
+  ServingCloseOptions,
+  ServingContext,
+  ServingEvents,
+  ServingInit,
+  ServingState,
+  StreamEvent,
+  Values,
+} from './types.js';
+import { ServingCore } from './core.js';
+import { inlineMany, inlineStream } from './inline.js';
+import type { Channel } from './stream.js';
+import type { Listener } from '../events.js';
+import type { Awaitable } from '../core/promise.js';
+import { checkServingOptions } from '../options/serving.js';
+import { checkResults } from './hooks.js';
+
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
+   the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
+export interface BatchServing<
+  In,
+  Out,
+  State = undefined,
+  Hook extends string = never,
+  Runtime = unknown,
+  Mapped = In,
+  Raw = Out,
+> {
+  /** Required, here or as an option: executes a batch, with one result for each value, in the same order. */
+  handleBatch?(
+    values: readonly Mapped[],
+    context: ServingContext<State, Hook, Runtime>,
+  ): Awaitable<readonly (Raw | Error)[]>;
+  /** Makes the state of a partition, once, before its first batch; again before the next one if it failed. */
+  init?(context: ServingInit<Runtime>): Awaitable<State>;
+}
+
+/**
+ * Many callers submit values on their own; what arrives close together is executed as one batch, and each caller gets its
+ * slice of the results. After Elixir's BatchServing.
+ *
+ * A handler that dispatches to its own serving waits for itself when all partitions are busy.
+ */
+export class BatchServing<
+  In,
+  Out,
+  State = undefined,
+  Hook extends string = never,
+  Runtime = unknown,
+  Mapped = In,
+  Raw = Out,
+> {
+  readonly #core: ServingCore;
+
+  constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
+  constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
+  constructor(options: MapsResults<In, Out, State, Hook, Runtime, Raw>);
+  constructor(options: MapsBoth<In, Out, State, Hook, Runtime, Mapped, Raw>);
+  constructor(options: object = {}) {
+    const owner = this.constructor.name;
+    checkServingOptions(owner, options);
+    const hooks = this as unknown as { handleBatch?: Handler<never, unknown>; init?: never };
+    this.#core = new ServingCore(owner, options, hooks);
+  }
+
+  /** One value, of whatever kind: a list is one value. Resolves to its result. */
+  dispatch(value: In, options?: DispatchOptions): Promise<Out> {
+    const core = this.#core;
+    const port = core.plain;
+    if (options !== undefined || port === undefined) return core.one(value, options) as Promise<Out>;
+    return new Promise<Out>((resolve, reject) => {
+      port.putPlain(new Plain(resolve, reject), value);
+    });
+  }
+
+  /**
+   * Resolves to the results in the order of the values. A list is read at the call; an async iterable is pulled at most two
+   * batches per partition ahead of its results.
+   */
+  dispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Out[]> {
+    return new Promise<unknown[]>((resolveAll, rejectAll) => {
+      this.#core.many(resolveAll, rejectAll, values, options);
+    }) as Promise<Out[]>;
+  }
+
+  /** Never rejects, whatever failed. */
+  tryDispatch(value: In, options?: DispatchOptions): Promise<Outcome<Out>> {
+    return outcomeOf(() => this.dispatch(value, options));
+  }
+
+  /** Never rejects, whatever failed. */
+  tryDispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Outcome<Out[]>> {
+    return outcomeOf(() => this.dispatchMany(values, options));
+  }
+
+  /**
+   * Work starts at the call; events come in the order of the values as parts finish, those of hooks before the results of
+   * their part. Stopping early releases everything.
+   */
+  stream(values: Values<In>, options?: DispatchOptions): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
+    return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
+  }
+
+  /** The same work in the caller, without waiting for others; its bound is `handlerTimeout`, and it takes no options. */
+  async inline(value: In, options?: undefined): Promise<Out> {
+    const results = await inlineMany(this.#core, [value], options);
+    return checkResults(results, 1, 'mapResults')[0] as Out;
+  }
+
+  /** The same for many; one flat list, whatever the chunks. */
+  inlineMany(values: Values<In>, options?: undefined): Promise<Out[]> {
+    return inlineMany(this.#core, values, options) as Promise<Out[]>;
+  }
+
+  /** The same as a stream, chunk by chunk as it is read. */
+  inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
+    return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
+      StreamEvent<Out, Hook>,
+      undefined
+    >;
+  }
+
+  /**
+   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs), and releases everything.
+   *
+   * Rejects with `CloseError` after `timeout`; callers who still wait then get `ClosedError`.
+   */
+  close(options?: ServingCloseOptions): Promise<void> {
+    return this.#core.close(options);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Returns a function that removes the listener. */
+  on<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): () => void {
+    return this.#core.events.on(event, listener);
+  }
+
+  off<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): void {
+    this.#core.events.off(event, listener);
+  }
+
+  get state(): ServingState {
+    return this.#core.state;
+  }
+}
+
+async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}

@@ -1,0 +1,830 @@
+import { LockedError, StorageError, type FlushContext } from 'batch-please';
+import { TestClock, type Random } from 'batch-please/testing';
+import { type Durability, type FileBatch, FileBatcher } from '../../../../collectors/file-batcher.js';
+import { watch } from '../../../support/collectors.js';
+import { Disk } from './disk.js';
+import { drawSink, type Generation, type Plan } from './plan.js';
+import { type Manners, SimFiles, SLOWEST } from './sim-files.js';
+
+export interface Thing {
+  id: number;
+  pad: string;
+  end: number;
+}
+
+interface Record_ {
+  id: number;
+  text: string;
+  generation: number;
+  /** What was said of it: nothing yet, that it is stored, or that it never will be. */
+  said: 'nothing' | 'stored' | 'refused';
+  durability: Durability;
+  at: number;
+  /** It is known to survive power loss from now on. */
+  safe: boolean;
+  /** Nobody promised that it survives what happened to it. */
+  excused: boolean;
+  /** It was on its way when the room was used up. */
+  delivered: number;
+  deliveries: number;
+  batch: string | undefined;
+  /** When it was refused, and whether that was said before what had been written of it was taken back. */
+  refusedAt: number;
+  early: boolean;
+  /** It was refused, and nothing stood in the way of taking back what had been written of it. */
+  firm: boolean;
+  /** That it was taken back survives power loss. */
+  durablyFirm: boolean;
+  /** A failed sync has dropped it, perhaps; the operating system goes on showing it. */
+  ghost: boolean;
+  /** The `lost` events of its generation are to account for it. */
+  evicted: boolean;
+}
+
+const DIRECTORY = '/data/spool';
+
+/** How long a process is watched before it is looked whether it is still alive. */
+const PATIENCE = 100;
+
+/** How long a sync may take altogether, on top of the interval, when nothing goes wrong. */
+const SYNC_SLACK = 8 * SLOWEST;
+
+/**
+ * One life of a directory: several processes, one after another, on one disk. The oracle is what the processes were
+ * told while they lived.
+ */
+export class Life {
+  readonly violations: string[] = [];
+  readonly #disk = new Disk();
+  readonly #items: Record_[] = [];
+  readonly #plan: Plan;
+  readonly #random: Random;
+  readonly #trace: ((line: string) => void) | undefined;
+  #wall = 1_700_000_000_000;
+  #current = 0;
+  /** The batches that were delivered, and in which process last. */
+  readonly #committed = new Map<string, number>();
+  /** Batches that were delivered again, by process. */
+  readonly #again: Set<string>[] = [];
+  /** Files that could not be removed, by process. */
+  readonly #notRemoved: number[] = [];
+  #lost = 0;
+  /** Items of batches that made room for others; which ones nobody says. */
+  #dropped = 0;
+  #dead = 0;
+  #anyRemoval = false;
+  #anyEviction = false;
+  #damage = false;
+  #unreadable = false;
+  #powerLosses = 0;
+  #renameFailed = false;
+  readonly #closedCleanly = new Set<number>();
+  /** The highest attempt of each batch. */
+  readonly #begun = new Map<string, number>();
+  /** Processes that were not killed, so that they could say everything. */
+  readonly #ended = new Set<number>();
+  ops = 0;
+
+  constructor(
+    plan: Plan,
+    random: Random,
+    readonly more: Random,
+    trace?: (line: string) => void,
+  ) {
+    this.#plan = plan;
+    this.#random = random;
+    this.#trace = trace;
+    this.#disk.makeDirectory('/data');
+    this.#disk.makeDirectory('');
+    this.#disk.syncNewDirectory('');
+    this.#disk.syncNewDirectory('/data');
+  }
+
+  async run(): Promise<void> {
+    const { generations } = this.#plan;
+    for (const [index, generation] of generations.entries()) {
+      this.#current = index;
+      this.#again.push(new Set());
+      this.#notRemoved.push(0);
+      const last = index === generations.length - 1;
+      if (this.#trace !== undefined) {
+        this.#trace(
+          `--- process ${index}: ${JSON.stringify(generation, (_key, value: unknown) => (value === Infinity ? 'none' : value))}`,
+        );
+      }
+      await new Process(this, generation, last, this.#trace).run();
+      if (this.violations.length > 0) return;
+    }
+    this.#judge();
+  }
+
+  bad(text: string): void {
+    this.violations.push(`process ${this.#current}: ${text}`);
+    this.#trace?.(`!! ${text}`);
+  }
+
+  get disk(): Disk {
+    return this.#disk;
+  }
+
+  get random(): Random {
+    return this.#random;
+  }
+
+  get generation(): number {
+    return this.#current;
+  }
+
+  moveWall(drift: number): number {
+    this.#wall = Math.max(1, Math.floor(this.#wall + drift));
+    return this.#wall;
+  }
+
+  // What the processes report
+
+  newItem(durability: Durability): { record: Record_; thing: Thing } {
+    const id = this.#items.length + 1;
+    const size = this.#random.chance(0.1) ? 200 + this.#random.int(900) : this.#random.int(60);
+    const alphabet = this.#random.pick(['x', 'ab ', 'é', '€', '"\\', '\t ']);
+    const thing = { id, pad: alphabet.repeat(Math.ceil(size / alphabet.length)), end: id };
+    const record: Record_ = {
+      id,
+      text: JSON.stringify(thing),
+      generation: this.#current,
+      said: 'nothing',
+      durability,
+      at: 0,
+      safe: false,
+      excused: false,
+      delivered: -1,
+      deliveries: 0,
+      batch: undefined,
+      refusedAt: 0,
+      early: false,
+      firm: false,
+      durablyFirm: false,
+      ghost: false,
+      evicted: false,
+    };
+    this.#items.push(record);
+    return { record, thing };
+  }
+
+  seen(item: unknown, durability: Durability): Record_ | undefined {
+    const record = this.#items[Number((item as Partial<Thing> | null)?.id) - 1];
+    if (record === undefined || JSON.stringify(item) !== record.text) {
+      this.bad(`G2: flush sees what was not added: ${JSON.stringify(item)}`);
+      return undefined;
+    }
+    if (record.firm && record.generation < this.#current) {
+      this.bad(`G7: item ${record.id} was refused by process ${record.generation}, and a later one delivers it`);
+    }
+    if (durability !== 'none') record.safe = true; // G5: a sealed batch is synced before flush sees it
+    return record;
+  }
+
+  commit(batch: string, records: readonly Record_[]): void {
+    const before = this.#committed.get(batch);
+    if (before === this.#current) this.bad(`G8: batch ${batch} is delivered twice by one process`);
+    if (before !== undefined) this.#again[this.#current]?.add(batch);
+    this.#committed.set(batch, this.#current);
+    for (const record of records) {
+      if (record.delivered === this.#current) this.bad(`G8: item ${record.id} is delivered twice by one process`);
+      if (record.delivered >= 0 && record.batch !== batch) {
+        this.bad(`G8: item ${record.id} is delivered again under another id: ${record.batch ?? ''}, then ${batch}`);
+      }
+      record.delivered = this.#current;
+      record.deliveries++;
+      record.batch = batch;
+    }
+  }
+
+  /** G14: attempts are counted across processes, unless the disk has undone the names that say so. */
+  attempt(batch: string, attempt: number): void {
+    const begun = this.#begun.get(batch) ?? 0;
+    if (attempt <= begun && !this.#renameFailed && this.#powerLosses === 0) {
+      this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
+    }
+    this.#begun.set(batch, Math.max(begun, attempt));
+  }
+
+  renameFailed(): void {
+    this.#renameFailed = true;
+  }
+
+  addDropped(items: number): void {
+    this.#dropped += items;
+  }
+
+  addLost(items: number): void {
+    this.#lost += items;
+  }
+
+  addDead(items: number): void {
+    this.#dead += items;
+  }
+
+  damaged(): void {
+    this.#damage = true;
+  }
+
+  unreadable(): void {
+    this.#unreadable = true;
+  }
+
+  get isDamaged(): boolean {
+    return this.#damage;
+  }
+
+  /** What waits for room comes late, and what could not be read comes with the next process. */
+  get isUnordered(): boolean {
+    return (
+      this.#unreadable ||
+      this.#plan.generations.some(({ maxBytes }, index) => index <= this.#current && maxBytes < Infinity)
+    );
+  }
+
+  /**
+   * A refused item is never delivered, unless a fault stood in the way of taking it back, or the process ended before
+   * that was done. It is taken back as durably as it would have been stored, at the latest by close.
+   */
+  firm(closed: boolean, at: number): void {
+    for (const record of this.#items) {
+      if (record.generation !== this.#current || record.said !== 'refused') continue;
+      record.firm = closed || !record.early || at - record.refusedAt > SYNC_SLACK;
+      record.durablyFirm = record.firm && (record.durability === 'item' || (record.durability === 'batch' && closed));
+    }
+  }
+
+  notRemoved(count: number): void {
+    this.#notRemoved[this.#current] = count;
+  }
+
+  ended(): void {
+    this.#ended.add(this.#current);
+  }
+
+  /** The process has closed, and nothing failed on the way: what it had stored is synced, or was rescued. */
+  closedCleanly(): void {
+    this.#closedCleanly.add(this.#current);
+    for (const record of this.#items) {
+      if (record.generation !== this.#current || record.durability !== 'batch' || record.said !== 'stored') continue;
+      record.safe = true;
+      record.ghost = false;
+      if (!this.#anyRemoval) record.excused = false;
+    }
+  }
+
+  /** A sync has failed: only the process that was told so can know that what it shows is not on the disk. */
+  ghosted(): void {
+    for (const record of this.#items) {
+      if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
+      record.ghost = true;
+    }
+  }
+
+  evicted(): void {
+    this.#anyEviction = true;
+    this.#damage = true;
+    for (const record of this.#items) {
+      if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
+      record.excused = true;
+      // Of an earlier process nobody knows what was there: what is no line any more goes to quarantine.
+      record.evicted = record.generation === this.#current;
+    }
+  }
+
+  removeDirectory(): void {
+    this.#trace?.('*** somebody removes the directory');
+    this.#anyRemoval = true;
+    this.#disk.removeDirectory(DIRECTORY);
+    for (const record of this.#items) if (record.delivered < 0) record.excused = true;
+  }
+
+  powerLoss(generation: Generation, at: number, trouble: boolean): void {
+    this.#trace?.('*** power loss');
+    this.#powerLosses++;
+    this.#damage = true;
+    this.#disk.powerLoss(this.#random);
+    for (const record of this.#items) {
+      record.firm &&= record.durablyFirm;
+      // A failed sync has dropped what the operating system went on showing.
+      if (record.ghost && record.delivered < 0) record.excused = true;
+      if (record.said !== 'stored') continue;
+      if (record.durability === 'item' || record.safe) continue;
+      const old =
+        record.durability === 'batch' &&
+        record.generation === this.#current &&
+        !trouble &&
+        at - record.at > generation.syncInterval + SYNC_SLACK;
+      if (!old && record.delivered < 0) record.excused = true;
+    }
+  }
+
+  /** Bytes in quarantine, and in copies that are being made. */
+  get bytesAside(): number {
+    let sum = 0;
+    for (const [path, names] of this.#disk.current) {
+      for (const [name, { current }] of names) {
+        if (path === `${DIRECTORY}/quarantine` || name.endsWith('.tmp')) sum += current.length;
+      }
+    }
+    return sum;
+  }
+
+  // The end
+
+  #judge(): void {
+    const { bytes, dead } = this.#leftovers();
+    let missing = 0;
+    let dropped = 0;
+    for (const record of this.#items) {
+      if (record.said !== 'stored' || record.delivered >= 0) continue;
+      const inQuarantine = bytes.includes(`"id":${record.id},`);
+      const inDead = dead.includes(`"id":${record.id},`);
+      const givesUp = this.#plan.generations.some(({ maxAttempts, retries, giveUp }) => {
+        return maxAttempts < Infinity || (retries < Infinity && giveUp === 'drop');
+      });
+      if (inDead && !givesUp) {
+        this.bad(`G14: item ${record.id} is in dead/ though nobody gave it up`);
+      }
+      if (inQuarantine && !this.#damage)
+        this.bad(`G10: item ${record.id} is in quarantine/ though nothing was damaged`);
+      if (inQuarantine || inDead) continue;
+      if (record.evicted && !this.#anyRemoval && this.#ended.has(record.generation)) missing++;
+      if (record.excused) continue;
+      if (dropped < this.#dropped) {
+        dropped++;
+        continue;
+      }
+      this.bad(`G1: item ${record.id} is lost (${record.durability}, of process ${record.generation})`);
+    }
+    if (missing > 0 && this.#anyEviction && this.#powerLosses === 0 && this.#lost === 0) {
+      this.bad(`G7: ${missing} stored items are lost without a word`);
+    }
+    this.#judgeDuplicates();
+  }
+
+  #judgeDuplicates(): void {
+    // A crash may bring back a batch for each lane; what could not be removed comes back as well.
+    let allowed = 0;
+    let again = 0;
+    for (const [index, { lanes, durability }] of this.#plan.generations.entries()) {
+      again += this.#again[index]?.size ?? 0;
+      if (again > allowed) {
+        const before = this.#plan.generations[index - 1]?.ending ?? 'nothing';
+        this.bad(
+          `G8: after ${before}, process ${index} delivers batches again: ${again} by now, ${allowed} are allowed`,
+        );
+        return;
+      }
+      // Without syncs nothing bounds what power loss undoes.
+      if (durability === 'none' && this.#powerLosses > 0) return;
+      if (!this.#closedCleanly.has(index)) allowed += lanes;
+      allowed += this.#notRemoved[index] ?? 0;
+    }
+  }
+
+  #leftovers(): { bytes: string; dead: string } {
+    const text = (path: string): string => {
+      let sum = '';
+      for (const { current } of this.#disk.current.get(path)?.values() ?? []) sum += Buffer.from(current).toString();
+      return sum;
+    };
+    for (const name of this.#disk.current.get(DIRECTORY)?.keys() ?? []) {
+      this.bad(`A6: ${name} is left behind`);
+    }
+    return { bytes: text(`${DIRECTORY}/quarantine`), dead: text(`${DIRECTORY}/dead`) };
+  }
+}
+
+class Refusal extends Error {}
+
+/** One process: its batcher, its sink, and those who add. */
+class Process {
+  readonly #life: Life;
+  readonly #generation: Generation;
+  readonly #last: boolean;
+  readonly #clock = new TestClock();
+  readonly #files: SimFiles;
+  readonly #batcher: FileBatcher<Thing>;
+  readonly #random: Random;
+  readonly #trace: ((line: string) => void) | undefined;
+  readonly #open = new Map<number, string>();
+  readonly #order: number[] = [];
+  readonly #contenders: SimFiles[] = [];
+  /** Bytes on the disk at its beginning. */
+  readonly #found: number;
+  readonly #foundAside: number;
+  #hanging = 0;
+  /** The item that `encode` throws for. */
+  #mute = 0;
+  #removed = false;
+  #closed = false;
+
+  constructor(life: Life, generation: Generation, last: boolean, trace: ((line: string) => void) | undefined) {
+    this.#life = life;
+    this.#generation = generation;
+    this.#last = last;
+    this.#random = life.random;
+    this.#trace = trace;
+    const { disk, random } = life;
+    const wall = life.moveWall(generation.drift);
+    this.#found = disk.bytes;
+    this.#foundAside = life.bytesAside;
+    const files: Manners = generation.files;
+    this.#files = new SimFiles(
+      disk,
+      files,
+      random,
+      this.#clock,
+      wall,
+      trace === undefined
+        ? undefined
+        : (text) => {
+            this.#note(text);
+          },
+    );
+    this.#files.onFailedSync = (evicted) => {
+      if (evicted) this.#life.evicted();
+      else this.#life.ghosted();
+    };
+    const some = (value: number): number | undefined => (value === Infinity ? undefined : value);
+    this.#batcher = new FileBatcher<Thing>(
+      {
+        batchDirectory: DIRECTORY,
+        durability: generation.durability,
+        integrity: generation.integrity,
+        syncInterval: generation.syncInterval,
+        maxBatchSize: some(generation.maxBatchSize),
+        maxTimeSinceFirstItem: some(generation.age),
+        flushInterval: some(generation.interval),
+        flushConcurrency: generation.lanes,
+        flushTimeout: some(generation.flushTimeout),
+        maxBytes: some(generation.maxBytes),
+        overflow: generation.overflow,
+        maxAttempts: some(generation.maxAttempts),
+        giveUp: generation.giveUp,
+        encode: (thing) => {
+          if (thing.id === this.#mute) throw new Refusal('it has no text');
+          return JSON.stringify(thing);
+        },
+        retry: { attempts: generation.retries, minDelay: generation.minDelay, maxDelay: 100, jitter: false },
+        unref: true,
+        clock: this.#clock,
+        batchFlush: (batch, context) => this.#sink(batch, context),
+      },
+      this.#files,
+    );
+    this.#listen();
+    this.#hearLosses();
+  }
+
+  async run(): Promise<void> {
+    const { steps, removal, ending } = this.#generation;
+    if (this.#random.chance(0.7)) await this.#openFirst();
+    for (let step = 0; step < steps && !this.#files.dead && this.#sound; step++) {
+      if (step === removal) {
+        this.#removed = true;
+        this.#life.removeDirectory();
+      }
+      this.#step();
+      if (this.#random.chance(0.8))
+        await this.#pass(this.#random.chance(0.3) ? 0 : this.#random.int(this.#random.pick([10, 100, 400, 2500])));
+    }
+    if (!this.#sound) return;
+    if (this.#last) await this.#deliverAll();
+    else if (!this.#files.dead && (ending === 'close' || ending === 'closeThenPower')) await this.#close();
+    this.#files.die();
+    for (const files of this.#contenders) files.die();
+    // What the dead process still does must not be seen anywhere.
+    await this.#clock.advance(0);
+    this.#life.moveWall(this.#files.wall - this.#life.moveWall(0));
+    if (this.#files.failedOnly('write')) this.#life.firm(this.#closed, this.#files.diedAt);
+    this.#life.notRemoved(this.#files.failed('remove'));
+    this.#life.ops += this.#files.ops;
+    if (ending === 'power' || ending === 'closeThenPower') {
+      this.#life.powerLoss(this.#generation, this.#files.diedAt, this.#files.trouble);
+    } else this.#note(`*** the end: ${this.#closed ? 'closed' : 'killed'}`);
+    this.#life.disk.owners.clear();
+  }
+
+  #isDead(): boolean {
+    return this.#files.dead;
+  }
+
+  get #sound(): boolean {
+    return this.#life.violations.length === 0;
+  }
+
+  #note(text: string): void {
+    this.#trace?.(`${this.#clock.now().toString().padStart(6)}  ${text}`);
+  }
+
+  async #pass(ms: number): Promise<void> {
+    await this.#clock.advance(Math.min(ms, PATIENCE));
+    // What a dead process would still try concerns nobody.
+    for (let rest = ms - PATIENCE; rest > 0 && !this.#isDead(); rest -= PATIENCE) {
+      await this.#clock.advance(Math.min(rest, PATIENCE));
+    }
+    if (!this.#isDead()) this.#check();
+  }
+
+  #step(): void {
+    const dice = this.#random.int(12);
+    if (dice < 7) for (let count = 1 + this.#random.int(5); count > 0; count--) this.#add();
+    else if (dice < 9) {
+      this.#note('flush()');
+      void this.#batcher.flush().catch(() => undefined);
+    } else if (dice < 10) this.#contend();
+  }
+
+  #listen(): void {
+    const batcher = this.#batcher;
+    batcher.on('refused', () => undefined);
+    batcher.on('failed', ({ error, hook }) => {
+      this.#note(`failed: ${hook}: ${String(error)}`);
+      // Whatever a hook of the collector's own says must be an error of ours.
+      if (!(error instanceof Refusal) && !(error instanceof Error)) this.#life.bad('G7: a failure without an error');
+    });
+    batcher.on('held', () => undefined);
+    batcher.on('dropped', ({ reason, size }) => {
+      this.#note(`dropped: ${size} (${reason})`);
+      if (reason === 'overflow' && this.#generation.overflow === 'dropOldest') this.#life.addDropped(size);
+    });
+    batcher.on('closed', () => undefined);
+    batcher.on('recovered', (report) => {
+      this.#note(`recovered: ${JSON.stringify(report)}`);
+      if (report.unreadableFiles > 0) this.#life.unreadable();
+      if (report.badLines > 0 && !this.#life.isDamaged) {
+        this.#life.bad(`G2: ${report.badLines} bad lines though nothing was damaged`);
+      }
+    });
+    batcher.on('unreadable', ({ filename, error }) => {
+      this.#note(`unreadable: ${filename}: ${String(error)}`);
+      this.#life.unreadable();
+      if (!this.#files.trouble && !this.#files.dead && !this.#removed) {
+        this.#life.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
+      }
+    });
+    // What nobody listens to becomes a warning, and must harm nothing.
+    if (!this.#last && this.#random.chance(0.3)) return;
+    batcher.on('quarantined', ({ id, lines }) => {
+      this.#note(`quarantined: ${id}: ${lines} lines`);
+    });
+    batcher.on('dead', ({ id, size }) => {
+      this.#note(`dead: ${id}`);
+      this.#life.addDead(size);
+    });
+    batcher.on('rescued', ({ id, size }) => {
+      this.#note(`rescued: ${id}: ${size} items`);
+      if (!this.#files.trouble) this.#note('though nothing failed');
+    });
+  }
+
+  #hearLosses(): void {
+    this.#batcher.on('lost', ({ id, items }) => {
+      this.#note(`lost: ${id}: ${items} items`);
+      this.#life.addLost(items);
+    });
+  }
+
+  // What is done to the batcher
+
+  async #openFirst(): Promise<void> {
+    for (let attempt = 0; attempt < (this.#last ? 1 : 3) && !this.#files.dead; attempt++) {
+      const before = this.#files.failed('makeDirectory', 'names', 'lock');
+      const opened = watch(this.#batcher.open());
+      if (this.#random.chance(0.3)) this.#add();
+      for (let wait = 0; wait < 100 && opened.state === 'pending' && !this.#isDead(); wait++) await this.#pass(SLOWEST);
+      if (this.#isDead() || opened.state === 'resolved') return;
+      if (opened.state === 'pending') {
+        this.#life.bad('A2: open() does not settle');
+        return;
+      }
+      this.#note(`open() failed: ${String(opened.error)}`);
+      if (!(opened.error instanceof StorageError)) this.#life.bad(`G7: open() failed with ${String(opened.error)}`);
+      if (this.#files.failed('makeDirectory', 'names', 'lock') === before) {
+        this.#life.bad(`G9: open() refuses though the directory can be used: ${String(opened.error)}`);
+      }
+    }
+  }
+
+  #add(): void {
+    const { durability } = this.#generation;
+    const { record, thing } = this.#life.newItem(durability);
+    const verb = this.#random.pick([
+      'syncAddItem',
+      'syncAddItem',
+      'syncAddItem',
+      'syncAddItem',
+      'addItem',
+      'deliverItem',
+    ]);
+    this.#note(`${verb} ${record.id} (${record.text.length} characters)`);
+    const { aborts, mute } = this.#generation;
+    const { more } = this.#life;
+    this.#mute = mute > 0 && more.chance(mute) ? record.id : 0;
+    const muted = this.#mute === record.id;
+    const aborting = aborts > 0 && more.chance(aborts) ? new AbortController() : undefined;
+    let beforehand = false;
+    if (aborting !== undefined) {
+      const abort = (): void => {
+        this.#note(`item ${record.id} is aborted`);
+        aborting.abort(new Refusal('aborted'));
+      };
+      beforehand = verb !== 'addItem' && more.chance(0.2);
+      if (beforehand) abort();
+      else this.#clock.setTimer(abort, more.int(100));
+    }
+    const refuse = (error: unknown): void => {
+      this.#open.delete(record.id);
+      if (this.#files.dead) return;
+      // Whoever waited for room is left out; whoever had been let in stays in: the caller cannot know which.
+      if (aborting?.signal.aborted === true && error === aborting.signal.reason) {
+        if (beforehand) record.said = 'refused';
+        return;
+      }
+      // It may be stored, and be in dead/: this promise was about its delivery.
+      const aboutDelivery = ['ClosedError', 'FlushError'].includes((error as Error).name);
+      // It made room for another when it had been stored: a crash may bring it back.
+      const displaced = verb !== 'syncAddItem' && this.#generation.overflow === 'dropOldest';
+      if ((!aboutDelivery && !displaced) || verb === 'syncAddItem') record.said = 'refused';
+      // After a timeout, and at close, it is refused before what was written of it is taken back.
+      record.early = (error as Error).name !== 'StorageError';
+      record.refusedAt = this.#clock.now();
+      this.#note(`item ${record.id} is refused: ${String(error)}`);
+      const name = (error as { name?: string }).name ?? '';
+      if ((name === 'ItemError') !== muted) this.#life.bad(`G7: item ${record.id} is refused with ${String(error)}`);
+      if (name === 'LockedError' && this.#contenders.length > 0) return;
+      if (!['StorageError', 'OverflowError', 'ClosedError', 'ItemError', 'TimeoutError', 'FlushError'].includes(name)) {
+        this.#life.bad(`G7: item ${record.id} is refused with ${String(error)}`);
+      }
+      if (name === 'StorageError' && !this.#files.trouble && this.#generation.removal < 0) {
+        this.#life.bad(`G7: item ${record.id} is refused though nothing failed: ${String(error)}`);
+      }
+    };
+    const { batcher } = { batcher: this.#batcher };
+    if (verb === 'addItem') {
+      batcher.addItem(thing, { onError: refuse });
+      return;
+    }
+    this.#open.set(record.id, verb);
+    const { signal } = aborting ?? {};
+    const promise =
+      verb === 'syncAddItem' ? batcher.syncAddItem(thing, { signal }) : batcher.deliverItem(thing, { signal });
+    promise.then(() => {
+      this.#open.delete(record.id);
+      if (this.#files.dead) return;
+      record.said = 'stored';
+      if (muted || beforehand) this.#life.bad(`G7: item ${record.id} is stored, and should have been refused`);
+      // Until somebody looks at its links, nobody can know that a file has lost its name.
+      if (this.#removed && durability !== 'item') record.excused = true;
+      record.at = this.#clock.now();
+      this.#note(`item ${record.id} is stored`);
+      if (verb === 'deliverItem' && record.delivered !== this.#life.generation) {
+        this.#life.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
+      }
+    }, refuse);
+  }
+
+  /** G11: somebody else wants the directory. */
+  #contend(): void {
+    const { owners } = this.#life.disk;
+    if (owners.get(DIRECTORY)?.() !== true || this.#life.disk.current.get(DIRECTORY) === undefined) return;
+    if (this.#generation.removal >= 0) return;
+    const calm: Manners = { crashAt: 0, trouble: [], shortWrites: 0, slowWrites: 0, slow: 0, evict: false };
+    const clock = new TestClock();
+    const files = new SimFiles(this.#life.disk, calm, this.#random, clock, this.#files.wall, undefined);
+    const batchFlush = (): void => {
+      if (!this.#files.dead) this.#life.bad('G11: two owners deliver');
+      files.die();
+    };
+    this.#contenders.push(files);
+    const other = new FileBatcher<Thing>({ batchDirectory: DIRECTORY, unref: true, clock, batchFlush }, files);
+    other.open().then(
+      () => {
+        if (!this.#files.dead && owners.get(DIRECTORY)?.() === true)
+          this.#life.bad('G11: the directory has two owners');
+      },
+      (error: unknown) => {
+        if (!(error instanceof LockedError) && !this.#files.dead)
+          this.#life.bad(`G11: open() of a directory in use: ${String(error)}`);
+      },
+    );
+  }
+
+  async #sink(batch: FileBatch<Thing>, context: FlushContext): Promise<void> {
+    const manner = drawSink(this.#random, this.#generation.sink);
+    this.#note(`flush ${context.id} (${batch.size}, ${context.reason}, attempt ${context.attempt}): ${manner}`);
+    if (this.#files.failed('rename') > 0) this.#life.renameFailed();
+    if (!this.#files.dead) this.#life.attempt(context.id, context.attempt);
+    if (context.attempt > this.#generation.maxAttempts) this.#life.bad(`G14: attempt ${context.attempt} of a batch`);
+    if (batch.id !== context.id) this.#life.bad(`G8: batch ${batch.id} has the context of ${context.id}`);
+    if (manner === 'refuse') throw new Refusal('refused at once');
+    const records: Record_[] = [];
+    const half = Math.ceil(batch.size / 2);
+    for await (const item of batch.items()) {
+      const record = this.#life.seen(item, this.#generation.durability);
+      if (record === undefined) return;
+      if (record.said === 'refused' && record.generation === this.#life.generation) {
+        this.#life.bad(`G7: item ${record.id} was refused, and flush sees it`);
+      }
+      records.push(record);
+      if (manner === 'refuseHalfway' && records.length === half) throw new Refusal('refused halfway');
+    }
+    if (manner === 'refuseAfter') throw new Refusal('refused after all');
+    if (manner === 'hang') {
+      this.#hanging++;
+      await new Promise(() => undefined);
+    }
+    if (manner === 'slow') {
+      await new Promise<void>((resolve) => {
+        this.#clock.setTimer(resolve, 1 + this.#random.int(80));
+      });
+    }
+    if (this.#files.dead) throw new Refusal('it is dead');
+    if (context.signal.aborted) throw new Refusal('too late');
+    if (records.length !== batch.size) {
+      this.#life.bad(`G1: batch ${batch.id} says ${batch.size} items, and has ${records.length}`);
+    }
+    this.#note(`delivered ${context.id}: ${records.map(({ id }) => id).join(' ')}`);
+    this.#life.commit(context.id, records);
+    this.#checkOrder(records);
+  }
+
+  /** G13. */
+  #checkOrder(records: readonly Record_[]): void {
+    const { lanes } = this.#generation;
+    for (const { id, deliveries } of records) {
+      if (deliveries > 1) continue; // power loss had undone its removal
+      const previous = this.#order.at(-1);
+      if (previous !== undefined && previous > id && lanes === 1 && !this.#life.isUnordered) {
+        this.#life.bad(`G13: item ${id} comes after item ${previous}`);
+      }
+      this.#order.push(id);
+    }
+  }
+
+  // What it says of itself
+
+  #check(): void {
+    const { spool } = this.#batcher.state;
+    const { added, delivered, refused, dropped, quarantined, dead, pending, bytes } = spool;
+    if (added !== delivered + refused + dropped + quarantined + dead + pending) {
+      this.#life.bad(`A1: the counters do not add up: ${JSON.stringify({ ...spool })}`);
+    }
+    if (Math.min(added, delivered, refused, dropped, quarantined, dead, pending, bytes) < 0) {
+      this.#life.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
+    }
+    const { maxBytes } = this.#generation;
+    // What was there before is there; damaged lines are copied before they go.
+    const copied = Math.max(0, this.#life.bytesAside - this.#foundAside);
+    const allowed = Math.max(maxBytes, this.#found) + copied;
+    if (!this.#files.trouble && this.#life.disk.bytes > allowed) {
+      this.#life.bad(`G12: ${this.#life.disk.bytes} bytes on disk, ${allowed} are allowed`);
+    }
+  }
+
+  async #deliverAll(): Promise<void> {
+    void this.#batcher.open().catch(() => undefined);
+    for (let wait = 0; wait < 10; wait++) await this.#pass(SLOWEST);
+    const flushed = watch(this.#batcher.flush());
+    for (let wait = 0; wait < 100 && flushed.state === 'pending'; wait++) await this.#pass(50);
+    if (flushed.state === 'pending') this.#life.bad('A2: flush() does not settle at the end');
+    else if (flushed.state === 'rejected' && this.#generation.maxAttempts === Infinity) {
+      this.#life.bad(`G1: flush() fails at the end: ${String(flushed.error)}`);
+    }
+    const { pending } = this.#batcher.state;
+    if (pending !== 0) this.#life.bad(`G1: ${pending} items are pending after flush()`);
+    for (const [id, verb] of this.#open) this.#life.bad(`A2: ${verb}(${id}) does not settle`);
+    await this.#close();
+    if (this.#files.inUse !== 0) this.#life.bad(`A6: ${this.#files.inUse} descriptors are open after close()`);
+    if (this.#clock.pendingTimers > 0)
+      this.#life.bad(`A6: ${this.#clock.pendingTimers} timers are armed after close()`);
+  }
+
+  async #close(): Promise<void> {
+    const timeout = this.#random.pick([100, 1000]);
+    const flush = this.#last || this.#random.chance(0.7);
+    this.#note(`close({ timeout: ${timeout}, flush: ${flush} })`);
+    const failed = this.#files.failed();
+    const closed = watch(this.#batcher.close({ timeout, flush }));
+    for (let wait = 0; wait < 100 && closed.state === 'pending' && !this.#files.dead; wait++) await this.#pass(50);
+    if (this.#isDead() || !this.#sound) return;
+    if (closed.state === 'pending') {
+      this.#life.bad('A8: close() does not settle');
+      return;
+    }
+    this.#note(`closed: ${closed.state} ${String(closed.error)}`);
+    this.#closed = true;
+    this.#life.ended();
+    for (const [id, verb] of this.#open) this.#life.bad(`A2: ${verb}(${id}) does not settle by close()`);
+    if (this.#life.disk.owners.get(DIRECTORY)?.() === true)
+      this.#life.bad('G11: the directory is locked after close()');
+    if (this.#files.failed() === failed) this.#life.closedCleanly();
+    if (!this.#files.trouble && this.#files.inUse !== 0 && this.#hanging === 0 && closed.state === 'resolved') {
+      this.#life.bad(`A6: ${this.#files.inUse} descriptors are open after close()`);
+    }
+  }
+}

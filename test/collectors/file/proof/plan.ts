@@ -1,0 +1,190 @@
+import type { Random } from 'batch-please/testing';
+import type { Durability, Integrity } from '../../../../collectors/file-batcher.js';
+import { type Call, CODES, type Manners, type Trouble } from './sim-files.js';
+
+/** How a process ends. */
+export type Ending = 'kill' | 'power' | 'close' | 'closeThenPower';
+
+/** What the sink does with a batch. */
+export type SinkManner = 'take' | 'slow' | 'refuse' | 'refuseAfter' | 'refuseHalfway' | 'hang';
+
+/** One process. */
+export interface Generation {
+  durability: Durability;
+  integrity: Integrity;
+  maxBatchSize: number;
+  age: number;
+  interval: number;
+  syncInterval: number;
+  lanes: number;
+  flushTimeout: number;
+  maxBytes: number;
+  overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
+  /** After so many attempts a batch is held, or dropped, which moves its file to `dead/`. */
+  retries: number;
+  giveUp: 'hold' | 'drop';
+  /** How often a caller gives a signal, and aborts; and how often an item has no text. */
+  aborts: number;
+  mute: number;
+  maxAttempts: number;
+  minDelay: number;
+  steps: number;
+  ending: Ending;
+  /** Whether somebody removes the directory, and at which step. */
+  removal: number;
+  files: Manners;
+  sink: readonly (readonly [SinkManner, number])[];
+  /** How far the time of day moves before it, in milliseconds. */
+  drift: number;
+}
+
+export interface Plan {
+  generations: Generation[];
+  /** Where the faults of the file system come from. */
+  faulty: boolean;
+}
+
+const GROUPS: readonly (readonly Call[])[] = [
+  ['sync'],
+  ['sync', 'syncDirectory'],
+  ['write'],
+  ['write', 'truncate'],
+  ['write', 'create', 'rename', 'makeDirectory'],
+  ['create', 'open', 'names', 'syncDirectory', 'lock'],
+  ['rename'],
+  ['remove'],
+  ['rename', 'remove', 'create', 'truncate', 'write'],
+  ['read'],
+  ['stat'],
+  ['open', 'read'],
+  ['close'],
+  Object.keys(CODES) as Call[],
+];
+
+export function drawPlan(random: Random): Plan {
+  const faulty = random.chance(0.55);
+  const removable = random.chance(0.02);
+  const lives = 1 + random.int(4);
+  const generations: Generation[] = [];
+  const fixed = random.chance(0.5) ? drawGeneration(random) : undefined;
+  for (let index = 0; index < lives; index++) {
+    const drawn = drawGeneration(random);
+    const generation = fixed === undefined ? drawn : { ...drawn, ...pickOptions(fixed) };
+    generations.push({
+      ...generation,
+      removal: removable && random.chance(0.5) ? random.int(generation.steps) : -1,
+      files: drawManners(random, faulty, index > 0),
+    });
+  }
+  // The last one is given every chance to deliver what is left.
+  generations.push({
+    ...drawGeneration(random),
+    maxBytes: Infinity,
+    flushTimeout: Infinity,
+    maxAttempts: fixed?.maxAttempts ?? Infinity,
+    steps: 2,
+    ending: 'close',
+    removal: -1,
+    files: { crashAt: 0, trouble: [], shortWrites: 0.05, slowWrites: 0, slow: 0.05, evict: false },
+    sink: [['take', 1]],
+  });
+  return { generations, faulty };
+}
+
+/** What came later draws from numbers of its own, so that older seeds go on living the lives that they are known for. */
+export function drawMore({ generations }: Plan, random: Random): void {
+  if (random.chance(0.5)) return;
+  for (const generation of generations) {
+    generation.aborts = random.pick([0, 0.2]);
+    generation.mute = random.pick([0, 0.1]);
+    // The last one is given every chance to deliver what is left.
+    if (generation === generations.at(-1)) return;
+    if (random.chance(0.3)) generation.overflow = 'dropOldest';
+    if (random.chance(0.3)) generation.retries = 1 + random.int(3);
+    generation.giveUp = random.pick(['hold', 'drop']);
+  }
+}
+
+function pickOptions(from: Generation): Partial<Generation> {
+  const { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes } = from;
+  return { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes };
+}
+
+function drawGeneration(random: Random): Generation {
+  const some = <T>(p: number, list: readonly T[], otherwise: T): T =>
+    random.chance(p) ? random.pick(list) : otherwise;
+  const sinkIsFine = random.chance(0.45);
+  const flushTimeout = some(0.1, [30, 100], Infinity);
+  return {
+    durability: random.pick(['item', 'item', 'batch', 'batch', 'none']),
+    integrity: random.pick(['line', 'line', 'line', 'suffix', 'none']),
+    maxBatchSize: some(0.8, [1, 2, 3, 4, 6, 10], Infinity),
+    age: some(0.4, [5, 50, 300], Infinity),
+    interval: some(0.15, [40, 200], Infinity),
+    syncInterval: random.pick([10, 100, 1000]),
+    lanes: some(0.15, [2, 3], 1),
+    flushTimeout,
+    maxBytes: some(0.2, [400, 1000, 3000], Infinity),
+    overflow: random.pick(['wait', 'reject', 'dropNewest']),
+    maxAttempts: some(0.2, [1, 2, 3], Infinity),
+    retries: Infinity,
+    giveUp: 'hold',
+    aborts: 0,
+    mute: 0,
+    minDelay: random.pick([0, 5, 50]),
+    steps: 2 + random.int(10),
+    ending: random.pick<Ending>(['kill', 'kill', 'power', 'power', 'close', 'closeThenPower']),
+    removal: -1,
+    files: { crashAt: 0, trouble: [], shortWrites: 0, slowWrites: 0, slow: 0, evict: false },
+    sink: sinkIsFine
+      ? [
+          ['take', 3],
+          ['slow', random.int(2)],
+        ]
+      : [
+          ['take', 2],
+          ['slow', random.int(3)],
+          ['refuse', random.int(4)],
+          ['refuseAfter', random.int(2)],
+          ['refuseHalfway', random.int(2)],
+          ['hang', random.chance(0.2) ? 2 : 0],
+        ],
+    drift: random.chance(0.2) ? (random.next() - 0.5) * 10_000_000 : random.int(100_000),
+  };
+}
+
+function drawManners(random: Random, faulty: boolean, recovering: boolean): Manners {
+  const trouble: Trouble[] = [];
+  if (faulty && random.chance(0.8)) {
+    for (let count = 1 + random.int(2); count > 0; count--) {
+      const calls = random.pick(GROUPS);
+      const code = random.chance(0.3) ? random.pick(['EIO', 'ENOSPC', 'EMFILE', 'EACCES', 'EROFS']) : undefined;
+      if (random.chance(0.5)) {
+        trouble.push({ from: 0, to: Infinity, calls, chance: random.pick([0.02, 0.1, 0.3]), code });
+      } else {
+        const from = random.int(random.chance(0.5) ? 20 : 80);
+        trouble.push({ from, to: from + 1 + random.int(30), calls, chance: random.pick([0.5, 1]), code });
+      }
+    }
+  }
+  const early = recovering && random.chance(0.5);
+  return {
+    crashAt: random.chance(0.65) ? 1 + random.int(early ? 20 : random.pick([30, 80, 150])) : 0,
+    trouble,
+    shortWrites: random.chance(0.3) ? 0.3 : 0.02,
+    slowWrites: random.chance(0.15) ? 0.3 : 0,
+    slow: random.chance(0.4) ? 0.4 : 0.03,
+    evict: random.chance(0.5),
+  };
+}
+
+export function drawSink(random: Random, manners: Generation['sink']): SinkManner {
+  let total = 0;
+  for (const [, weight] of manners) total += weight;
+  let at = random.next() * total;
+  for (const [manner, weight] of manners) {
+    if (at < weight) return manner;
+    at -= weight;
+  }
+  return 'take';
+}
