@@ -119,7 +119,7 @@ export class Core<State> extends Runner<State> {
 
   /** The first entry of a batch is about to join. */
   open(acceptedAt: number): void {
-    this.sealed = this.joined;
+    this.#advance();
     this.schedule.open(acceptedAt, this.joined);
     this.#look = 1;
   }
@@ -128,7 +128,7 @@ export class Core<State> extends Runner<State> {
   refused(): void {
     this.joined++;
     this.finished++;
-    if (this.size === 0) this.sealed = this.joined;
+    if (this.size === 0) this.#advance();
   }
 
   /** The delivery of the entry at this place of the open batch. */
@@ -175,12 +175,17 @@ export class Core<State> extends Runner<State> {
   }
 
   #reset(): void {
-    this.sealed = this.joined;
+    this.#advance();
     this.state = this.#outcome = this.#pace = this.#asked = undefined;
     this.size = this.weight = this.fastLimit = 0;
     this.opened = false;
-    if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
     this.schedule.sealed();
+  }
+
+  /** Every entry that has joined is sealed or refused. */
+  #advance(): void {
+    this.sealed = this.joined;
+    if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
   }
 
   /** Queues a batch from an earlier process, before everything that is accepted in this one. */
@@ -208,7 +213,7 @@ export class Core<State> extends Runner<State> {
     if (this.size === 0) {
       this.schedule.trigger = this.#asked = undefined;
       this.weight = 0;
-      this.sealed = this.joined;
+      this.#advance();
     }
     this.fastLimit = 0;
   }

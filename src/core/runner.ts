@@ -185,7 +185,11 @@ export abstract class Runner<State> extends Lanes<State> {
     batch.extra = false;
     if (batch.work !== undefined) this.#failWork(batch, why, decision as Fate);
     else if (typeof decision === 'object' && 'parts' in decision) this.#split(batch, decision);
-    else if (extra && typeof decision === 'object' && decision.set !== true) this.#wait(batch, why, batch.dueAt);
+    else if (extra && typeof decision === 'object' && decision.set !== true) {
+      batch.attempt++;
+      this.#wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+      batch.attempt--;
+    }
     else {
       batch.hurried = false;
       this.#meet(batch, why, decision);
