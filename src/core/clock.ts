@@ -30,20 +30,22 @@ interface Immediates {
  */
 export function endOfTurn(clock: Clock, fn: () => void): () => void {
   const { setImmediate, clearImmediate } = globalThis as Immediates;
-  if (clock === systemClock && setImmediate !== undefined) {
+  if (clock === systemClock && typeof setImmediate === 'function') {
     const immediate = setImmediate(fn);
-    return () => clearImmediate?.(immediate);
+    return () => {
+      if (typeof clearImmediate === 'function') clearImmediate(immediate);
+    };
   }
   const cancel = (): void => {
     clock.clearTimer(timer);
-    if (immediate !== undefined) clearImmediate?.(immediate);
+    if (immediate !== undefined && typeof clearImmediate === 'function') clearImmediate(immediate);
   };
   const once = (): void => {
     cancel();
     fn();
   };
   const timer = clock.setTimer(once, 0);
-  const immediate = setImmediate?.(once);
+  const immediate = typeof setImmediate === 'function' ? setImmediate(once) : undefined;
   return cancel;
 }
 
@@ -57,7 +59,7 @@ const microtask = Promise.resolve();
 /** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
 export function afterMicrotasks(fn: () => void): boolean {
   const { process } = globalThis as { process?: Ticks };
-  if (process?.nextTick === undefined) return false;
+  if (typeof process?.nextTick !== 'function') return false;
   // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
   void microtask.then(() => {
     process.nextTick?.(fn);

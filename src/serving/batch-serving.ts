@@ -17,11 +17,11 @@ import type {
 } from './types.js';
 import { ServingCore } from './core.js';
 import { inlineMany, inlineStream } from './inline.js';
-import type { Channel } from './stream.js';
+import type { Channel } from './channel.js';
 import type { Listener } from '../events.js';
 import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
-import { checkResults } from './hooks.js';
+import { countResults } from './partitions.js';
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
@@ -74,10 +74,10 @@ export class BatchServing<
   /** One value, of whatever kind: a list is one value. Resolves to its result. */
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
-    const port = core.plain;
-    if (options !== undefined || port === undefined) return core.one(value, options) as Promise<Out>;
+    const executor = core.plain;
+    if (options !== undefined || executor === undefined) return core.one(value, options) as Promise<Out>;
     return new Promise<Out>((resolve, reject) => {
-      port.putPlain(new Plain(resolve, reject), value);
+      executor.putPlain(new Plain(resolve, reject), value);
     });
   }
 
@@ -87,8 +87,23 @@ export class BatchServing<
    */
   dispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Out[]> {
     return new Promise<unknown[]>((resolveAll, rejectAll) => {
-      this.#core.many(resolveAll, rejectAll, values, options);
+      this.#core.many(resolveAll, rejectAll, values, options, false);
     }) as Promise<Out[]>;
+  }
+
+  /**
+   * As `dispatchMany`, but each value has an outcome of its own: an error in its slot, a failed batch or a failing
+   * `weigh` rejects no other value. Rejects only if the call as a whole is refused, times out or is aborted.
+   */
+  settleMany(values: Values<In>, options?: DispatchOptions): Promise<PromiseSettledResult<Out>[]> {
+    return new Promise<unknown[]>((resolveAll, rejectAll) => {
+      this.#core.many(resolveAll, rejectAll, values, options, true);
+    }) as Promise<PromiseSettledResult<Out>[]>;
+  }
+
+  /** Cuts the open batch now. Resolves when all values accepted before are settled; never rejects. */
+  flush(): Promise<void> {
+    return this.#core.flush();
   }
 
   /** Never rejects, whatever failed. */
@@ -112,7 +127,7 @@ export class BatchServing<
   /** The same work in the caller, without waiting for others; its bound is `handlerTimeout`, and it takes no options. */
   async inline(value: In, options?: undefined): Promise<Out> {
     const results = await inlineMany(this.#core, [value], options);
-    return checkResults(results, 1, 'mapResults')[0] as Out;
+    return countResults(results, 1, 'mapResults')[0] as Out;
   }
 
   /** The same for many; one flat list, whatever the chunks. */

@@ -1,16 +1,18 @@
+import type { CallerContext } from './input.js';
 import type { Mapping } from './mapping.js';
-import { andThen, isThenable, type Awaitable } from '../core/promise.js';
+import type { Awaitable } from '../core/promise.js';
 import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './row.js';
 
 /** Takes values out of batches that have not started. */
 export interface Leaver {
-  leave(call: Call): void;
-  takeOut(slices: Iterable<LooseSlice>): void;
+  /** The caller has left, for that reason. */
+  leave(call: Call, reason: unknown): void;
+  takeOut(slices: Iterable<LooseSlice>, reason: unknown): void;
 }
 
 /**
- * A call of one value that nothing watches over, and that has no weight: it is its own slice, and all that is made for it
- * besides the promise. Only the row that it is in settles it.
+ * A call of one value without options and weight: it is its own slice, and the only object made for it besides the
+ * promise. It never leaves; only its row settles it.
  */
 export class Plain implements Call, Slice {
   constructor(
@@ -50,34 +52,42 @@ export class Plain implements Call, Slice {
     return false;
   }
 
+  get pulled(): boolean {
+    return false;
+  }
+
+  get deadline(): number {
+    return Infinity;
+  }
+
   get wanted(): boolean {
     return true;
   }
 
   slices(): Iterable<LooseSlice> {
-    return []; // it never leaves
+    return [];
   }
 
   expect(): void {
-    // Its one value is all there is.
+    // It has one value.
   }
 
   end(): void {
-    // The same.
+    // It has one value.
   }
 
-  joined(batch: Row): void {
-    batch.addSlice(this);
+  joined(row: Row): void {
+    row.slices.push(this);
   }
 
-  deliver(_slice: Slice, results: readonly unknown[], at: number): boolean {
+  deliver(_slice: Slice, results: readonly unknown[], at: number): number {
     const result = results[at];
     if (isError(result)) {
       this.reject(result);
-      return false;
+      return 0;
     }
     this.resolve(result as never);
-    return true;
+    return 1;
   }
 
   fail(error: unknown): void {
@@ -90,9 +100,11 @@ export class Single implements Call, LooseSlice {
   over = false;
   aborted = false;
   gone = false;
+  left = false;
   weight = 0;
+  deadline = Infinity;
   release: (() => void) | undefined = undefined;
-  batch!: Row; // set when its value joins, before anybody can look
+  row!: Row; // set when its value joins; `slices` looks before that
 
   constructor(
     readonly resolve: (value: never) => void,
@@ -111,39 +123,43 @@ export class Single implements Call, LooseSlice {
     return 1;
   }
 
+  get pulled(): boolean {
+    return false;
+  }
+
   get wanted(): boolean {
     return !this.over;
   }
 
   slices(): Iterable<LooseSlice> {
     // While it waits for room it is in no batch.
-    return (this.batch as Row | undefined) === undefined ? [] : [this];
+    return (this.row as Row | undefined) === undefined ? [] : [this];
   }
 
   expect(): void {
-    // Its one value is all there is.
+    // It has one value.
   }
 
   end(): void {
-    // The same.
+    // It has one value.
   }
 
-  joined(batch: Row, weight: number): void {
-    this.batch = batch;
+  joined(row: Row, weight: number): void {
+    this.row = row;
     this.weight = weight;
-    batch.addSlice(this);
+    row.slices.push(this);
   }
 
-  deliver(_slice: Slice, results: readonly unknown[], at: number): boolean {
+  deliver(_slice: Slice, results: readonly unknown[], at: number): number {
     const result = results[at];
     if (isError(result)) {
       this.fail(result);
-      return false;
+      return 0;
     }
     this.over = true;
     this.release?.();
     this.resolve(result as never);
-    return true;
+    return 1;
   }
 
   fail(error: unknown): void {
@@ -158,9 +174,13 @@ export interface ManyParts {
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
   leaver: Leaver;
-  /** Makes of all results what the caller gets. */
+  pulled: boolean;
+  /** Each value has an outcome of its own: a failed one fails no other. */
+  settle: boolean;
+  /** Makes the caller's result of all results; called in the context of the caller. */
   finish: ((results: unknown[]) => Awaitable<unknown>) | undefined;
-  /** Told of a map that answers later. */
+  context: CallerContext | undefined;
+  /** Counts the call while `finish` runs. */
   mapping: Mapping;
 }
 
@@ -168,10 +188,11 @@ export interface ManyParts {
 export class Many implements Call {
   over = false;
   aborted = false;
+  deadline = Infinity;
   release: (() => void) | undefined = undefined;
-  /** Told how many more of its values are settled. */
+  /** Called with the number of values that were settled. */
   credit: ((count: number) => void) | undefined = undefined;
-  readonly #slices = new Slices((from, batch) => sliceOf(this, from, batch));
+  readonly #slices = new Slices((from, row) => sliceOf(this, from, row));
   readonly #parts: ManyParts;
   readonly #results: unknown[] = [];
   #missing = 0;
@@ -179,6 +200,14 @@ export class Many implements Call {
 
   constructor(parts: ManyParts) {
     this.#parts = parts;
+  }
+
+  get pulled(): boolean {
+    return this.#parts.pulled;
+  }
+
+  get settles(): boolean {
+    return this.#parts.settle;
   }
 
   get wanted(): boolean {
@@ -198,58 +227,76 @@ export class Many implements Call {
     this.#conclude();
   }
 
-  joined(batch: Row, weight: number): void {
-    this.#slices.joined(batch, weight);
+  joined(row: Row, weight: number): void {
+    this.#slices.joined(row, weight);
   }
 
-  deliver(slice: Slice, results: readonly unknown[], at: number): boolean {
+  refuse(error: unknown): void {
+    this.#results[this.#slices.skip()] = { status: 'rejected', reason: error };
+    this.#missing--;
+    this.credit?.(1);
+  }
+
+  deliver(slice: Slice, results: readonly unknown[], at: number): number {
+    const { settle } = this.#parts;
     const { from, size } = slice;
+    let good = 0;
     for (let i = 0; i < size; i++) {
       const result = results[at + i];
-      if (isError(result)) {
+      const failed = isError(result);
+      if (failed && !settle) {
         this.fail(result);
-        return false;
+        return 0;
       }
-      this.#results[from + i] = result;
+      if (!failed) good++;
+      if (!settle) this.#results[from + i] = result;
+      else {
+        this.#results[from + i] = failed
+          ? { status: 'rejected', reason: result }
+          : { status: 'fulfilled', value: result };
+      }
     }
-    this.#slices.open.delete(slice as LooseSlice);
-    this.#missing -= size;
-    this.credit?.(size);
-    this.#conclude();
-    return true;
+    this.#settled(slice);
+    return good;
   }
 
-  fail(error: unknown): void {
+  fail(error: unknown, slice?: Slice): void {
     if (this.over) return;
+    if (slice !== undefined && this.#parts.settle) {
+      for (let i = 0; i < slice.size; i++) this.#results[slice.from + i] = { status: 'rejected', reason: error };
+      this.#settled(slice);
+      return;
+    }
     this.over = true;
     this.release?.();
     this.#parts.reject(error);
-    this.#parts.leaver.leave(this);
+    this.#parts.leaver.leave(this, error);
+  }
+
+  #settled(slice: Slice): void {
+    this.#slices.open.delete(slice as LooseSlice); // it makes no others
+    this.#missing -= slice.size;
+    this.credit?.(slice.size);
+    this.#conclude();
   }
 
   #conclude(): void {
     if (this.#ended === undefined || this.#missing > 0 || this.over) return;
     const { reason } = this.#ended;
-    if (reason !== undefined) {
-      this.fail(reason.error);
-      return;
-    }
-    if (this.#parts.finish === undefined) this.#resolve(this.#results);
-    else this.#finish(this.#parts.finish);
-  }
-
-  #finish(finish: (results: unknown[]) => Awaitable<unknown>): void {
-    try {
-      const finished = andThen(finish(this.#results), (value) => {
-        this.#resolve(value);
-      });
-      if (!isThenable(finished)) return;
-      this.#parts.mapping.start(this, this.#results.length, finished);
-      finished.then(undefined, (error: unknown) => {
-        this.fail(error);
-      });
-    } catch (error) {
-      this.fail(error);
+    const { finish, context, mapping } = this.#parts;
+    if (reason !== undefined) this.fail(reason.error);
+    else if (finish === undefined || context === undefined) this.#resolve(this.#results);
+    else {
+      const finished = context.run(() => finish(this.#results));
+      mapping.start(this, this.#results.length, finished);
+      finished.then(
+        (value) => {
+          this.#resolve(value);
+        },
+        (error: unknown) => {
+          this.fail(error);
+        },
+      );
     }
   }
 
