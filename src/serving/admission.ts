@@ -78,9 +78,12 @@ export class Admission {
       return undefined;
     }
     const { overflow } = this.#config;
-    if (overflow !== 'wait') {
-      if (overflow === 'dropOldest' && fits && this.#dropOldest(size)) this.#enter(call, values, weights);
-      else call.fail(this.#overflowError(size));
+    if (overflow !== 'wait' && (overflow !== 'dropOldest' || !fits)) {
+      call.fail(this.#overflowError(size));
+      return undefined;
+    }
+    if (overflow === 'dropOldest' && this.#dropOldest(size)) {
+      this.#enter(call, values, weights);
       return undefined;
     }
     return fits ? this.#wait(room, call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);

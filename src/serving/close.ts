@@ -24,6 +24,7 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
   const unexecuted = new ClosedError(`${owner} was closed before this was executed`);
   admission.close();
   input.stopPulls(new ClosedError(`${owner} was closed before the source of values had ended`));
+  inline.closing();
   let undelivered = 0;
   if (drain) {
     executor.seal('close');

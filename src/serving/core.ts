@@ -294,13 +294,11 @@ export class ServingCore {
     this.draining = options?.pending !== 'reject';
     const { clock, events, inline } = this;
     const shared = { owner: this.#owner, clock, events, inline, input: this.#input, departures: this.#departures };
-    closeServing({ ...parts, ...shared }, options?.timeout ?? 30_000, this.draining).then(
-      () => {
-        closed.resolve();
-      },
-      (error: unknown) => {
-        closed.reject(error);
-      },
+    const ending = closeServing({ ...parts, ...shared }, options?.timeout ?? 30_000, this.draining);
+    closed.resolve(
+      ending.finally(() => {
+        this.draining = false;
+      }),
     );
     return this.#closed;
   }

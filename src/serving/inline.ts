@@ -13,8 +13,10 @@ type Tell = (event: Event) => void;
 /** Work in the caller, for which `close` waits. */
 class InlineRun {
   failure: { error: unknown } | undefined;
-  /** Ends the attempt or the wait that is under way. */
+  /** Ends the attempt that is under way. */
   stop: ((error: unknown) => void) | undefined;
+  /** Ends the wait for a retry. */
+  wake: (() => void) | undefined;
   readonly #reject: (error: unknown) => void;
 
   constructor(reject: (error: unknown) => void) {
@@ -25,6 +27,12 @@ class InlineRun {
     this.failure = { error };
     this.#reject(error);
     this.stop?.(error);
+    this.wake?.();
+  }
+
+  /** Nothing is tried again. */
+  closing(): void {
+    this.wake?.();
   }
 }
 
@@ -53,32 +61,39 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
   let failed: { error: unknown } | undefined;
   try {
     refuseOptions(options);
+    core.ready();
     source = core.read(values); // at the call, as every list is
   } catch (error) {
     failed = { error };
   }
-  return (async function* () {
+  let current = new InlineRun(nothing);
+  const events = (async function* () {
     if (failed !== undefined) throw failed.error;
-    core.ready();
     for await (const chunk of chunksOf(core, source)) {
-      core.ready();
+      checkOpen(core, Array.isArray(source));
       const channel = new Channel(nothing, nothing);
-      const done = running(core, chunk.length, (run) =>
-        execute(core, chunk, run, (event) => {
-          channel.pushHook(event);
-        }),
-      );
+      const done = execute(core, chunk, current, (event) => {
+        channel.pushHook(event);
+      });
       const end = (): void => {
         channel.end();
       };
       done.then(end, end);
       yield* channel;
       const { output, failure } = splitAtError(await done);
-      if (output.length > 0) yield { type: 'batch', output: [...(await core.mapResults(output))] };
+      if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.mapResults(output))] };
       if (failure !== undefined) throw failure.error;
     }
     return undefined;
   })();
+  // While the reader waits, `close` waits too.
+  const next = events.next.bind(events);
+  events.next = () =>
+    running(core, 1, (run) => {
+      current = run;
+      return next();
+    });
+  return events;
 }
 
 function running<T>(core: ServingCore, size: number, work: (run: InlineRun) => Promise<T>): Promise<T> {
@@ -90,7 +105,7 @@ function running<T>(core: ServingCore, size: number, work: (run: InlineRun) => P
   });
 }
 
-/** After `close` a list that was begun is executed to its end; an async iterable, or anything with `'reject'`, is not. */
+/** While `close` drains, a list is executed to its end; an async iterable is not. */
 function checkOpen(core: ServingCore, list: boolean): void {
   if (core.closed && !(list && core.draining)) throw new ClosedError('closed before all its values were executed');
 }
@@ -161,16 +176,17 @@ async function execute(
     try {
       return await tryOnce(core, values.slice(), attempt, run, tell);
     } catch (error) {
-      const delay = run.failure === undefined ? retryDelay(core.retry, attempt, Math.random) : undefined;
-      if (delay === undefined || (core.closed && !core.draining)) throw error;
+      const delay = core.closed || run.failure ? undefined : retryDelay(core.retry, attempt, Math.random);
+      if (delay === undefined) throw error;
       await new Promise<void>((resolve) => {
         const timer = core.clock.setTimer(resolve, Math.min(Math.ceil(delay), LONGEST_TIMER));
-        run.stop = () => {
+        run.wake = () => {
           core.clock.clearTimer(timer);
           resolve();
         };
       });
-      if ((run.failure as unknown) !== undefined || (core.closed && !core.draining)) throw error;
+      run.wake = undefined;
+      if (core.closed) throw error;
     }
   }
 }

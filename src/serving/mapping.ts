@@ -4,6 +4,8 @@ import { type Clock, within } from '../core/clock.js';
 /** Work for which `close` waits: a map of values or results, or work in the caller. */
 export interface Work {
   fail(error: unknown): void;
+  /** The serving is being closed. */
+  closing?(): void;
 }
 
 /** Calls whose values or results are being mapped, or that run in the caller. They are in no batch. */
@@ -27,6 +29,10 @@ export class Mapping {
   /** Its map has ended, or its caller no longer waits. */
   leave(call: Work): void {
     if (this.#calls.delete(call) && this.#calls.size === 0) this.#emptied?.resolve();
+  }
+
+  closing(): void {
+    for (const work of this.#calls.keys()) work.closing?.();
   }
 
   /** Waits for all of them, until the deadline. */

@@ -1,6 +1,7 @@
 import type { ServingHook, ServingInit } from './types.js';
-import { ClosedError, ResultCountError } from '../errors.js';
+import { ClosedError, ResultCountError, messageOf } from '../errors.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
+import { isError } from './row.js';
 
 /** The context of a handler, without the types that callers see. */
 export interface Context {
@@ -107,10 +108,23 @@ export function hooksOf(
   return hooks;
 }
 
-/** The results, if there is one for each value. Promises among them are awaited; one that rejects fails its own value. */
+/**
+ * A copy of the results, if there is one for each value. Promises among them are awaited: one that rejects, or a slot that
+ * cannot be read, is an error in that slot.
+ */
 export function checkResults(results: unknown, size: number, who = 'the handler'): Awaitable<readonly unknown[]> {
   const list = countResults(results, size, who);
-  return holdsPromise(list) ? Promise.all(list.map(settleOne)) : list;
+  const copy = new Array<unknown>(size);
+  let promises = false;
+  for (let i = 0; i < size; i++) {
+    try {
+      const result = (copy[i] = list[i]);
+      promises ||= typeof result === 'object' && result !== null && isPromise(result);
+    } catch (error) {
+      copy[i] = error;
+    }
+  }
+  return promises ? Promise.all(copy.map(settleOne)) : copy;
 }
 
 export function countResults(results: unknown, size: number, who: string): readonly unknown[] {
@@ -121,19 +135,19 @@ export function countResults(results: unknown, size: number, who: string): reado
   throw new ResultCountError(size, 0, `${who}, which answered with ${what} instead of a list,`);
 }
 
-function holdsPromise(list: readonly unknown[]): boolean {
+/** An object whose `then` cannot be read is a result like any other. */
+function isPromise(result: object): boolean {
   try {
-    for (let i = 0; i < list.length; i++) if (isThenable(list[i])) return true;
+    return typeof (result as { then?: unknown }).then === 'function';
   } catch {
-    // Reading a slot throws: that fails the call whose slot it is.
+    return false;
   }
-  return false;
 }
 
 function settleOne(result: unknown): unknown {
-  if (!isThenable(result)) return result;
+  if (typeof result !== 'object' || result === null || !isPromise(result)) return result;
   return Promise.resolve(result).then(undefined, (error: unknown) =>
-    error instanceof Error ? error : new Error(String(error), { cause: error }),
+    isError(error) ? error : new Error(messageOf(error), { cause: error }),
   );
 }
 
