@@ -13,7 +13,7 @@ export type { BatchOutcome } from './server/growth.js';
 export type { RetryOptions } from './options/retry.js';
 export type { Awaitable } from './core/promise.js';
 export type { Clock } from './core/clock.js';
-export type { Trigger } from './core/ledger.js';
+export type { Trigger } from './core/schedule.js';
 export {
   BatchError,
   OptionsError,

@@ -23,6 +23,8 @@ import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
 import { countResults } from './partitions.js';
 
+let coreOf: (serving: object) => ServingCore | undefined; // assigned by the class
+
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
 export interface BatchServing<
@@ -59,6 +61,10 @@ export class BatchServing<
   Raw = Out,
 > {
   readonly #core: ServingCore;
+
+  static {
+    coreOf = (serving) => (typeof serving === 'object' && #core in serving ? serving.#core : undefined);
+  }
 
   constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
   constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
@@ -168,6 +174,16 @@ export class BatchServing<
   get state(): ServingState {
     return this.#core.state;
   }
+}
+
+/** For pools: whether calls, streams or `inline` work are under way. */
+export function isBusy(serving: { readonly state: { readonly pending: number } }): boolean {
+  return coreOf(serving)?.busy ?? serving.state.pending > 0;
+}
+
+/** For pools: whether `close` was called; unknown for other classes. */
+export function isClosed(serving: object): boolean {
+  return coreOf(serving)?.closed === true;
 }
 
 async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {

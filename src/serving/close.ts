@@ -48,7 +48,7 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
   const batches = rows.map((row) => row.values.slice());
   for (const { call, size } of rows.flatMap((row) => row.slices)) undelivered += call.over ? 0 : size;
   const closed = new ClosedError(unexecuted.message, left.cause);
-  for (const row of rows) executor.abandon(row, closed);
+  for (const row of rows) executor.giveUp(row, closed);
   await inline.settle(clock, deadline);
   undelivered += inline.fail(closed);
   await departures.settle(clock, deadline);

@@ -21,6 +21,7 @@ import { type Awaitable, Deferred, andThen, ignorableRejection } from '../core/p
 import { type Clock, systemClock } from '../core/clock.js';
 import { type Retry, parseRetry } from '../options/retry.js';
 import { checkVerbOptions } from '../options/verbs.js';
+import { checkDispatchOptions } from '../options/serving.js';
 import { optionsError } from '../options/check.js';
 import type { Call, LooseSlice } from './row.js';
 
@@ -208,7 +209,7 @@ export class ServingCore {
     let source: readonly unknown[] | AsyncIterable<unknown>;
     try {
       this.ready();
-      checkVerbOptions('dispatch', options);
+      checkDispatchOptions(options);
       source = this.read(values);
     } catch (error) {
       reject(error);
@@ -240,7 +241,7 @@ export class ServingCore {
   #admit(call: Call, options: DispatchOptions | undefined): boolean {
     try {
       this.ready();
-      checkVerbOptions('dispatch', options);
+      checkDispatchOptions(options);
       this.#parts.executor.counts.calls++;
       if (options != null) this.#input.watch(call, options);
     } catch (error) {

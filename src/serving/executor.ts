@@ -3,16 +3,15 @@ import type { Leaver, Plain } from './calls.js';
 import type { ServingBatchInfo, ServingEvents } from './types.js';
 import { checkResults, hooksOf, type Context, type Partitions } from './partitions.js';
 import type { Events } from '../events.js';
-import { type Awaitable, Deferred, RESOLVED, andThen, onAbort } from '../core/promise.js';
+import { type Batch, RunContext } from '../core/batch.js';
+import { type Awaitable, Deferred, RESOLVED, andThen } from '../core/promise.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
-import { Engine } from '../core/engine.js';
+import { Core } from '../core/core.js';
 import { Fifo } from '../core/deque.js';
-import { type Flight, RunContext, type Verdict, type Workload } from '../core/flight.js';
-import type { Trigger } from '../core/ledger.js';
+import type { Driver, Ending, Fate } from '../core/runner.js';
+import type { Trigger } from '../core/schedule.js';
 import { type Retry, retryDelay } from '../options/retry.js';
 import { type Call, type LooseSlice, Row, type Slice } from './row.js';
-
-const NO_RESULTS: readonly unknown[] = [];
 
 export interface ExecutorParts {
   clock: Clock;
@@ -23,7 +22,6 @@ export interface ExecutorParts {
   runtimeOptions: unknown;
   batchSize: number;
   maxBatchWeight: number;
-  weighs: boolean;
   /** 0: batches are cut at the end of the event-loop turn that opened them. */
   batchTimeout: number;
   handlerTimeout: number;
@@ -33,62 +31,65 @@ export interface ExecutorParts {
 }
 
 /** Puts values into rows, has them executed, and hands each call its results. The only user of the core. */
-export class Executor implements Workload<unknown, Row, readonly unknown[]>, Leaver {
+export class Executor implements Driver<Row>, Leaver {
   readonly work = 'the handler';
-  readonly weigh: (() => number) | undefined;
-  readonly counts = { calls: 0, values: 0, batches: 0, delivered: 0, failed: 0, aborted: 0 };
+  readonly counts = { calls: 0, batches: 0, delivered: 0, failed: 0, aborted: 0 };
   /** Pending values of async iterables. */
   pulled = 0;
   /** Failed batches are not executed again. */
   ending = false;
-  readonly #engine: Engine<unknown, Row, readonly unknown[]>;
+  readonly #core: RowCore;
   readonly #parts: ExecutorParts;
   /** Rows with values that are not settled, oldest first. */
   readonly #rows = new Set<Row>();
   #opened = 0;
   /** Pending `flush()` calls: each resolves when the rows below its number are settled. */
   readonly #flushes = new Fifo<Flush>();
-  /** Signals to abort once the values that leave have left: that calls user code. */
-  #aborts: (() => void)[] = [];
+  /** Aborts of signals, which call user code: put off until all values that leave have left. */
+  readonly #aborts: (() => void)[] = [];
+  /** While it is not 0, turns are put off. */
+  #locks = 0;
   #turnEnds = false;
-  /** The call whose value is being added, and its weight. */
-  #call!: Call; // set before each add
-  #weight = 0;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
-    this.#engine.ledger.ripen('age');
-    this.#engine.turn();
+    this.#core.schedule.markDue('age');
+    this.#core.turn();
   };
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
-    this.weigh = parts.weighs ? () => this.#weight : undefined;
-    const { batchTimeout, clock } = parts;
+    const { batchSize, maxBatchWeight, batchTimeout, lanes, handlerTimeout, clock } = parts;
     const limits = {
-      size: parts.batchSize,
-      weight: parts.maxBatchWeight,
+      size: batchSize,
+      weight: maxBatchWeight,
       age: batchTimeout === 0 ? Infinity : batchTimeout,
+      idle: Infinity,
       sinceFlush: Infinity,
       interval: Infinity,
       jitter: 0,
-      lanes: Math.min(parts.lanes, 1000),
-      attempt: parts.partitions.timesOut ? Infinity : parts.handlerTimeout,
-      entry: Infinity,
-      random: Math.random,
+      lanes,
+      attempt: parts.partitions.timesOut ? Infinity : handlerTimeout,
     };
-    this.#engine = new Engine<unknown, Row, readonly unknown[]>(this, limits, clock, clock.now(), false);
-    this.#engine.intake.capacity = Infinity;
+    this.#core = new RowCore(this, limits, clock, clock.now(), false);
+    this.#core.capacity = Infinity;
+  }
+
+  /** Values accepted so far. */
+  get values(): number {
+    return this.#core.accepted;
   }
 
   /** Values accepted and not settled. */
   get pending(): number {
-    const { values, delivered, failed, aborted } = this.counts;
-    return values - delivered - failed - aborted;
+    const { delivered, failed, aborted } = this.counts;
+    return this.#core.accepted - delivered - failed - aborted;
   }
 
   /** Batches that run. */
   get running(): number {
-    return this.#engine.ledger.active.filter((cut) => cut.running).length;
+    let count = 0;
+    for (const batch of this.#core.active) if (batch.running) count++;
+    return count;
   }
 
   /** Rows that are not running, oldest first. */
@@ -98,15 +99,19 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
 
   /** The short way, for a call of one value without options. */
   putPlain(call: Plain, value: unknown): void {
+    const core = this.#core;
     this.counts.calls++;
-    this.counts.values++;
-    const row = this.#engine.intake.slot();
-    if (row === undefined) {
-      this.#add(call, value, 0);
-      return;
+    const { state } = core;
+    if (core.joined < core.fastLimit && state !== undefined) {
+      state.values.push(value);
+      state.slices.push(call);
+      core.accepted++;
+      core.joined++;
+      core.size++;
+    } else {
+      this.#join(call, value, 0);
+      this.#turn();
     }
-    row.values.push(value);
-    row.slices.push(call);
   }
 
   /**
@@ -116,37 +121,53 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
   enter(call: Call, values: readonly unknown[], weights: Weights, whole: boolean): void {
     this.together(() => {
       if (whole) this.#makeWay(values.length, sumOf(weights));
-      values.forEach((value, i) => {
+      for (let i = 0; i < values.length; i++) {
         const weight = weights?.[i] ?? 0;
-        if (typeof weight !== 'number') {
-          call.refuse?.(weight);
-          return;
+        if (typeof weight !== 'number') call.refuse?.(weight);
+        else {
+          if (weight > 0) this.#makeWay(1, weight);
+          this.#join(call, values[i], weight);
         }
-        if (weight > 0) this.#makeWay(1, weight);
-        this.counts.values++;
-        if (call.pulled) this.pulled++;
-        this.#add(call, value, weight);
-      });
+      }
     });
   }
 
   /** Calls `work`, which runs no user code; batches are cut and started after it. */
   together(work: () => void): void {
-    const engine = this.#engine;
-    engine.locks++;
+    this.#locks++;
     try {
       work();
     } finally {
-      engine.locks--;
-      if (engine.locks === 0) engine.turn();
+      this.#locks--;
+      this.#turn();
     }
-    if (engine.locks === 0) for (const abort of this.#aborts.splice(0)) abort();
+    this.#abortSignals();
+  }
+
+  #abortSignals(): void {
+    if (this.#locks > 0) return;
+    for (let abort = this.#aborts.shift(); abort !== undefined; abort = this.#aborts.shift()) abort();
+  }
+
+  /** Calls `work`, which may run user code, within a callback of the core: that turns by itself after it. */
+  #inCallback(work: () => void): void {
+    this.#locks++;
+    try {
+      work();
+    } finally {
+      this.#locks--;
+    }
+    this.#abortSignals();
+  }
+
+  #turn(): void {
+    if (this.#locks === 0) this.#core.turn();
   }
 
   /** Cuts the open batch. */
   seal(reason: Trigger): void {
-    this.#engine.intake.seal(reason);
-    this.#engine.turn();
+    if (this.#core.size > 0) this.#core.seal(reason);
+    this.#turn();
   }
 
   /** Cuts the open batch; resolves when everything accepted by now is settled. */
@@ -188,7 +209,7 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
     const { run } = row;
     if (row.waiting > 0 || run === undefined) return;
     this.#aborts.push(() => {
-      run.leave(reason);
+      run.abort(reason);
     });
   }
 
@@ -211,12 +232,12 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
   }
 
   #withdraw(row: Row, size: number, weight: number): void {
-    this.#engine.withdraw(row.batch as Flight<Row> | undefined, size, weight);
+    this.#core.take(row.batch, size, weight);
     if (row.size === 0) this.#forget(row);
   }
 
   /** All callers of the row get the error. */
-  abandon(row: Row, error: unknown): void {
+  giveUp(row: Row, error: unknown): void {
     row.compact();
     row.executing = true;
     const { slices } = row;
@@ -229,43 +250,46 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
 
   /** Resolves when nothing runs any more, with the rows that were not executed. */
   async close(timeout: number): Promise<{ rows: Row[]; cause: unknown }> {
-    const { batches, cause } = await this.#engine.close(timeout, true);
-    return { rows: batches, cause };
+    const { states, cause } = await this.#core.close(timeout, true);
+    return { rows: states, cause };
   }
 
   // Rows
 
-  #add(call: Call, value: unknown, weight: number): void {
-    this.#call = call;
-    this.#weight = weight;
-    const { intake, ledger } = this.#engine;
-    const due = ledger.due();
-    if (due !== undefined) intake.seal(due);
-    intake.add(value);
+  #join(call: Call, value: unknown, weight: number): void {
+    const core = this.#core;
+    let row = core.state;
+    if (core.size === 0 || row === undefined) row = this.#open();
+    row.values.push(value);
+    call.joined(row, weight);
+    core.accepted++;
+    core.joined++;
+    core.size++;
+    core.weight += weight;
+    if (call.pulled) this.pulled++;
+    const { batchSize, maxBatchWeight } = this.#parts;
+    if (core.size >= batchSize) core.seal('size');
+    else if (core.weight >= maxBatchWeight) core.seal('weight');
+  }
+
+  #open(): Row {
+    const core = this.#core;
+    const row = new Row(this.#opened++);
+    core.open(this.#parts.clock.now());
+    core.opened = true;
+    core.state = row;
+    this.#rows.add(row);
+    if (this.#parts.batchTimeout === 0 && !this.#turnEnds) this.#cutAtEndOfTurn();
+    return row;
   }
 
   /** Cuts the open batch if these values do not fit into it, but fit into a batch of their own or are just one. */
   #makeWay(size: number, weight: number): void {
-    const { ledger, intake } = this.#engine;
+    const core = this.#core;
     const { batchSize, maxBatchWeight } = this.#parts;
-    if (ledger.size === 0 || size > batchSize || (size > 1 && weight > maxBatchWeight)) return;
-    const heavy = ledger.weight + weight > maxBatchWeight;
-    if (heavy || ledger.size + size > batchSize) intake.seal(heavy ? 'weight' : 'size');
-  }
-
-  open(): Row {
-    return new Row();
-  }
-
-  add(row: Row, value: unknown): undefined {
-    if (this.#parts.batchTimeout === 0 && !this.#turnEnds && this.#engine.ledger.size === 0) this.#cutAtEndOfTurn();
-    if (row.size === 0) {
-      // New, or all its values were taken out: it counts as opened now.
-      row.number = this.#opened++;
-      this.#rows.add(row);
-    }
-    row.values.push(value);
-    this.#call.joined(row, this.#weight);
+    if (core.size === 0 || size > batchSize || (size > 1 && weight > maxBatchWeight)) return;
+    const heavy = core.weight + weight > maxBatchWeight;
+    if (heavy || core.size + size > batchSize) core.seal(heavy ? 'weight' : 'size');
   }
 
   #cutAtEndOfTurn(): void {
@@ -276,10 +300,6 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
       // A clock that throws: a microtask later instead.
       void RESOLVED.then(this.#endOfTurn);
     }
-  }
-
-  sealed(flight: Flight<Row>): void {
-    flight.batch.batch = flight;
   }
 
   /** It holds nothing that has to be settled any more. */
@@ -309,54 +329,71 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
 
   // Runs
 
-  run(flight: Flight<Row>): Awaitable<readonly unknown[]> {
-    const row = flight.batch;
-    if (row.size === 0) return NO_RESULTS;
-    const run = flight.begun;
-    const state = this.#parts.partitions.stateOf(flight.lane);
+  run(batch: Batch<Row>): Awaitable<readonly unknown[]> {
+    const run = batch.begun;
+    const state = this.#parts.partitions.stateOf(batch.lane);
     return andThen(state, (ready) => {
-      if (run <= flight.ended) throw new Error('expired'); // ignored by the core; the handler must not run
-      return this.#execute(flight, run, ready);
+      if (run <= batch.ended) throw new Error('expired'); // ignored by the core; the handler must not run
+      return this.#execute(batch, run, ready);
     });
   }
 
-  #execute(flight: Flight<Row>, run: number, state: unknown): Awaitable<readonly unknown[]> {
-    const row = flight.batch;
+  #execute(batch: Batch<Row>, run: number, state: unknown): Awaitable<readonly unknown[]> {
+    const row = batch.state;
     row.compact();
     const { size } = row;
-    if (size === 0) return NO_RESULTS;
     row.executing = true;
     row.waiting = size;
     const { hooks, runtimeOptions, retry, partitions } = this.#parts;
     const told = hooksOf(
       hooks,
       size,
-      () => run > flight.ended,
+      () => run > batch.ended,
       (hook, list, payload) => {
         tellSlices(row, hook, list, payload);
       },
     );
-    row.run = new ServingRun(flight, row, state, told, runtimeOptions);
+    row.run = new ServingRun(batch, row, state, told, runtimeOptions);
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;
     return andThen(partitions.handle(values, row.run), (results) => checkResults(results, size));
   }
 
-  judge(flight: Flight<Row>): Verdict {
-    const { slices } = flight.batch;
+  failed(batch: Batch<Row>): Fate {
+    const { slices } = batch.state;
     if (this.ending || slices.every(({ gone, call }) => gone || call.over)) return 'drop';
-    return retryDelay(this.#parts.retry, flight.attempt, Math.random) ?? 'drop';
+    const retryIn = retryDelay(this.#parts.retry, batch.attempt, Math.random);
+    return retryIn === undefined ? 'drop' : { retryIn };
   }
 
-  delivered(flight: Flight<Row>, results: readonly unknown[], now: number): undefined {
-    const row = flight.batch;
-    if (results === NO_RESULTS) {
-      this.#forget(row);
-      return;
-    }
+  waits(batch: Batch<Row>, error: unknown, retryAt: number): Error {
+    const row = batch.state;
+    this.#inCallback(() => {
+      this.#emitFailed(batch, error, retryAt);
+      row.executing = false;
+      row.run = undefined;
+      // Callers that left meanwhile: their values are not executed again.
+      this.takeOut(row.slices.filter(({ call }) => call.over) as LooseSlice[], error);
+    });
+    return error as Error;
+  }
+
+  settled(batch: Batch<Row>, ending: Ending): { error?: Error } {
+    this.#inCallback(() => {
+      if ('result' in ending) this.#deliver(batch, ending.result as readonly unknown[]);
+      else {
+        this.#emitFailed(batch, ending.error, Infinity);
+        this.giveUp(batch.state, ending.error);
+      }
+    });
+    return {};
+  }
+
+  #deliver(batch: Batch<Row>, results: readonly unknown[]): void {
+    const row = batch.state;
     const { counts } = this;
-    const { events } = this.#parts;
-    const info = events.has('executed') ? this.#infoOf(flight, now) : undefined;
+    const { events, clock } = this.#parts;
+    const info = events.has('executed') ? this.#infoOf(batch, clock.now()) : undefined;
     const { slices } = row;
     row.settled = true;
     let at = 0;
@@ -376,46 +413,50 @@ export class Executor implements Workload<unknown, Row, readonly unknown[]>, Lea
     if (info !== undefined) events.emit('executed', info);
   }
 
-  failed(flight: Flight<Row>, error: unknown, retryAt: number): void {
-    const row = flight.batch;
-    this.#tellFailed(flight, error, retryAt);
-    row.executing = false;
-    row.run = undefined;
-    // Callers that left meanwhile: their values are not executed again.
-    this.takeOut(row.slices.filter(({ call }) => call.over) as LooseSlice[], error);
+  next(): boolean {
+    return false; // values join at once
   }
 
-  dropped(flight: Flight<Row>, error: unknown): { error: Error } {
-    this.#tellFailed(flight, error, Infinity);
-    this.abandon(flight.batch, error);
-    return { error: error as Error };
+  abandon(): number {
+    return 0; // values join at once
   }
 
-  held(_flight: Flight<Row>, error: unknown): Error {
-    return error as Error; // not reached: judge never holds
-  }
-
-  refused(_value: unknown, error: unknown): Error {
-    return error as Error; // not reached: adding cannot fail
-  }
-
-  drained(): void {
-    // Nothing to do.
-  }
-
-  settled(): void {
+  changed(): void {
     this.#parts.admit();
   }
 
-  #tellFailed(flight: Flight<Row>, error: unknown, retryAt: number): void {
+  #emitFailed(batch: Batch<Row>, error: unknown, retryAt: number): void {
     const { events, clock } = this.#parts;
-    if (events.has('failed')) events.emit('failed', { ...this.#infoOf(flight, clock.now()), error, retryAt });
+    if (events.has('failed')) events.emit('failed', { ...this.#infoOf(batch, clock.now()), error, retryAt });
   }
 
-  #infoOf(flight: Flight<Row>, now: number): ServingBatchInfo {
-    const { lane, reason, attempt, startedAt, batch } = flight;
-    const calls = new Set(batch.slices.map(({ call }) => call)).size;
-    return { partition: lane, size: batch.size, reason, attempt, duration: now - startedAt, calls };
+  #infoOf({ lane, reason, attempt, startedAt, state }: Batch<Row>, now: number): ServingBatchInfo {
+    const calls = new Set(state.slices.map(({ call }) => call)).size;
+    return { partition: lane, size: state.size, reason, attempt, duration: now - startedAt, calls };
+  }
+}
+
+/** The core, which tells each row its batch, and lets values leave a batch at constant cost. */
+class RowCore extends Core<Row> {
+  override seal(reason: Trigger): Batch<Row> {
+    const batch = super.seal(reason);
+    batch.state.batch = batch;
+    return batch;
+  }
+
+  /** Takes values out of a batch, or without one out of the open batch. */
+  take(batch: Batch<Row> | undefined, count: number, weight: number): void {
+    if (batch === undefined) {
+      this.withdraw(count, weight);
+      return;
+    }
+    batch.size -= count;
+    batch.weight -= weight;
+    this.finished += count;
+    if (batch.size > 0) return;
+    // `init` may still be at work for it.
+    if (batch.running) this.endRun(batch);
+    this.remove(batch);
   }
 }
 
@@ -431,48 +472,28 @@ export class ServingRun extends RunContext implements Context {
   readonly partition: number;
   readonly inline = false;
   readonly #row: Row;
-  #controller: AbortController | undefined;
-  #left: { reason: unknown } | undefined;
   #deadline: number | undefined;
 
   constructor(
-    flight: Flight<Row>,
+    batch: Batch<Row>,
     row: Row,
     readonly state: unknown,
     readonly hooks: Context['hooks'],
     readonly runtimeOptions: unknown,
   ) {
-    super(flight, row.size);
-    this.partition = flight.lane;
+    super(batch, row.size);
+    this.partition = batch.lane;
     this.#row = row;
   }
 
   /** The latest time at which a caller of the batch still waits. */
   get deadline(): number {
-    if (this.#deadline !== undefined) return this.#deadline;
-    const deadlines = this.#row.slices.map(({ call }) => (call.over ? -Infinity : call.deadline));
-    this.#deadline = deadlines.length === 0 ? Infinity : deadlines.reduce((a, b) => Math.max(a, b));
-    return this.#deadline;
-  }
-
-  override get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = (this.#controller = new AbortController());
-      const outer = super.signal;
-      if (outer.aborted) controller.abort(outer.reason);
-      else
-        onAbort(outer, () => {
-          controller.abort(outer.reason);
-        });
-      if (this.#left !== undefined) controller.abort(this.#left.reason);
+    if (this.#deadline === undefined) {
+      let latest = -Infinity;
+      for (const { call } of this.#row.slices) if (!call.over) latest = Math.max(latest, call.deadline);
+      this.#deadline = latest === -Infinity ? Infinity : latest;
     }
-    return this.#controller.signal;
-  }
-
-  /** No caller of the batch is left. */
-  leave(reason: unknown): void {
-    this.#left = { reason };
-    this.#controller?.abort(reason);
+    return this.#deadline;
   }
 }
 

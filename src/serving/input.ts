@@ -29,6 +29,8 @@ export class Input {
   /** One heap and one timer for the timeouts of all calls. */
   readonly #deadlines = new Deadlines();
   readonly #alarm: Alarm;
+  /** Calls that time out together with equal timeouts share an error: most of its cost is the stack. */
+  readonly #timeoutErrors = new Map<number, TimeoutError>();
 
   constructor(parts: InputParts) {
     this.#parts = parts;
@@ -38,6 +40,7 @@ export class Input {
         parts.together(() => {
           this.#deadlines.expire(now);
         });
+        this.#timeoutErrors.clear();
         this.#alarm.set(this.#deadlines.next);
       },
       false,
@@ -79,7 +82,12 @@ export class Input {
     call.deadline = clock.now() + timeout;
     removeDeadline = this.#deadlines.add(call.deadline, () => {
       removeDeadline = undefined;
-      giveUp(new TimeoutError(`a call of ${owner}`, timeout));
+      let error = this.#timeoutErrors.get(timeout);
+      if (error === undefined) {
+        error = new TimeoutError(`a call of ${owner}`, timeout);
+        this.#timeoutErrors.set(timeout, error);
+      }
+      giveUp(error);
     });
     this.#alarm.set(this.#deadlines.next);
   }

@@ -64,7 +64,6 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
     runtimeOptions,
     batchSize,
     maxBatchWeight,
-    weighs: options.weigh != null,
     batchTimeout: options.batchTimeout ?? 100,
     handlerTimeout,
     lanes: lanes.count,
@@ -92,7 +91,7 @@ export function servingState(executor: Executor): ServingState {
         return counts.calls;
       },
       get values() {
-        return counts.values;
+        return executor.values;
       },
       get batches() {
         return counts.batches;

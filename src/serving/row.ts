@@ -1,4 +1,5 @@
 import type { ServingRun } from './executor.js';
+import type { Batch } from '../core/batch.js';
 
 /**
  * Which value belongs to which call.
@@ -62,8 +63,6 @@ export interface Call {
 
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
-  /** Rows are numbered in the order in which their first values joined. */
-  number = 0;
   values: unknown[] = [];
   slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
@@ -77,7 +76,12 @@ export class Row {
   /** The present run. */
   run: ServingRun | undefined;
   /** The core's sealed batch; `undefined` while the row is open. */
-  batch: unknown;
+  batch: Batch<Row> | undefined;
+
+  constructor(
+    /** Rows are numbered in the order in which they are opened. */
+    readonly number: number,
+  ) {}
 
   /** Values that are wanted. */
   get size(): number {

@@ -1,6 +1,6 @@
 import type { Awaitable } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import type { Trigger } from '../core/ledger.js';
+import type { Trigger } from '../core/schedule.js';
 import type { RetryOptions } from '../options/retry.js';
 
 /** Sends something to the callers of a batch that read their results as a stream. Ends with its batch: after it, it throws. */
@@ -32,7 +32,12 @@ export interface ServingContext<State = undefined, Hook extends string = never, 
   readonly reason: Trigger;
   /** From 1. */
   readonly attempt: number;
-  /** Aborts at `handlerTimeout`, and when `close` gives up. */
+  /**
+   * The latest time of the serving's clock (`performance.now()`; on a worker thread that of the thread) at which one of the
+   * callers still waits; `Infinity` if one waits without end.
+   */
+  readonly deadline: number;
+  /** Aborts at `handlerTimeout`, when no caller of the batch is left, and when `close` gives up. */
   readonly signal: AbortSignal;
   /** One for each name in the option `hooks`. */
   readonly hooks: Readonly<Record<Hook, ServingHook>>;
@@ -152,8 +157,8 @@ export type Outcome<T> = { ok: true; value: T } | { ok: false; error: unknown };
 export type StreamEvent<Out, Hook extends string = never> =
   { type: 'batch'; output: Out[] } | (Hook extends string ? { type: Hook; payload: unknown } : never);
 
-/** Values that are there, or come by and by. */
-export type Values<In> = Iterable<In> | AsyncIterable<In>;
+/** A list, another iterable, or an async iterable. A string is none: it would be dispatched letter by letter. */
+export type Values<In> = (Iterable<In> & object) | AsyncIterable<In>;
 
 export interface ServingCloseOptions {
   /** Milliseconds; 30,000 by default. */
