@@ -62,11 +62,11 @@ const threads = /* @__PURE__ */ once(() =>
 /** Looks at the usual options of a call by hand: a schema costs more than the rest of the call. Throws `OptionsError`. */
 export function checkDispatchOptions(options: unknown): void {
   if (options == null) return;
-  if (isPlainObject(options)) {
-    const { signal, timeout } = options as Record<string, unknown>;
-    const known = Number('signal' in (options as object)) + Number('timeout' in (options as object));
+  if (typeof options === 'object') {
+    const { signal, timeout } = options as { signal?: unknown; timeout?: unknown };
+    const known = Number('signal' in options) + Number('timeout' in options);
     const sound = timeout == null || (isNumber(timeout) && timeout >= 0);
-    if (sound && (signal == null || signal instanceof AbortSignal) && Object.keys(options as object).length <= known) return;
+    if (sound && (signal == null || signal instanceof AbortSignal) && Object.keys(options).length <= known) return;
   }
   checkVerbOptions('dispatch', options);
 }

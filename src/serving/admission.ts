@@ -1,4 +1,4 @@
-import type { Executor } from './executor.js';
+import type { Placement } from './placement.js';
 import { ClosedError, ItemError, OverflowError } from '../errors.js';
 import { checkWeight } from '../core/intake.js';
 import { Room } from '../core/admission.js';
@@ -21,21 +21,21 @@ export class Admission {
    * as soon as a place is free, and calls that may not wait would never enter.
    */
   readonly #pulledRoom: Room;
-  readonly #executor: Executor;
+  readonly #placement: Placement;
   readonly #config: AdmissionConfig;
   /** Values that are about to enter while user code may run. */
   #reserved = 0;
   #ended = false;
 
-  constructor(executor: Executor, config: AdmissionConfig) {
-    this.#executor = executor;
+  constructor(placement: Placement, config: AdmissionConfig) {
+    this.#placement = placement;
     this.#config = config;
     const seal = (): void => {
-      executor.seal('demand');
+      placement.seal('demand');
     };
-    this.room = new Room(config.maxPending, () => executor.pending + this.#reserved, seal);
+    this.room = new Room(config.maxPending, () => placement.pending + this.#reserved, seal);
     const share = config.maxPending === Infinity ? Infinity : Math.max(1, Math.floor(config.maxPending / 2));
-    this.#pulledRoom = new Room(share, () => executor.pulled, seal);
+    this.#pulledRoom = new Room(share, () => placement.pulled, seal);
   }
 
   /** Turns away the calls that wait for room; values that enter later are cut at once. */
@@ -62,7 +62,7 @@ export class Admission {
     const size = values.length;
     if (size === 0 || !call.wanted) return undefined;
     const weights = this.#weights(call, values);
-    if (!call.wanted) return undefined;
+    if (weights === 'failed') return undefined;
     if (this.#ended) {
       call.end({ error: new ClosedError('closed before all its values were accepted') });
       return undefined;
@@ -142,12 +142,12 @@ export class Admission {
       return;
     }
     call.expect(values.length);
-    this.#executor.enter(call, values, weights, this.#config.keepCallsWhole);
-    if (this.room.closed) this.#executor.seal('close');
+    this.#placement.enter(call, values, weights, this.#config.keepCallsWhole);
+    if (this.room.closed) this.#placement.seal('close');
   }
 
   /** The weight of each value, or the error of its `weigh`; without `settleMany` the first error fails the call. */
-  #weights(call: Call, values: readonly unknown[]): Weights {
+  #weights(call: Call, values: readonly unknown[]): Weights | 'failed' {
     const { weigh } = this.#config;
     if (weigh === undefined) return undefined;
     const weights: (number | ItemError)[] = [];
@@ -157,7 +157,7 @@ export class Admission {
       } catch (error) {
         if (call.settles !== true) {
           call.fail(error);
-          return undefined;
+          return 'failed';
         }
         weights.push(error as ItemError);
       }
@@ -168,10 +168,10 @@ export class Admission {
   /** Rejects as many of the oldest calls that are not executing as it takes to make room; none if that makes none. */
   #dropOldest(size: number): boolean {
     const { room } = this;
-    const executor = this.#executor;
+    const placement = this.#placement;
     const victims = new Set<Call>();
-    let excess = executor.pending + this.#reserved + size - room.limit;
-    for (const row of executor.waitingRows()) {
+    let excess = placement.pending + this.#reserved + size - room.limit;
+    for (const row of placement.waitingRows()) {
       for (const { call, gone } of row.slices) {
         if (excess <= 0) break;
         if (gone || call.over || victims.has(call)) continue;
@@ -185,10 +185,10 @@ export class Admission {
     if (excess > 0) return false;
     const error = this.#overflowError(size);
     this.#reserved += size;
-    executor.together(() => {
+    placement.together(() => {
       for (const call of victims) {
         call.fail(error);
-        executor.leave(call, error);
+        placement.leave(call, error);
       }
     });
     this.#reserved -= size;
@@ -197,7 +197,7 @@ export class Admission {
 
   #overflowError(size: number): OverflowError {
     const { maxPending } = this.#config;
-    const { pending } = this.#executor;
+    const { pending } = this.#placement;
     const message = `full: ${pending} values are pending, ${size} more would exceed the limit of ${maxPending}`;
     return new OverflowError(message, pending, maxPending);
   }

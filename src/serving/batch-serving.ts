@@ -80,10 +80,10 @@ export class BatchServing<
   /** One value, of whatever kind: a list is one value. Resolves to its result. */
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
-    const executor = core.plain;
-    if (options !== undefined || executor === undefined) return core.one(value, options) as Promise<Out>;
+    const placement = core.plain;
+    if (options !== undefined || placement === undefined) return core.one(value, options) as Promise<Out>;
     return new Promise<Out>((resolve, reject) => {
-      executor.putPlain(new Plain(resolve, reject), value);
+      placement.putPlain(new Plain(resolve, reject), value);
     });
   }
 

@@ -19,7 +19,7 @@ export interface Closing extends Parts {
 
 /** Ends a serving within `timeout` ms; throws `CloseError` if values were not executed, or their results not mapped. */
 export async function closeServing(closing: Closing, timeout: number, drain: boolean): Promise<void> {
-  const { owner, clock, input, executor, admission, partitions, departures, inline } = closing;
+  const { owner, clock, input, placement, admission, partitions, departures, inline } = closing;
   const deadline = clock.now() + timeout;
   const unexecuted = new ClosedError(`${owner} was closed before this was executed`);
   admission.close();
@@ -27,19 +27,19 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
   inline.closing();
   let undelivered = 0;
   if (drain) {
-    executor.seal('close');
+    placement.seal('close');
     await input.mapping.settle(clock, deadline);
     // Lists that are mapped later are not executed.
     if (clock.now() >= deadline) admission.end();
     undelivered = input.mapping.fail(unexecuted);
   } else {
     // Everything that has not started fails, and what runs is not tried again.
-    executor.ending = true;
+    placement.ending = true;
     admission.end();
     input.mapping.fail(unexecuted);
-    executor.turnAway([...executor.waitingRows()], unexecuted);
+    placement.turnAway([...placement.waitingRows()], unexecuted);
   }
-  const left = await executor.close(Math.max(deadline - clock.now(), 0));
+  const left = await placement.close(Math.max(deadline - clock.now(), 0));
   admission.end();
   // Callers of settled rows have had the error of the last attempt.
   const rows = left.rows.filter((row) => !row.settled);
@@ -48,7 +48,7 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
   const batches = rows.map((row) => row.values.slice());
   for (const { call, size } of rows.flatMap((row) => row.slices)) undelivered += call.over ? 0 : size;
   const closed = new ClosedError(unexecuted.message, left.cause);
-  for (const row of rows) executor.giveUp(row, closed);
+  for (const row of rows) placement.giveUp(row, closed);
   await inline.settle(clock, deadline);
   undelivered += inline.fail(closed);
   await departures.settle(clock, deadline);

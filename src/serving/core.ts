@@ -1,11 +1,13 @@
-import { Many, Single } from './calls.js';
+import { Single } from './calls.js';
+import { Many } from './many.js';
+import { Maps } from './maps.js';
 import { closeServing } from './close.js';
 import type { Channel } from './channel.js';
-import type { Executor } from './executor.js';
+import type { Placement } from './placement.js';
 import { CallerContext, Input } from './input.js';
 import { Mapping } from './mapping.js';
 import { type AnyOptions, type Parts, assemble, lanesOf, servingState } from './parts.js';
-import { type Partitions, countResults, lengthOf } from './partitions.js';
+import { type Partitions, countResults } from './partitions.js';
 import { StreamCall } from './stream.js';
 import type {
   DispatchOptions,
@@ -41,8 +43,9 @@ export class ServingCore {
   readonly options: AnyOptions;
   readonly batchSize: number;
   readonly retry: Retry;
+  readonly maps: Maps;
   /** Set while a call of one value without options needs nothing but its promise. */
-  plain: Executor | undefined;
+  plain: Placement | undefined;
   /** Work in the caller. */
   readonly inline = new Mapping();
   /** Set by `close`: what was accepted is still executed. */
@@ -64,19 +67,20 @@ export class ServingCore {
     this.clock = options.clock ?? systemClock;
     this.batchSize = options.batchSize ?? 1;
     this.retry = parseRetry(owner, options.retry ?? false);
+    this.maps = new Maps(this.options);
     this.#input = new Input({
       owner: this.#owner,
       clock: this.clock,
-      mapInputs: (values) => this.mapInputs(values),
+      mapInputs: (values) => this.maps.inputs(values),
       leave: this.#leaver.leave,
       together: (work) => {
-        this.#parts.executor.together(work);
+        this.#parts.placement.together(work);
       },
     });
   }
 
   get state(): ServingState {
-    this.#state ??= servingState(this.#parts.executor);
+    this.#state ??= servingState(this.#parts.placement);
     return this.#state;
   }
 
@@ -92,7 +96,7 @@ export class ServingCore {
   get busy(): boolean {
     if (this.#made === undefined) return false;
     const mapping = this.#input.busy || this.#departures.size > 0 || this.inline.size > 0;
-    return mapping || this.#made.executor.pending > 0;
+    return mapping || this.#made.placement.pending > 0;
   }
 
   get #parts(): Parts {
@@ -108,7 +112,7 @@ export class ServingCore {
       if (mapInputs == null && mapResults == null) this.#feed(new Single(resolve, reject), [value], options);
       else {
         const unwrap = (results: unknown[]): Awaitable<unknown> =>
-          andThen(this.mapResults(results), (mapped) => countResults(mapped, 1, 'mapResults')[0]);
+          andThen(this.maps.results(results), (mapped) => countResults(mapped, 1, 'mapResults')[0]);
         this.#feed(this.#many(resolve, reject, { finish: unwrap }), [value], options);
       }
     });
@@ -122,15 +126,15 @@ export class ServingCore {
     settle: boolean,
   ): void {
     const mapAll = settle
-      ? (all: unknown[]): Awaitable<unknown> => this.#mapSettled(all as PromiseSettledResult<unknown>[])
-      : (all: unknown[]): Awaitable<unknown> => (all.length === 0 ? all : this.mapResults(all));
+      ? (all: unknown[]): Awaitable<unknown> => this.maps.settled(all as PromiseSettledResult<unknown>[])
+      : (all: unknown[]): Awaitable<unknown> => (all.length === 0 ? all : this.maps.results(all));
     const finish = this.options.mapResults == null ? undefined : mapAll;
     this.#begin((pulled) => this.#many(resolve, reject, { finish, settle, pulled }), reject, values, options);
   }
 
   stream(values: unknown, options: DispatchOptions | undefined): Channel {
     const maps = this.options.mapResults != null;
-    const map = maps ? (part: unknown[]): Awaitable<unknown> => this.mapResults(part) : undefined;
+    const map = maps ? (part: unknown[]): Awaitable<unknown> => this.maps.results(part) : undefined;
     const shared = { leaver: this.#leaver, map, mapping: this.#departures };
     const make = (pulled: boolean): StreamCall =>
       new StreamCall({ ...shared, pulled, context: maps ? new CallerContext() : undefined });
@@ -138,29 +142,6 @@ export class ServingCore {
     const call = this.#begin(make, (error) => (failure = { error }), values, options) ?? make(false);
     if (failure !== undefined) call.fail(failure.error);
     return call.channel;
-  }
-
-  mapInputs(values: readonly unknown[]): Awaitable<readonly unknown[]> {
-    const { mapInputs } = this.options;
-    return mapInputs == null ? values : andThen(mapInputs(values as never[]), (list) => checkList(list, 'mapInputs'));
-  }
-
-  mapResults(results: readonly unknown[]): Awaitable<readonly unknown[]> {
-    const { mapResults } = this.options;
-    return mapResults == null
-      ? results
-      : andThen(mapResults(results as never[]), (list) => checkList(list, 'mapResults'));
-  }
-
-  /** The results that there are are mapped as one list; each goes back to its place. */
-  #mapSettled(all: PromiseSettledResult<unknown>[]): Awaitable<unknown> {
-    const good = all.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    if (good.length === 0) return all;
-    return andThen(this.mapResults(good), (mapped) => {
-      const list = countResults(mapped, good.length, 'mapResults');
-      let at = 0;
-      return all.map((one) => (one.status === 'fulfilled' ? { status: one.status, value: list[at++] } : one));
-    });
   }
 
   /** The values of a list or iterable, or the async iterable. Throws `OptionsError` for anything else, also a string. */
@@ -192,10 +173,10 @@ export class ServingCore {
     leave: (call: Call, reason: unknown): void => {
       this.#input.mapping.leave(call);
       this.#departures.leave(call);
-      this.#made?.executor.leave(call, reason);
+      this.#made?.placement.leave(call, reason);
     },
     takeOut: (slices: Iterable<LooseSlice>, reason: unknown): void => {
-      this.#made?.executor.takeOut(slices, reason);
+      this.#made?.placement.takeOut(slices, reason);
     },
   };
 
@@ -242,7 +223,7 @@ export class ServingCore {
     try {
       this.ready();
       checkDispatchOptions(options);
-      this.#parts.executor.counts.calls++;
+      this.#parts.placement.counts.calls++;
       if (options != null) this.#input.watch(call, options);
     } catch (error) {
       call.fail(error);
@@ -251,7 +232,7 @@ export class ServingCore {
   }
 
   flush(): Promise<void> {
-    return this.#made === undefined ? Promise.resolve() : this.#made.executor.flush();
+    return this.#made === undefined ? Promise.resolve() : this.#made.placement.flush();
   }
 
   // Beginning and end
@@ -277,7 +258,7 @@ export class ServingCore {
     const runs = this.#hooks.handleBatch != null || lanesOf(options).worker !== undefined;
     const maps = options.mapInputs != null || options.mapResults != null;
     const plain = runs && !maps && options.weigh == null && options.maxPending == null && !this.closed;
-    this.plain = plain ? parts.executor : undefined;
+    this.plain = plain ? parts.placement : undefined;
     return parts;
   }
 
@@ -303,10 +284,4 @@ export class ServingCore {
     );
     return this.#closed;
   }
-}
-
-function checkList(list: unknown, name: string): readonly unknown[] {
-  if (lengthOf(list) === undefined)
-    throw new TypeError(`${name} must answer with a list, and answered with ${typeof list}`);
-  return list as readonly unknown[];
 }

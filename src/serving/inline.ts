@@ -51,7 +51,7 @@ export async function inlineMany(core: ServingCore, values: unknown, options: un
       if (failure !== undefined) throw failure.error;
       for (const result of output) all.push(result);
     }
-    return size === 0 ? [] : [...(await core.mapResults(all))];
+    return size === 0 ? [] : [...(await core.maps.results(all))];
   });
 }
 
@@ -81,7 +81,7 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       done.then(end, end);
       yield* channel;
       const { output, failure } = splitAtError(await done);
-      if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.mapResults(output))] };
+      if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.maps.results(output))] };
       if (failure !== undefined) throw failure.error;
     }
     return undefined;
@@ -157,21 +157,16 @@ async function* mappedValues(
 ): AsyncGenerator<unknown, undefined> {
   if (Array.isArray(source)) {
     const list = source as readonly unknown[];
-    if (list.length > 0) for (const value of await core.mapInputs(list)) yield value;
+    if (list.length > 0) for (const value of await core.maps.inputs(list)) yield value;
   } else {
     for await (const one of source as AsyncIterable<unknown>)
-      for (const value of await core.mapInputs([one])) yield value;
+      for (const value of await core.maps.inputs([one])) yield value;
   }
   return undefined;
 }
 
 /** With the timeout and the attempts that a batch has. */
-async function execute(
-  core: ServingCore,
-  values: unknown[],
-  run: InlineRun,
-  tell: Tell,
-): Promise<readonly unknown[]> {
+async function execute(core: ServingCore, values: unknown[], run: InlineRun, tell: Tell): Promise<readonly unknown[]> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await tryOnce(core, values.slice(), attempt, run, tell);
@@ -229,7 +224,7 @@ async function tryOnce(
   try {
     return await new Promise((resolve, reject) => {
       run.stop = (error) => {
-        reject(error as Error);
+        reject(error);
         controller.abort(error);
       };
       if (timeout < Infinity) alarm.set(clock.now() + timeout);

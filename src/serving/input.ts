@@ -1,5 +1,5 @@
 import type { Admission } from './admission.js';
-import { Many } from './calls.js';
+import { Many } from './many.js';
 import { Mapping } from './mapping.js';
 import { Pull } from './pull.js';
 import type { StreamCall } from './stream.js';
@@ -15,7 +15,7 @@ export interface InputParts {
   clock: Clock;
   mapInputs(values: readonly unknown[]): Awaitable<readonly unknown[]>;
   /** Takes the values of a call that is over out of its batches. */
-  leave(call: Call, reason: unknown): void;
+  leave: (call: Call, reason: unknown) => void;
   /** Calls `work`, in which many calls may leave, and lets batches start only after it. */
   together(work: () => void): void;
 }

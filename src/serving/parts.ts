@@ -2,6 +2,7 @@ import type { ServingEvents, ServingOptions, ServingState } from './types.js';
 import { Admission } from './admission.js';
 import { LocalPartitions, type Partitions, type PartitionHooks } from './partitions.js';
 import { Executor } from './executor.js';
+import type { Placement } from './placement.js';
 import { ThreadPartitions } from './workers/pool.js';
 import type { Events } from '../events.js';
 import { readOnly } from '../core/read-only.js';
@@ -17,7 +18,7 @@ export interface AnyOptions extends ServingOptions<unknown, string> {
 }
 
 export interface Parts {
-  readonly executor: Executor;
+  readonly placement: Placement;
   readonly admission: Admission;
   readonly partitions: Partitions;
 }
@@ -55,7 +56,7 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
       : new ThreadPartitions({ owner, clock, ...lanes, worker: lanes.worker, runtimeOptions, handlerTimeout });
   const batchSize = options.batchSize ?? 1;
   const maxBatchWeight = options.maxBatchWeight ?? Infinity;
-  const executor = new Executor({
+  const { placement } = new Executor({
     clock,
     events,
     partitions,
@@ -71,7 +72,7 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
       admission.admit();
     },
   });
-  const admission = new Admission(executor, {
+  const admission = new Admission(placement, {
     batchSize,
     maxBatchWeight,
     weigh: options.weigh ?? undefined,
@@ -79,19 +80,19 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
     maxPending: options.maxPending ?? Infinity,
     overflow: options.overflow ?? 'wait',
   });
-  return { executor, admission, partitions };
+  return { placement, admission, partitions };
 }
 
 /** The live view of a serving: each look reads the numbers of the moment. */
-export function servingState(executor: Executor): ServingState {
-  const { counts } = executor;
+export function servingState(placement: Placement): ServingState {
+  const { counts } = placement;
   return readOnly({
     counts: readOnly({
       get calls() {
         return counts.calls;
       },
       get values() {
-        return executor.values;
+        return placement.values;
       },
       get batches() {
         return counts.batches;
@@ -107,10 +108,10 @@ export function servingState(executor: Executor): ServingState {
       },
     }),
     get pending() {
-      return executor.pending;
+      return placement.pending;
     },
     get running() {
-      return executor.running;
+      return placement.running;
     },
   });
 }

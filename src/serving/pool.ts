@@ -174,7 +174,7 @@ class Pool<Key> implements ServingPool<Key, Closable> {
   async #left(): Promise<void> {
     const outcomes = await Promise.allSettled(this.#leaving);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    if (failed !== undefined) await Promise.reject(failed.reason as Error);
   }
 
   #leave(serving: Closable, options?: ServingCloseOptions): Promise<void> {

@@ -62,7 +62,8 @@ export class Pull {
     try {
       const next: unknown = await this.#iterator.next();
       // As `for await` does.
-      if (typeof next !== 'object' || next === null) throw new TypeError(`iterator result ${String(next)} is not an object`);
+      if (typeof next !== 'object' || next === null)
+        throw new TypeError(`iterator result ${String(next)} is not an object`);
       return next as IteratorResult<unknown>;
     } catch (error) {
       // An iterator that has failed or ended is not closed.

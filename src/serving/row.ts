@@ -1,4 +1,4 @@
-import type { ServingRun } from './executor.js';
+import type { ServingRun } from './run.js';
 import type { Batch } from '../core/batch.js';
 
 /**

@@ -185,8 +185,7 @@ function send(thread: Thread, task: Task, listeners: Listeners, resolve: (result
         listeners.reject(error);
       }
     };
-    const hookSlots = (list: unknown[]): unknown[] =>
-      errors.size === 0 ? list : expand(list, () => undefined);
+    const hookSlots = (list: unknown[]): unknown[] => (errors.size === 0 ? list : expand(list, () => undefined));
     const context = { ...task.context, size };
     return thread.post({ ...task, context, values }, { ...listeners, expand: hookSlots, resolve: finish });
   };

@@ -21,10 +21,7 @@ export interface Answer {
 }
 
 type Message = { id: number } & (
-  | { started: true }
-  | { hook: string; list?: unknown[]; payload?: unknown }
-  | Answer
-  | { error: Encoded }
+  { started: true } | { hook: string; list?: unknown[]; payload?: unknown } | Answer | { error: Encoded }
 );
 
 interface Running {
