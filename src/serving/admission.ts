@@ -136,7 +136,7 @@ export class Admission {
   }
 
   #enter(call: Call, values: readonly unknown[], weights: Weights): void {
-    if (values.length === 0) return;
+    if (values.length === 0 || !call.wanted) return;
     if (this.#ended) {
       call.end({ error: new ClosedError('closed before all its values were accepted') });
       return;

@@ -1,22 +1,15 @@
 import { Single } from './calls.js';
-import { Many } from './many.js';
+import { Many, type ManyParts } from './many.js';
 import { Maps } from './maps.js';
 import { closeServing } from './close.js';
 import type { Channel } from './channel.js';
 import type { Placement } from './placement.js';
-import { CallerContext, Input } from './input.js';
+import { CallerContext, Input, readValues } from './input.js';
 import { Mapping } from './mapping.js';
 import { type AnyOptions, type Parts, assemble, lanesOf, servingState } from './parts.js';
-import { type Partitions, countResults } from './partitions.js';
+import { type PartitionHooks, type Partitions, countResults } from './partitions.js';
 import { StreamCall } from './stream.js';
-import type {
-  DispatchOptions,
-  Handler,
-  ServingCloseOptions,
-  ServingEvents,
-  ServingInit,
-  ServingState,
-} from './types.js';
+import type { DispatchOptions, ServingCloseOptions, ServingEvents, ServingState } from './types.js';
 import { ClosedError, MissingHookError } from '../errors.js';
 import { Events } from '../events.js';
 import { type Awaitable, Deferred, andThen, ignorableRejection } from '../core/promise.js';
@@ -24,14 +17,7 @@ import { type Clock, systemClock } from '../core/clock.js';
 import { type Retry, parseRetry } from '../options/retry.js';
 import { checkVerbOptions } from '../options/verbs.js';
 import { checkDispatchOptions } from '../options/serving.js';
-import { optionsError } from '../options/check.js';
 import type { Call, LooseSlice } from './row.js';
-
-/** The serving itself, whose methods the handler and `init` may be. */
-export interface Hooks {
-  handleBatch?: Handler<never, unknown> | undefined;
-  init?: ((context: ServingInit) => unknown) | undefined;
-}
 
 /** How many values of an async iterable are pulled ahead at most, whatever the batches and partitions. */
 const LARGEST_WINDOW = 65_536;
@@ -50,8 +36,8 @@ export class ServingCore {
   readonly inline = new Mapping();
   /** Set by `close`: what was accepted is still executed. */
   draining = true;
-  readonly #owner: string;
-  readonly #hooks: Hooks;
+  readonly owner: string;
+  readonly #hooks: PartitionHooks;
   readonly #input: Input;
   /** Results that are being mapped. */
   readonly #departures = new Mapping();
@@ -60,8 +46,8 @@ export class ServingCore {
   #state: ServingState | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(owner: string, options: AnyOptions, hooks: Hooks) {
-    this.#owner = options.name ?? owner;
+  constructor(owner: string, options: AnyOptions, hooks: PartitionHooks) {
+    this.owner = options.name ?? owner;
     this.options = Object.freeze({ ...options, hooks: options.hooks?.slice() });
     this.#hooks = hooks;
     this.clock = options.clock ?? systemClock;
@@ -69,7 +55,7 @@ export class ServingCore {
     this.retry = parseRetry(owner, options.retry ?? false);
     this.maps = new Maps(this.options);
     this.#input = new Input({
-      owner: this.#owner,
+      owner: this.owner,
       clock: this.clock,
       mapInputs: (values) => this.maps.inputs(values),
       leave: this.#leaver.leave,
@@ -113,7 +99,7 @@ export class ServingCore {
       else {
         const unwrap = (results: unknown[]): Awaitable<unknown> =>
           andThen(this.maps.results(results), (mapped) => countResults(mapped, 1, 'mapResults')[0]);
-        this.#feed(this.#many(resolve, reject, { finish: unwrap }), [value], options);
+        this.#feed(this.#many({ resolve, reject, finish: unwrap }), [value], options);
       }
     });
   }
@@ -129,7 +115,7 @@ export class ServingCore {
       ? (all: unknown[]): Awaitable<unknown> => this.maps.settled(all as PromiseSettledResult<unknown>[])
       : (all: unknown[]): Awaitable<unknown> => (all.length === 0 ? all : this.maps.results(all));
     const finish = this.options.mapResults == null ? undefined : mapAll;
-    this.#begin((pulled) => this.#many(resolve, reject, { finish, settle, pulled }), reject, values, options);
+    this.#begin((pulled) => this.#many({ resolve, reject, finish }, settle, pulled), reject, values, options);
   }
 
   stream(values: unknown, options: DispatchOptions | undefined): Channel {
@@ -144,29 +130,9 @@ export class ServingCore {
     return call.channel;
   }
 
-  /** The values of a list or iterable, or the async iterable. Throws `OptionsError` for anything else, also a string. */
-  read(values: unknown): readonly unknown[] | AsyncIterable<unknown> {
-    if (Array.isArray(values)) return (values as unknown[]).slice();
-    const source = values as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
-    if (typeof source === 'object' && source !== null) {
-      if (typeof source[Symbol.asyncIterator] === 'function') return source as AsyncIterable<unknown>;
-      if (typeof source[Symbol.iterator] === 'function') return Array.from<unknown>(source as Iterable<unknown>);
-    }
-    throw optionsError(this.#owner, 'values', 'an iterable or async iterable', values);
-  }
-
-  #many(
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-    {
-      finish,
-      settle = false,
-      pulled = false,
-    }: { finish?: ((results: unknown[]) => Awaitable<unknown>) | undefined; settle?: boolean; pulled?: boolean },
-  ): Many {
-    const context = finish === undefined ? undefined : new CallerContext();
-    const mapping = this.#departures;
-    return new Many({ resolve, reject, leaver: this.#leaver, pulled, settle, finish, context, mapping });
+  #many(parts: Pick<ManyParts, 'resolve' | 'reject' | 'finish'>, settle = false, pulled = false): Many {
+    const context = parts.finish === undefined ? undefined : new CallerContext();
+    return new Many({ ...parts, settle, pulled, context, leaver: this.#leaver, mapping: this.#departures });
   }
 
   readonly #leaver = {
@@ -191,7 +157,7 @@ export class ServingCore {
     try {
       this.ready();
       checkDispatchOptions(options);
-      source = this.read(values);
+      source = readValues(this.owner, values);
     } catch (error) {
       reject(error);
       return undefined;
@@ -240,9 +206,9 @@ export class ServingCore {
   /** Throws `ClosedError` or `MissingHookError` if nothing can be executed. */
   ready(): void {
     this.#made ??= this.#start();
-    if (this.#closed !== undefined) throw new ClosedError(`${this.#owner} is closed`);
+    if (this.#closed !== undefined) throw new ClosedError(`${this.owner} is closed`);
     if (this.#hooks.handleBatch == null && lanesOf(this.options).worker === undefined) {
-      throw new MissingHookError('handleBatch', this.#owner);
+      throw new MissingHookError('handleBatch', this.owner);
     }
   }
 
@@ -254,7 +220,7 @@ export class ServingCore {
       if (value != null) Object.defineProperty(this.#hooks, name, { value });
     }
     const { clock, events, retry } = this;
-    const parts = assemble({ owner: this.#owner, options, hooks: this.#hooks, clock, events, retry });
+    const parts = assemble({ owner: this.owner, options, hooks: this.#hooks, clock, events, retry });
     const runs = this.#hooks.handleBatch != null || lanesOf(options).worker !== undefined;
     const maps = options.mapInputs != null || options.mapResults != null;
     const plain = runs && !maps && options.weigh == null && options.maxPending == null && !this.closed;
@@ -275,13 +241,9 @@ export class ServingCore {
     this.plain = undefined;
     this.draining = options?.pending !== 'reject';
     const { clock, events, inline } = this;
-    const shared = { owner: this.#owner, clock, events, inline, input: this.#input, departures: this.#departures };
+    const shared = { owner: this.owner, clock, events, inline, input: this.#input, departures: this.#departures };
     const ending = closeServing({ ...parts, ...shared }, options?.timeout ?? 30_000, this.draining);
-    closed.resolve(
-      ending.finally(() => {
-        this.draining = false;
-      }),
-    );
+    closed.resolve(ending.finally(() => (this.draining = false)));
     return this.#closed;
   }
 }

@@ -1,6 +1,7 @@
 import type { ServingCore } from './core.js';
 import { weightOf } from './admission.js';
 import { Channel, type Event } from './channel.js';
+import { readValues } from './input.js';
 import { checkResults, hooksOf } from './partitions.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Alarm, LONGEST_TIMER } from '../core/clock.js';
@@ -40,7 +41,7 @@ class InlineRun {
 export async function inlineMany(core: ServingCore, values: unknown, options: unknown): Promise<unknown[]> {
   refuseOptions(options);
   core.ready();
-  const source = core.read(values);
+  const source = readValues(core.owner, values);
   return running(core, Array.isArray(source) ? source.length : 1, async (run) => {
     const all: unknown[] = [];
     let size = 0;
@@ -57,12 +58,12 @@ export async function inlineMany(core: ServingCore, values: unknown, options: un
 
 /** The same as events, chunk by chunk as they are read. */
 export function inlineStream(core: ServingCore, values: unknown, options: unknown): AsyncGenerator<Event, undefined> {
-  let source: ReturnType<ServingCore['read']> = [];
+  let source: ReturnType<typeof readValues> = [];
   let failed: { error: unknown } | undefined;
   try {
     refuseOptions(options);
     core.ready();
-    source = core.read(values); // at the call, as every list is
+    source = readValues(core.owner, values); // at the call, as every list is
   } catch (error) {
     failed = { error };
   }

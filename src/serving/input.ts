@@ -8,6 +8,7 @@ import { ResultCountError, TimeoutError } from '../errors.js';
 import { Alarm, type Clock } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { type Awaitable, isThenable, onAbort } from '../core/promise.js';
+import { optionsError } from '../options/check.js';
 import type { Call } from './row.js';
 
 export interface InputParts {
@@ -153,6 +154,17 @@ export class Input {
       call.end({ error });
     }
   }
+}
+
+/** The values of a list or iterable, or the async iterable. Throws `OptionsError` for anything else, also a string. */
+export function readValues(owner: string, values: unknown): readonly unknown[] | AsyncIterable<unknown> {
+  if (Array.isArray(values)) return (values as unknown[]).slice();
+  const source = values as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
+  if (typeof source === 'object' && source !== null) {
+    if (typeof source[Symbol.asyncIterator] === 'function') return source as AsyncIterable<unknown>;
+    if (typeof source[Symbol.iterator] === 'function') return Array.from<unknown>(source as Iterable<unknown>);
+  }
+  throw optionsError(owner, 'values', 'an iterable or async iterable', values);
 }
 
 /**
