@@ -99,7 +99,8 @@ function countBelow(sorted: readonly number[], value: number): number {
   let low = 0;
   for (let high = sorted.length; low < high;) {
     const middle = (low + high) >> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1; // below the length
+    if ((sorted[middle] as number) < value)
+      low = middle + 1; // below the length
     else high = middle;
   }
   return low;

@@ -284,8 +284,10 @@ export class Core<State> extends Runner<State> {
     }
     if (oldest === undefined && this.size > 0 && this.still) oldest = this.seal('demand');
     if (oldest === undefined) return false;
-    this.dropWaiting(oldest, error);
-    this.turn();
+    const victim = oldest;
+    this.transition(() => {
+      this.dropWaiting(victim, error);
+    });
     return true;
   }
 
@@ -310,6 +312,17 @@ export class Core<State> extends Runner<State> {
       if (DEBUG) checkInvariants(this);
     }
     return true;
+  }
+
+  protected transition(change: () => void): void {
+    const outer = this.#turning;
+    this.#turning = true;
+    try {
+      change();
+    } finally {
+      this.#turning = outer;
+      this.turn();
+    }
   }
 
   #step(now: number): boolean {
@@ -348,7 +361,7 @@ export class Core<State> extends Runner<State> {
       }
     }
     let deadline = Math.min(this.schedule.deadline(this.size), this.entryDeadline, this.waiters.deadline);
-    if (!this.paused || this.busy > 0) deadline = Math.min(deadline, this.wakeAt);
+    if (this.active.size > 0 && (!this.paused || this.busy > 0)) deadline = Math.min(deadline, this.wakeAt);
     if (this.#closing !== undefined && !this.#empty) deadline = Math.min(deadline, this.#closing.deadline);
     this.alarm.set(deadline, now, this.#closing !== undefined || !this.waiters.empty);
   }

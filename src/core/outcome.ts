@@ -1,9 +1,11 @@
-import { Deferred, ignorableRejection } from './promise.js';
+import { Deferred } from './promise.js';
 
-let resolveOfLast!: (value?: PromiseLike<void>) => void; // assigned by `capture`, which the constructor calls at once
+let resolveOfLast!: () => void; // assigned by `capture`, which the constructor of a promise calls at once
+let rejectOfLast!: (error: unknown) => void; // likewise
 /** One function for all promises, so that a promise of an entry costs no closure of ours. */
-const capture = (resolve: (value?: PromiseLike<void>) => void): void => {
+const capture = (resolve: () => void, reject: (error: unknown) => void): void => {
   resolveOfLast = resolve;
+  rejectOfLast = reject;
 };
 const ignore = (): void => undefined;
 
@@ -17,7 +19,8 @@ export class Outcome {
   #shared: Deferred | undefined;
   #indexes: number[] = [];
   #promises: Promise<void>[] = [];
-  #resolves: ((value?: PromiseLike<void>) => void)[] = [];
+  #resolves: (() => void)[] = [];
+  #rejects: ((error: unknown) => void)[] = [];
 
   constructor(readonly perEntry: boolean) {}
 
@@ -28,6 +31,7 @@ export class Outcome {
     this.#indexes.push(index);
     this.#promises.push(promise);
     this.#resolves.push(resolveOfLast);
+    this.#rejects.push(rejectOfLast);
     return promise;
   }
 
@@ -39,12 +43,9 @@ export class Outcome {
 
   reject(error: unknown): void {
     this.#shared?.reject(error);
-    if (this.#resolves.length > 0) {
-      const rejection = ignorableRejection(error);
-      for (let i = 0; i < this.#resolves.length; i++) {
-        this.#promises[i]?.catch(ignore);
-        this.#resolves[i]?.(rejection);
-      }
+    for (let i = 0; i < this.#rejects.length; i++) {
+      this.#promises[i]?.catch(ignore);
+      this.#rejects[i]?.(error);
     }
     this.#clear();
   }
@@ -54,7 +55,7 @@ export class Outcome {
   take(places: ReadonlyMap<number, number>): Outcome {
     const taken = new Outcome(true);
     taken.heard = this.heard;
-    const [indexes, promises, resolves] = [this.#indexes, this.#promises, this.#resolves];
+    const [indexes, promises, resolves, rejects] = [this.#indexes, this.#promises, this.#resolves, this.#rejects];
     this.#clear();
     indexes.forEach((index, i) => {
       const place = places.get(index);
@@ -62,6 +63,7 @@ export class Outcome {
       target.#indexes.push(place ?? index);
       target.#promises.push(promises[i] as Promise<void>); // the lists are aligned
       target.#resolves.push(resolves[i] as () => void);
+      target.#rejects.push(rejects[i] as (error: unknown) => void);
     });
     return taken;
   }
@@ -75,5 +77,6 @@ export class Outcome {
     this.#indexes = [];
     this.#promises = [];
     this.#resolves = [];
+    this.#rejects = [];
   }
 }

@@ -61,7 +61,8 @@ export abstract class Runner<State> extends Lanes<State> {
     super(limits, clock, origin);
   }
 
-  abstract turn(): void;
+  /** Makes a change as a part of a turn: what user code calls meanwhile waits for its end. */
+  protected abstract transition(change: () => void): void;
   /** Entries of the open batch. */
   abstract readonly size: number;
   abstract readonly joined: number;
@@ -136,12 +137,14 @@ export abstract class Runner<State> extends Lanes<State> {
     }
     pending.then(
       (value) => {
-        this.#succeed(batch, run, value);
-        this.turn();
+        this.transition(() => {
+          this.#succeed(batch, run, value);
+        });
       },
       (error: unknown) => {
-        this.#fail(batch, run, error, false);
-        this.turn();
+        this.transition(() => {
+          this.#fail(batch, run, error, false);
+        });
       },
     );
   }

@@ -1,15 +1,6 @@
 /** Why a batch was cut. Every batch and every event carries it, the same in every attempt. */
 export type Trigger =
-  | 'size'
-  | 'weight'
-  | 'age'
-  | 'idle'
-  | 'sinceFlush'
-  | 'interval'
-  | 'shouldFlush'
-  | 'demand'
-  | 'close'
-  | 'recovery';
+  'size' | 'weight' | 'age' | 'idle' | 'sinceFlush' | 'interval' | 'shouldFlush' | 'demand' | 'close' | 'recovery';
 
 /** The limits in force. `Infinity` switches one off; all times are milliseconds. They may change while running. */
 export interface Limits {

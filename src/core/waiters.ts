@@ -46,7 +46,11 @@ export class Waiters {
   }
 
   /** For a caller that may leave: a promise of its own, and a function that takes it out. */
-  addLeaving(position: number, now: number, timeout: number): { promise: Promise<void>; leave: (error: unknown) => void } {
+  addLeaving(
+    position: number,
+    now: number,
+    timeout: number,
+  ): { promise: Promise<void>; leave: (error: unknown) => void } {
     const waiter = this.#append(position, false);
     waiter.release = this.#deadlines.add(now + timeout, () => {
       this.#remove(waiter);
