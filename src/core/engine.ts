@@ -56,8 +56,6 @@ export class Engine<Entry, Batch, Result = void> {
   /** Whether a turn is under way, and whether something has happened since it looked last. */
   #turning = false;
   #again = false;
-  /** While it is not 0, turns are put off. */
-  locks = 0;
 
   /** The interval's grid starts at `origin`. */
   constructor(workload: Workload<Entry, Batch, Result>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
@@ -102,8 +100,14 @@ export class Engine<Entry, Batch, Result = void> {
   }
 
   /** Takes entries back out of a batch, open or under way; what becomes of them is the caller's business. */
-  withdraw(flight: Flight<Batch> | undefined, count: number, weight: number): void {
-    this.ledger.withdraw(flight, count, weight);
+  withdraw(batch: Batch, count: number, weight: number): void {
+    const { ledger } = this;
+    if (this.intake.batch === batch) ledger.withdraw(undefined, count, weight);
+    else {
+      const flights = [...ledger.active, ...ledger.queue] as Flight<Batch>[]; // every cut here is a flight
+      const flight = flights.find((one) => one.batch === batch);
+      if (flight !== undefined) ledger.withdraw(flight, count, weight);
+    }
     this.turn();
   }
 
@@ -145,7 +149,7 @@ export class Engine<Entry, Batch, Result = void> {
    */
   turn(now: number = this.#clock.now()): boolean {
     this.#again = true;
-    if (this.#turning || this.locks > 0) return false;
+    if (this.#turning) return false;
     this.#turning = true;
     for (let at = now; this.#again; at = this.#clock.now()) {
       this.#again = false;

@@ -17,7 +17,6 @@ export interface Workload<Entry, Batch, Result> {
   weigh?: ((entry: Entry) => number) | undefined;
   /** Asked before and after each add: is the open batch due? Must not throw. */
   due?: (() => boolean) | undefined;
-  sealed?: (flight: Flight<Batch>) => void;
   run(flight: Flight<Batch>): Awaitable<Result>;
   /** Of an attempt, or of the chore after it. Must not throw, as none of those below. */
   judge(flight: Flight<Batch>, error: unknown): Verdict;

@@ -188,9 +188,7 @@ export class Intake<Entry, Batch> {
   /** Seals the open batch as it is, if there is anything in it. */
   seal(reason: Trigger): void {
     if (this.#ledger.size === 0) return;
-    const flight = new Flight<Batch>(this.#open as Batch, this.#outcome); // a size says it is open
-    this.#ledger.seal(flight, reason);
-    this.#workload.sealed?.(flight);
+    this.#ledger.seal(new Flight<Batch>(this.#open as Batch, this.#outcome), reason); // a size says it is open
     this.#open = NONE;
     this.#outcome = undefined;
     this.#clear = 0;

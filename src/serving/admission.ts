@@ -1,6 +1,6 @@
 import type { Placement } from './placement.js';
-import { ClosedError, ItemError, OverflowError } from '../errors.js';
-import { checkWeight } from '../core/intake.js';
+import { ClosedError, ItemError, OverflowError, messageOf } from '../errors.js';
+import { hush } from '../core/promise.js';
 import { Room } from '../core/admission.js';
 import type { Call } from './row.js';
 
@@ -208,7 +208,10 @@ export type Weights = readonly (number | ItemError)[] | undefined;
 /** Throws `ItemError`. */
 export function weightOf(weigh: (value: never) => number, value: unknown): number {
   try {
-    return checkWeight(weigh(value as never));
+    const weight: unknown = weigh(value as never);
+    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
+    hush(weight);
+    throw new TypeError(`expected a weight from 0 up, given ${messageOf(weight)}`);
   } catch (error) {
     throw new ItemError('weigh', error);
   }

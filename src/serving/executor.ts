@@ -5,8 +5,9 @@ import type { Batch } from '../core/batch.js';
 import { type Awaitable, andThen } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
 import type { Driver, Ending, Fate } from '../core/runner.js';
-import { type Retry, retryDelay } from '../options/retry.js';
+import type { Retry } from '../options/retry.js';
 import { Placement } from './placement.js';
+import { nextAttempt } from './retry.js';
 import type { LooseSlice, Row } from './row.js';
 import { Rows } from './rows.js';
 import { ServingRun, deliver, tellSlices } from './run.js';
@@ -81,11 +82,11 @@ export class Executor implements Driver<Row> {
     return andThen(partitions.handle(values, row.run), (results) => checkResults(results, size));
   }
 
-  failed(batch: Batch<Row>): Fate {
+  failed(batch: Batch<Row>, error: unknown): Fate {
     const { slices } = batch.state;
     if (this.placement.ending || slices.every(({ gone, call }) => gone || call.over)) return 'drop';
-    const retryIn = retryDelay(this.#parts.retry, batch.attempt, Math.random);
-    return retryIn === undefined ? 'drop' : { retryIn };
+    const elapsed = Math.max(this.#parts.clock.now() - batch.firstStartedAt, 0);
+    return nextAttempt(this.#parts.retry, { error, attempt: batch.attempt, elapsed }) ?? 'drop';
   }
 
   waits(batch: Batch<Row>, error: unknown, retryAt: number): Error {

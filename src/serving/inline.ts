@@ -6,7 +6,7 @@ import { checkResults, hooksOf } from './partitions.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
-import { retryDelay } from '../options/retry.js';
+import { nextAttempt } from './retry.js';
 import { isError } from './row.js';
 
 type Tell = (event: Event) => void;
@@ -168,14 +168,16 @@ async function* mappedValues(
 
 /** With the timeout and the attempts that a batch has. */
 async function execute(core: ServingCore, values: unknown[], run: InlineRun, tell: Tell): Promise<readonly unknown[]> {
+  const startedAt = core.clock.now();
   for (let attempt = 1; ; attempt++) {
     try {
       return await tryOnce(core, values.slice(), attempt, run, tell);
     } catch (error) {
-      const delay = core.closed || run.failure ? undefined : retryDelay(core.retry, attempt, Math.random);
-      if (delay === undefined) throw error;
+      const elapsed = Math.max(core.clock.now() - startedAt, 0);
+      const wait = core.closed || run.failure ? undefined : nextAttempt(core.retry, { error, attempt, elapsed });
+      if (wait === undefined) throw error;
       await new Promise<void>((resolve) => {
-        const timer = core.clock.setTimer(resolve, Math.min(Math.ceil(delay), LONGEST_TIMER));
+        const timer = core.clock.setTimer(resolve, Math.min(Math.max(Math.ceil(wait.retryIn), 1), LONGEST_TIMER));
         run.wake = () => {
           core.clock.clearTimer(timer);
           resolve();
