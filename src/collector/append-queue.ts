@@ -1,6 +1,6 @@
 import type { Core } from '../core/core.js';
 import { Fifo } from '../core/deque.js';
-import { type Awaitable, Deferred, RESOLVED, hush, ignorableRejection, isThenable } from '../core/promise.js';
+import { type Awaitable, Deferred, RESOLVED, adopt, hush, ignorableRejection, isThenable } from '../core/promise.js';
 import { ResultCountError, TimeoutError } from '../errors.js';
 
 /** Where an entry was refused. */
@@ -298,7 +298,7 @@ export class AppendQueue<Entry, State> {
     if (this.#hooks.due?.() === true) core.ask('shouldFlush');
     core.joined++;
     if (this.#joiners.size > 0) this.#settleJoiner(core.joined - 1);
-    return core.closing || core.size === 1 || core.waiting > 0 || core.due() !== undefined;
+    return core.closing || core.size === 1 || core.waiting > 0 || core.joined > core.lookAt || core.due() !== undefined;
   }
 
   #settleJoiner(position: number): void {
@@ -442,7 +442,7 @@ export class AppendQueue<Entry, State> {
       then();
       core.turn();
     };
-    Promise.resolve(answer).then(
+    adopt(answer).then(
       (value) => {
         settle(() => {
           next(value);

@@ -1,5 +1,5 @@
 import { Core } from '../core/core.js';
-import { type Clock, guardClock, systemClock, within } from '../core/clock.js';
+import { SafeClock, systemClock, within } from '../core/clock.js';
 import { Deferred, abortable, hush, ignorableRejection } from '../core/promise.js';
 import { CloseError, MissingHookError } from '../errors.js';
 import { Events, type Listener } from '../events.js';
@@ -66,7 +66,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   /** For ready-made collectors that keep items outside; set by their constructor. */
   protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
-  readonly #clock: Clock;
+  readonly #clock: SafeClock;
   readonly #origin: number;
   readonly #events = new Events<types.BatchPleaseEvents<Item, Batch> & MoreEvents>();
   #config: types.BatchPleaseConfig;
@@ -79,7 +79,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   /** @throws `OptionsError` at the first wrong or unknown option. */
   constructor(options: types.BatchPleaseOptions<Item, Batch> = {}) {
     this.#options = Object.freeze(readCollectorOptions(this.constructor.name, options));
-    this.#clock = guardClock(this.#options.clock ?? systemClock);
+    this.#clock = new SafeClock(this.#options.clock ?? systemClock);
     this.#origin = this.#clock.now();
     this.#config = configOf(this.constructor.name, this.#options);
   }
