@@ -350,7 +350,7 @@ describe('where the package lies', () => {
   );
 });
 
-test('the code of threads in thread-source.ts is that of thread.cjs: npm run embed-thread', async () => {
+test('the code of threads in thread-source.ts is that of thread.mjs: npm run embed-thread', async () => {
   const script = `import { embedded } from ${JSON.stringify(pathToFileURL(join(root, 'scripts', 'embed-thread.mjs')).href)};
     import { readFileSync } from 'node:fs';
     console.log(embedded() === readFileSync('src/serving/workers/thread-source.ts', 'utf8'));`;

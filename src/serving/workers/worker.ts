@@ -13,7 +13,7 @@ interface NodeWorker {
   terminate(): Promise<unknown>;
 }
 
-type WorkerClass = new (code: string, options: Record<string, unknown>) => NodeWorker;
+type WorkerClass = new (code: URL, options: Record<string, unknown>) => NodeWorker;
 
 export interface Answer {
   results: unknown;
@@ -31,6 +31,14 @@ interface Running {
   started: () => void;
   resolve: (answer: Answer) => void;
   reject: (error: unknown) => void;
+}
+
+let threadUrl: URL | undefined;
+
+/** The code of threads. Stack traces show its name instead of the code. */
+function urlOfThreads(): URL {
+  const code = `${THREAD_SOURCE}//# sourceURL=batch-please-thread`;
+  return (threadUrl ??= new URL(`data:text/javascript,${encodeURIComponent(code)}`));
 }
 
 /** Node's module by a name that no bundler for browsers follows. */
@@ -58,7 +66,7 @@ export class Thread {
 
   constructor(Worker: WorkerClass, { name, execArgv, workerData }: ThreadOptions) {
     this.#name = name;
-    this.#worker = new Worker(THREAD_SOURCE, { eval: true, workerData, ...(execArgv !== undefined && { execArgv }) });
+    this.#worker = new Worker(urlOfThreads(), { workerData, ...(execArgv !== undefined && { execArgv }) });
     this.#worker.on('message', (message: Message) => {
       this.#receive(message);
     });

@@ -1,9 +1,9 @@
-'use strict';
 // Runs in a worker thread. scripts/embed-thread.mjs copies it into thread-source.ts, so that no bundler and no path loses
-// it. CommonJS with import(), which loads a worker module of either kind.
+// it. A module, as --import has no effect on threads that run a script.
+import Module from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { parentPort, workerData } from 'node:worker_threads';
 
-const nodeRequire = typeof require === 'function' ? require : (name) => process.getBuiltinModule(name);
-const { parentPort, workerData } = nodeRequire('node:worker_threads');
 const { url, init } = workerData;
 
 /** The module; loaded at the first batch, and again if that failed. */
@@ -60,9 +60,8 @@ async function load() {
 
 async function loadModule() {
   // A loader for TypeScript (tsx, ts-node) may have its hook for require() in threads, and none for import().
-  if (/^file:[^?#]*\.[cm]?tsx?([?#]|$)/.test(url) && nodeRequire('node:module')._extensions['.ts'] !== undefined) {
-    const { fileURLToPath } = nodeRequire('node:url');
-    return nodeRequire('node:module').createRequire(url)(fileURLToPath(url));
+  if (/^file:[^?#]*\.[cm]?tsx?([?#]|$)/.test(url) && Module._extensions['.ts'] !== undefined) {
+    return Module.createRequire(url)(fileURLToPath(url));
   }
   return import(url);
 }
