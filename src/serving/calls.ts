@@ -29,6 +29,10 @@ export class Plain implements Call, Slice {
     return false;
   }
 
+  get left(): boolean {
+    return false;
+  }
+
   get from(): number {
     return 0;
   }

@@ -8,7 +8,7 @@ import type { Driver, Ending, Fate } from '../core/runner.js';
 import type { Retry } from '../options/retry.js';
 import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';
-import type { LooseSlice, Row } from './row.js';
+import type { LooseSlice, Row, Slice } from './row.js';
 import { Rows } from './rows.js';
 import { ServingRun, deliver, tellSlices } from './run.js';
 
@@ -84,7 +84,7 @@ export class Executor implements Driver<Row> {
 
   failed(batch: Batch<Row>, error: unknown): Fate {
     const { slices } = batch.state;
-    if (this.placement.ending || slices.every(({ gone, call }) => gone || call.over)) return 'drop';
+    if (this.placement.ending || slices.every(hasLeft)) return 'drop';
     const elapsed = Math.max(this.#parts.clock.now() - batch.firstStartedAt, 0);
     return nextAttempt(this.#parts.retry, { error, attempt: batch.attempt, elapsed }) ?? 'drop';
   }
@@ -96,7 +96,7 @@ export class Executor implements Driver<Row> {
       row.executing = false;
       row.run = undefined;
       // Callers that left meanwhile: their values are not executed again.
-      this.placement.takeOut(row.slices.filter(({ call }) => call.over) as LooseSlice[], error);
+      this.placement.takeOut(row.slices.filter(hasLeft) as LooseSlice[], error);
     });
     return error as Error;
   }
@@ -158,4 +158,9 @@ export class Executor implements Driver<Row> {
     const calls = new Set(state.slices.map(({ call }) => call)).size;
     return { partition: lane, size: state.size, reason, attempt, duration: now - startedAt, calls };
   }
+}
+
+/** Its results are of no use any more. */
+function hasLeft({ gone, left, call }: Slice): boolean {
+  return gone || left || call.over;
 }

@@ -15,6 +15,8 @@ export interface Slice {
   readonly weight: number;
   /** It was taken out of the row. */
   readonly gone: boolean;
+  /** Its results became useless while the batch was running. */
+  readonly left: boolean;
 }
 
 /** A slice that can leave its batch before the others do. */
@@ -23,7 +25,6 @@ export interface LooseSlice extends Slice {
   weight: number;
   row: Row;
   gone: boolean;
-  /** Its caller left while the batch was running. */
   left: boolean;
 }
 

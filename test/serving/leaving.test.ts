@@ -204,3 +204,34 @@ describe('the context', () => {
     expect(await Promise.all(again)).toEqual([7]);
   });
 });
+
+test('a part of a stream behind a failed one was executed again', async () => {
+  const clock = new TestClock();
+  const runs: number[] = [];
+  let release: (results: (number | Error)[]) => void = () => undefined;
+  const serving = new BatchServing<number, number>({
+    clock,
+    partitions: 3,
+    retry: { attempts: 2, minDelay: 10, jitter: false },
+    handleBatch: ([value = 0]) => {
+      runs.push(value);
+      if (value === 1) return new Promise<(number | Error)[]>((resolve) => (release = resolve));
+      if (value === 2) return Promise.resolve([new Error('slot')]);
+      return clock.now() < 5
+        ? new Promise((_, reject) =>
+            clock.setTimer(() => {
+              reject(new Error('down'));
+            }, 5),
+          )
+        : [value];
+    },
+  });
+  const events = serving.stream([1, 2, 3]);
+  const first = events.next();
+  await clock.advance(50);
+  expect(runs).toEqual([1, 2, 3]);
+  release([10]);
+  expect(await first).toMatchObject({ value: { output: [10] } });
+  await expect(events.next()).rejects.toThrow('slot');
+  expect(serving.state.pending).toBe(0);
+});
