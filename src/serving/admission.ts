@@ -1,4 +1,4 @@
-import type { Placement } from './placement.js';
+import type { Placement, Weights } from './placement.js';
 import { ClosedError, ItemError, OverflowError, messageOf } from '../errors.js';
 import { hush } from '../core/promise.js';
 import { Room } from '../core/admission.js';
@@ -202,8 +202,6 @@ export class Admission {
     return new OverflowError(message, pending, maxPending);
   }
 }
-
-export type Weights = readonly (number | ItemError)[] | undefined;
 
 /** Throws `ItemError`. */
 export function weightOf(weigh: (value: never) => number, value: unknown): number {

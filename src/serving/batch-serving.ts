@@ -46,10 +46,15 @@ export interface BatchServing<
 }
 
 /**
- * Many callers submit values on their own; what arrives close together is executed as one batch, and each caller gets its
- * slice of the results. After Elixir's BatchServing.
+ * Executes the values of many callers in batches: what arrives close together becomes one batch, and each caller gets the
+ * results of its own values. After Elixir's BatchServing.
  *
- * A handler that dispatches to its own serving waits for itself when all partitions are busy.
+ * A handler that dispatches to its own serving waits for itself when all partitions are busy. A handler runs in the async
+ * context of an arbitrary one of its callers.
+ *
+ * @example
+ * const squares = new BatchServing({ batchSize: 10, handleBatch: (values: number[]) => values.map((v) => v * v) });
+ * await squares.dispatch(2); // 4
  */
 export class BatchServing<
   In,
@@ -77,7 +82,11 @@ export class BatchServing<
     this.#core = new ServingCore(owner, options, hooks);
   }
 
-  /** One value, of whatever kind: a list is one value. Resolves to its result. */
+  /**
+   * Submits one value; a list is one value. Resolves to its result.
+   * @throws the error of its slot or batch, `ClosedError`, `OverflowError`, `ItemError`, `TimeoutError`, `OptionsError`,
+   * `MissingHookError`, or the reason of `signal`; always as a rejection
+   */
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
     const placement = core.plain;
@@ -88,8 +97,9 @@ export class BatchServing<
   }
 
   /**
-   * Resolves to the results in the order of the values. A list is read at the call; an async iterable is pulled at most two
-   * batches per partition ahead of its results.
+   * Submits many values; resolves to the results in their order. A list is read at the call; an async iterable is pulled
+   * at most two batches per partition ahead of its results.
+   * @throws as `dispatch`, at the first value that fails
    */
   dispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Out[]> {
     return new Promise<unknown[]>((resolveAll, rejectAll) => {
@@ -112,12 +122,12 @@ export class BatchServing<
     return this.#core.flush();
   }
 
-  /** Never rejects, whatever failed. */
+  /** As `dispatch`, but never rejects. */
   tryDispatch(value: In, options?: DispatchOptions): Promise<Outcome<Out>> {
     return outcomeOf(() => this.dispatch(value, options));
   }
 
-  /** Never rejects, whatever failed. */
+  /** As `dispatchMany`, but never rejects. */
   tryDispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Outcome<Out[]>> {
     return outcomeOf(() => this.dispatchMany(values, options));
   }
@@ -130,18 +140,18 @@ export class BatchServing<
     return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
   }
 
-  /** The same work in the caller, without waiting for others; its bound is `handlerTimeout`, and it takes no options. */
+  /** Executes the value at once and alone; `handlerTimeout` and `retry` hold. It takes no options. */
   async inline(value: In, options?: undefined): Promise<Out> {
     const results = await inlineMany(this.#core, [value], options);
     return countResults(results, 1, 'mapResults')[0] as Out;
   }
 
-  /** The same for many; one flat list, whatever the chunks. */
+  /** The same for many values, in chunks of a batch; resolves to one flat list. */
   inlineMany(values: Values<In>, options?: undefined): Promise<Out[]> {
     return inlineMany(this.#core, values, options) as Promise<Out[]>;
   }
 
-  /** The same as a stream, chunk by chunk as it is read. */
+  /** The same as a stream; each chunk is executed when it is read. */
   inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
     return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
       StreamEvent<Out, Hook>,
@@ -150,9 +160,9 @@ export class BatchServing<
   }
 
   /**
-   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs), and releases everything.
-   *
-   * Rejects with `CloseError` after `timeout`; callers who still wait then get `ClosedError`.
+   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs, `inline` work included),
+   * and releases everything. The promise may be ignored.
+   * @throws CloseError after `timeout`; callers that still wait then get `ClosedError`
    */
   close(options?: ServingCloseOptions): Promise<void> {
     return this.#core.close(options);

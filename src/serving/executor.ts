@@ -76,10 +76,11 @@ export class Executor implements Driver<Row> {
         tellSlices(row, hook, list, payload);
       },
     );
-    row.run = new ServingRun(batch, row, state, told, runtimeOptions);
+    const context = new ServingRun(batch, row, state, told, runtimeOptions);
+    row.run = context;
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;
-    return andThen(partitions.handle(values, row.run), (results) => checkResults(results, size));
+    return andThen(partitions.handle(values, context), (results) => checkResults(results, size));
   }
 
   failed(batch: Batch<Row>, error: unknown): Fate {

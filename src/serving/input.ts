@@ -166,31 +166,3 @@ export function readValues(owner: string, values: unknown): readonly unknown[] |
   }
   throw optionsError(owner, 'values', 'an iterable or async iterable', values);
 }
-
-/**
- * Calls functions in the async context of the caller (`AsyncLocalStorage`), which a promise callback has from where it was
- * attached. One call at a time.
- */
-export class CallerContext {
-  #start!: (job: () => unknown) => void; // set by #attach
-  #next!: Promise<unknown>; // set by #attach
-
-  constructor() {
-    this.#attach();
-  }
-
-  run<T>(job: () => Awaitable<T>): Promise<T> {
-    const next = this.#next;
-    this.#start(job);
-    return next as Promise<T>;
-  }
-
-  #attach(): void {
-    this.#next = new Promise<() => unknown>((resolve) => {
-      this.#start = resolve;
-    }).then((job) => {
-      this.#attach();
-      return job();
-    });
-  }
-}

@@ -1,5 +1,5 @@
 import type { Leaver } from './calls.js';
-import type { CallerContext } from './input.js';
+import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
 import type { Awaitable } from '../core/promise.js';
 import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './row.js';

@@ -1,8 +1,10 @@
-import type { Weights } from './admission.js';
 import type { Leaver, Plain } from './calls.js';
 import type { Trigger } from '../core/schedule.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
+
+/** The weight of each value, or the error of its `weigh`; without weights all weigh nothing. */
+export type Weights = readonly (number | Error)[] | undefined;
 
 /** Puts the values of calls into rows, takes them out again, and counts what became of them. */
 export class Placement implements Leaver {

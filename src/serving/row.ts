@@ -1,4 +1,3 @@
-import type { ServingRun } from './run.js';
 import type { Batch } from '../core/batch.js';
 
 /**
@@ -74,8 +73,8 @@ export class Row {
   settled = false;
   /** Values of callers that still wait, while it runs. */
   waiting = 0;
-  /** The present run. */
-  run: ServingRun | undefined;
+  /** The present run, whose signal aborts when no caller is left. */
+  run: { abort(reason: unknown): void } | undefined;
   /** The core's sealed batch; `undefined` while the row is open. */
   batch: Batch<Row> | undefined;
 

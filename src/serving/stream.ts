@@ -1,6 +1,6 @@
 import type { Leaver } from './calls.js';
 import { Channel, type Event, MOST_UNREAD } from './channel.js';
-import type { CallerContext } from './input.js';
+import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
 import { Fifo } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';

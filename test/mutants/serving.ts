@@ -107,7 +107,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'mapResults runs in the context of whoever settles the batch',
-    file: INPUT,
+    file: 'src/serving/caller-context.ts',
     from: `    const next = this.#next;\n    this.#start(job);\n    return next as Promise<T>;`,
     to: `    return Promise.resolve().then(job);`,
     tests: FAIRNESS,

@@ -75,8 +75,9 @@ describe.each(['reject', 'dropNewest'] as const)('a stream locked callers out wi
     async function* source(): AsyncGenerator<number> {
       while (run) yield 1;
     }
+    const events: string[] = [];
     const readers = Array.from({ length: streams }, async () => {
-      for await (const event of serving.stream(source())) void event;
+      for await (const event of serving.stream(source())) events.push(event.type);
     });
     const outcomes: boolean[] = [];
     for (let i = 0; i < 20; i++) {
@@ -150,7 +151,7 @@ describe("mapResults ran in a stranger's async context", () => {
     [
       'stream',
       async (own, value) => {
-        for await (const event of own.stream([value, value, value])) void event;
+        for await (const event of own.stream([value, value, value])) expect(event.type).toBe('batch');
       },
     ],
   ])('%s', async (_name, call) => {
@@ -282,7 +283,7 @@ describe('partitions: Infinity', () => {
     const serving = new BatchServing<number, number>({
       partitions: Infinity,
       init: ({ partition }) => void inits.push(partition),
-      handleBatch: handle as never,
+      handleBatch: handle,
     });
     const calls = [1, 2, 3].map((value) => serving.dispatch(value));
     await settled();
@@ -332,9 +333,9 @@ test('a string was dispatched letter by letter: it is refused', async () => {
   const serving = new BatchServing({ handleBatch: (values: readonly string[]) => values });
   // @ts-expect-error a string is no list of values
   await expect(serving.dispatchMany('hello')).rejects.toBeInstanceOf(OptionsError);
-  // @ts-expect-error the same
+  // @ts-expect-error a string is no list of values
   await expect(serving.inlineMany('hello')).rejects.toBeInstanceOf(OptionsError);
-  // @ts-expect-error the same
+  // @ts-expect-error a string is no list of values
   await expect(serving.stream('hello').next()).rejects.toBeInstanceOf(OptionsError);
 });
 

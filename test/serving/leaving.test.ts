@@ -132,7 +132,7 @@ describe('the context', () => {
       batchSize: 2,
       handleBatch: (values, context) => {
         seen.push(context);
-        return handle(values) as Promise<number[]>;
+        return handle(values);
       },
       ...options,
     });

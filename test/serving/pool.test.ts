@@ -129,7 +129,7 @@ test('a close, or a delete, that nobody awaits was an unhandled rejection', asyn
   const stray = await strayErrors(async () => {
     const clock = new TestClock();
     const never = (): Promise<never[]> => new Promise(() => undefined);
-    const own = servingPool(() => ({ clock, handleBatch: never as (values: readonly number[]) => Promise<never[]> }), {
+    const own = servingPool(() => ({ clock, handleBatch: never }), {
       clock,
     });
     void own.get('a').tryDispatch(1);
