@@ -109,12 +109,14 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * `ClosedError`, or the reason of `signal`.
    */
   syncAddItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'joined', options);
+    const joined = options === undefined ? this.#queue?.joinUntil(item, 'joined') : undefined;
+    return joined ?? this.#addAwaited(item, 'joined', options);
   }
 
   /** Resolves when the item has been delivered. Waits for room when the batcher is full. Rejects as `syncAddItem`. */
   deliverItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'delivered', options);
+    const delivered = options === undefined ? this.#queue?.joinUntil(item, 'delivered') : undefined;
+    return delivered ?? this.#addAwaited(item, 'delivered', options);
   }
 
   /**

@@ -141,13 +141,13 @@ describe('PartialFlushError', () => {
 
   test('without a batchSplit it fails the attempt with an error that says so', async () => {
     class Plain extends BatchPlease<number, number[]> {
-      batchInit(): number[] {
+      override batchInit(): number[] {
         return [];
       }
-      batchAddItem(batch: number[], item: number): void {
+      override batchAddItem(batch: number[], item: number): void {
         batch.push(item);
       }
-      batchFlush(): void {
+      override batchFlush(): void {
         throw new PartialFlushError([undefined, 'bad']);
       }
     }
