@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net';
 import * as perItem from '../../examples/serving-progress/per-item.js';
 import * as perUser from '../../examples/serving-progress/per-user.js';
 import * as summaries from '../../examples/serving-progress/summaries.js';
-import { DataLoader } from '../../examples/serving-recipes/data-loader.js';
 import { embeddingApi } from '../../examples/serving-recipes/embedding-api.js';
 
 test('summaries: each job finds its own line of what all see', async () => {
@@ -36,19 +35,6 @@ test('per user: batches are not shared', async () => {
     { user: 'bob', count: 1 },
   ]);
   await perUser.embeddings.close();
-});
-
-test('DataLoader: one batch per turn, a cache, an error per key', async () => {
-  const batches: number[][] = [];
-  const loader = new DataLoader<number, string>(async (keys) => {
-    batches.push([...keys]);
-    return keys.map((key) => (key < 0 ? new Error('negative') : `v${String(key)}`));
-  });
-  const results = await Promise.all([loader.load(1), loader.load(2), loader.load(1), loader.loadMany([3, -1])]);
-  expect(results).toEqual(['v1', 'v2', 'v1', ['v3', new Error('negative')]]);
-  expect(await loader.prime(9, 'primed').load(9)).toBe('primed');
-  expect(await loader.clear(1).load(1)).toBe('v1');
-  expect(batches).toEqual([[1, 2, 3, -1], [1]]);
 });
 
 test('embedding API: batches by count and weight, and Retry-After is obeyed', async () => {
