@@ -29,7 +29,8 @@ const VERSION = 1;
 const OURS = /^(\d{15})-([0-9a-f]{16})-(\d{1,9})-(line|suffix|none)1\.batch$/;
 /** As the seed named its files, and anybody else who puts lines into a file for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
-const TEMPORARY = /^\w[\w.-]{0,199}\.batch\.tmp$/;
+/** As ours, of a version that we do not know. */
+const LIKE_OURS = /^\d{15}-[0-9a-f]{16}-/;
 
 /** `000001763719000123-9f3a1c2b7d4e5f60-0-line1.batch` */
 export function fileName({ sequence, nonce, attempts, integrity }: BatchName): string {
@@ -50,11 +51,19 @@ export function parseName(name: string): BatchName | undefined {
 
 /** A file without our name, whose lines have no checksums. */
 export function isBareName(name: string): boolean {
-  return BARE.test(name) && !OURS.test(name);
+  return BARE.test(name) && !LIKE_OURS.test(name);
 }
 
+/** A batch by its name, of a format that we do not know or with a name that we would not give: left alone. */
+export function isForeignName(name: string): boolean {
+  return name.endsWith('.batch') && parseName(name) === undefined && !isBareName(name);
+}
+
+/** A copy that was not finished; the file that it was copied from is still there. */
 export function isTemporary(name: string): boolean {
-  return TEMPORARY.test(name);
+  if (!name.endsWith('.batch.tmp')) return false;
+  const copied = name.slice(0, -'.tmp'.length);
+  return parseName(copied) !== undefined || isBareName(copied);
 }
 
 export function temporaryName(name: string): string {
@@ -83,6 +92,14 @@ export function endOfText(bytes: Buffer, from: number, to: number, integrity: In
   if (end < from) return -1;
   const sum = integrity === 'suffix' ? readDigits(bytes, end) : readBlanks(bytes, end, to);
   return sum === crc32(bytes, from, end) ? end : -1;
+}
+
+/** Where a line begins: zeros before it are a hole that was torn into the file, if it is whole without them. */
+export function startOfText(bytes: Buffer, from: number, to: number, integrity: Integrity): number {
+  if (bytes[from] !== 0 || integrity === 'none') return from;
+  let start = from;
+  while (start < to && bytes[start] === 0) start++;
+  return start < to && endOfText(bytes, start, to, integrity) >= 0 ? start : from;
 }
 
 /** -1 unless all of them are blanks. */

@@ -770,11 +770,11 @@ class Process {
 
   #check(): void {
     const { spool } = this.#batcher.state;
-    const { added, delivered, refused, dropped, quarantined, dead, pending, bytes } = spool;
-    if (added !== delivered + refused + dropped + quarantined + dead + pending) {
+    const { added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes } = spool;
+    if (added !== delivered + refused + dropped + quarantined + dead + lost + pending) {
       this.#life.bad(`A1: the counters do not add up: ${JSON.stringify({ ...spool })}`);
     }
-    if (Math.min(added, delivered, refused, dropped, quarantined, dead, pending, bytes) < 0) {
+    if (Math.min(added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes) < 0) {
       this.#life.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
     }
     const { maxBytes } = this.#generation;
