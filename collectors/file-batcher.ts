@@ -23,7 +23,7 @@ import { type FileSystem, nodeFileSystem } from './file/file-system.js';
 import { OVERHEAD } from './file/format.js';
 import { Line } from './file/line.js';
 import { baseOptions, spoolConfig } from './file/options.js';
-import { type Found, type Names, countFound, findNames, recover } from './file/recovery.js';
+import { type Found, type Names, findNames, recover } from './file/recovery.js';
 import { Sealing } from './file/sealing.js';
 import { Spool, type SpoolConfig, storageError } from './file/spool.js';
 import { fileState, noCounts } from './file/state.js';
@@ -169,7 +169,6 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     await this.#spool.take();
     try {
       const names = await findNames(this.#spool);
-      countFound(this.#spool, names);
       await this.#spool.measure.look();
       this.#isReady = true;
       return names;
@@ -198,8 +197,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     const batch = new BatchFile(this.#spool, found);
     const { attempts, size } = batch;
     if (attempts >= this.#spool.config.maxAttempts) {
-      await batch.bury(new Error('its last attempt did not end'));
       this.#counts.foundDead += size;
+      await batch.bury(new Error('its last attempt did not end'));
     } else if (!this.#ended) {
       this.#ahead.add(batch);
       this.adopt(batch, size, attempts);
@@ -310,12 +309,13 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     await batch.seal();
     this.#sealing.forget(batch);
     await this.#spool.ensure();
-    // Delivery matters more than syncs that fail: it frees the disk.
-    await Promise.all([batch.syncFound(), this.#spool.syncNames()]).catch((error: unknown) => {
+    // Delivery matters more than a sync that fails: it frees the disk.
+    await batch.syncFound().catch((error: unknown) => {
       const { id, size } = batch;
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
     });
     await batch.verify();
+    await this.#spool.syncNames();
     if (context.signal.aborted) throw new StorageError('the disk took longer than an attempt may');
     batch.beginAttempt(context.signal);
     return this.#hooks.batchPreFlush?.call(this, batch, context);

@@ -113,7 +113,12 @@ export class AppendFile<Item> {
       await live.restore(asError(error)).catch(() => undefined);
       throw storageError('a sync failed: the items were not stored', error);
     }
-    const damage = await this.#damage(owned);
+    let damage: Error | undefined;
+    try {
+      damage = await this.#damage(owned);
+    } catch (error) {
+      return this.#refuse(error);
+    }
     if (damage !== undefined) {
       live.failure = damage;
       if (tries === 0) throw storageError('the file was moved again and again', damage);
@@ -128,13 +133,9 @@ export class AppendFile<Item> {
     const { durability } = this.#spool.config;
     if (owned && durability !== 'item') return undefined;
     if (!owned || !this.#spool.isOwned()) await this.#spool.ensure();
-    try {
-      const damage = this.live.damage();
-      if (damage !== undefined || owned || durability !== 'item') return damage;
-      return new Error('the lock was lost before the sync');
-    } catch (error) {
-      return asError(error);
-    }
+    const damage = this.live.damage();
+    if (damage !== undefined || owned || durability !== 'item') return damage;
+    return new Error('the lock was lost before the sync');
   }
 
   #acknowledge(lines: readonly Line<Item>[], bytes: Buffer): void {
@@ -225,7 +226,7 @@ export class AppendFile<Item> {
     const { live } = this;
     try {
       if (live.failure !== undefined) throw live.failure;
-      const damage = live.damage();
+      const damage = this.#seenDamage();
       if (damage !== undefined) throw damage;
       await live.sync();
     } catch (error) {
@@ -256,7 +257,7 @@ export class AppendFile<Item> {
       // Nothing beyond `bytes` is ever read.
     }
     try {
-      const failure = live.failure ?? live.damage();
+      const failure = live.failure ?? this.#seenDamage();
       if (failure !== undefined) throw failure;
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
     } catch (error) {
@@ -267,6 +268,15 @@ export class AppendFile<Item> {
       });
     }
     return this.#sealedAs(live.letGo());
+  }
+
+  /** A look that fails says nothing about the file. */
+  #seenDamage(): Error | undefined {
+    try {
+      return this.live.damage();
+    } catch {
+      return undefined;
+    }
   }
 
   /** Closes the file, unless nothing else leads to it any more. */

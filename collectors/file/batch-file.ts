@@ -160,10 +160,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.source !== undefined) return;
     const found = this.#spool.files.stat(this.filename);
     if (found === undefined) throw this.#isGone(new Error('the file was moved or removed'));
-    const known = this.#stat;
-    const same = known !== undefined && isSame(found, known) && found.modified === known.modified;
-    if (same && found.bytes === known.bytes) return;
-    const { size, bytes, quarantined, badLines, unsafe, stat } = await examine(this.#spool, this.#name);
+    const known = (this.#stat ??= found);
+    if (isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes) return;
+    const { size, bytes, quarantined, badLines, unsafe, stat } = await examine(this.#spool, this.#name, this.#bytes);
     this.#spool.bytes += onDisk(stat) - this.#counted;
     this.#counted = onDisk(stat);
     this.#size = Math.min(size, this.#stored);

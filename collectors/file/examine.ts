@@ -23,10 +23,11 @@ export interface Examined {
 
 /**
  * Reads a file, and copies its damaged lines to `quarantine/`; then leaves only its good lines in it. Where the disk has no
- * room for that, the file stays as it is: what is readable can be delivered all the same.
+ * room for that, the file stays as it is: what is readable can be delivered all the same. Bytes beyond `limit` were never
+ * acknowledged.
  */
-export async function examine<Item>(spool: Spool<Item>, name: string): Promise<Examined> {
-  return await new Examination(spool, name).run();
+export async function examine<Item>(spool: Spool<Item>, name: string, limit = Infinity): Promise<Examined> {
+  return await new Examination(spool, name).run(limit);
 }
 
 class Examination<Item> {
@@ -51,15 +52,16 @@ class Examination<Item> {
     this.#accepts = this.#integrity === 'none' ? (text) => decodes(spool.config.decode, text) : undefined;
   }
 
-  async run(): Promise<Examined> {
+  async run(limit: number): Promise<Examined> {
     const file = this.#spool.files.open(this.#path, 'read');
     try {
       const stat = file.stat();
-      const tally = await this.#visit(file, stat.bytes);
+      const length = Math.min(stat.bytes, limit);
+      const tally = await this.#visit(file, length);
       const { good: size, bad, torn } = tally;
       const whole = { size, bytes: tally.end, bad, torn, quarantined: 0, badLines: NONE, unsafe: false, stat };
       if (bad === 0 && torn === 0 && !tally.unended) return whole;
-      return await this.#mend(file, tally, whole);
+      return await this.#mend(file, tally, whole, length);
     } finally {
       file.close();
     }
@@ -69,18 +71,18 @@ class Examination<Item> {
     return visitLines(file, bytes, this.#integrity, this.#accepts, visit, this.#keepsTail);
   }
 
-  async #mend(file: OpenFile, tally: Tally, whole: Examined): Promise<Examined> {
+  async #mend(file: OpenFile, tally: Tally, whole: Examined, length: number): Promise<Examined> {
     const { bad, torn } = tally;
     let badLines: ReadonlySet<number> = NONE;
     try {
-      if (bad > 0 || torn > 0) badLines = await this.#quarantine(file, whole.stat.bytes);
+      if (bad > 0 || torn > 0) badLines = await this.#quarantine(file, length);
     } catch {
       return { ...whole, unsafe: true };
     }
     const quarantined = bad + torn;
     if (tally.good === 0) return { ...whole, quarantined, badLines };
     try {
-      const bytes = bad > 0 ? await this.#copyGood(file, whole.stat.bytes) : await this.#cutTail(tally);
+      const bytes = bad > 0 ? await this.#copyGood(file, length) : await this.#cutTail(tally);
       const stat = this.#spool.files.stat(this.#path) ?? whole.stat;
       return { ...whole, bytes, quarantined, stat };
     } catch {

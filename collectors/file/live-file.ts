@@ -176,6 +176,8 @@ export class LiveFile<Item> {
       await this.#spool.sync();
       return fresh;
     } catch (error) {
+      // The second failed sync may have lost it again; without one it can at least be read.
+      if (this.kept.bytes > 0) await this.#rewrite(old, fresh).catch(() => undefined);
       fresh.close();
       throw error;
     }

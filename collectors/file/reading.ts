@@ -119,7 +119,8 @@ function* linesOf<Item>(
   decode: (text: string) => Item,
 ): Generator<ReadLine<Item>> {
   const integrity = parseName(name)?.integrity ?? 'none';
-  if (kind === 'hole' || kind === 'overlong') {
+  if (kind === 'hole') return; // nothing is there that could be kept
+  if (kind === 'overlong') {
     yield { good: false, bytes, position };
     return;
   }
@@ -129,16 +130,24 @@ function* linesOf<Item>(
     if (to > from) {
       const start = startOfText(bytes, from, to, integrity);
       const end = endOfText(bytes, start, to, integrity);
-      let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(from, to + 1), position: position + from };
+      const text = firstText(bytes, from, to);
+      let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(text, to + 1), position: position + from };
       try {
         if (end >= 0) line = { good: true, item: decode(bytes.toString('utf8', start, end)) };
       } catch {
         // What decode says may quote the item, which belongs into no log.
       }
-      yield line;
+      if (line.good || text < to) yield line;
     }
     from = to + 1;
   }
+}
+
+/** Zeros are a hole, and no content. */
+function firstText(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && bytes[at] === 0) at++;
+  return at;
 }
 
 function open<Item>(spool: Spool<Item>, batch: Readable): Reader {

@@ -1,6 +1,6 @@
 import type { RecoveryReport } from './contract.js';
 import { type Examined, examine } from './examine.js';
-import { byAge, fileName, isBareName, isForeignName, isTemporary, parseName } from './format.js';
+import { type BatchName, batchId, byAge, fileName, isBareName, isForeignName, isTemporary, parseName } from './format.js';
 import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { asError, discard, freeName } from './writing.js';
@@ -20,6 +20,8 @@ const AHEAD = 8;
 export interface Names {
   readonly batches: readonly string[];
   readonly foreign: readonly string[];
+  /** Bytes that were counted. */
+  readonly sizes: ReadonlyMap<string, number>;
 }
 
 /** Looks at the names only: that is enough to begin new files after them. */
@@ -31,13 +33,23 @@ export async function findNames<Item>(spool: Spool<Item>): Promise<Names> {
     const parsed = parseName(name);
     if (parsed !== undefined) spool.seen(parsed);
   }
-  return { batches, foreign: names.filter(isForeignName) };
+  return { batches, foreign: names.filter(isForeignName), sizes: countFound(spool, batches) };
 }
 
 /** Counts what is on the disk before it is read, where that decides whether there is room. */
-export function countFound<Item>(spool: Spool<Item>, { batches }: Names): void {
-  if (spool.config.maxBytes === Infinity) return;
-  for (const name of batches) spool.bytes += before(spool, name);
+function countFound<Item>(spool: Spool<Item>, names: readonly string[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  if (spool.config.maxBytes === Infinity) return sizes;
+  for (const name of names) {
+    try {
+      const stat = spool.files.stat(spool.path(name));
+      if (stat !== undefined) sizes.set(name, onDisk(stat));
+    } catch {
+      // It is counted when it is read.
+    }
+  }
+  for (const bytes of sizes.values()) spool.bytes += bytes;
+  return sizes;
 }
 
 /**
@@ -48,7 +60,7 @@ export function countFound<Item>(spool: Spool<Item>, { batches }: Names): void {
  */
 export async function recover<Item>(
   spool: Spool<Item>,
-  { batches, foreign }: Names,
+  { batches, foreign, sizes }: Names,
   adopt: (found: Found) => Promise<void>,
   stopped: () => boolean,
 ): Promise<RecoveryReport> {
@@ -60,34 +72,48 @@ export async function recover<Item>(
     spool.tell('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
   };
   for (const name of foreign) unreadable(name, new Error('a name or a format that is not known'));
+  const scan: Scan = { sizes, ids: new Set(), report };
   const ahead: Promise<Found | Error | undefined>[] = [];
   let next = 0;
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
     for (; next < batches.length && next < index + AHEAD; next++) {
-      ahead.push(next < MOST_FILES ? find(spool, batches[next] ?? '', next, report) : Promise.resolve(new Error('too many files')));
+      ahead.push(next < MOST_FILES ? find(spool, batches[next] ?? '', next, scan) : Promise.resolve(new Error('too many files')));
     }
     const found = await ahead.shift();
     if (found instanceof Error) unreadable(name, found);
-    else if (found !== undefined) await adopt(found);
+    else if (found !== undefined) {
+      await adopt(found).catch((error: unknown) => {
+        unreadable(found.name, error);
+      });
+    }
   }
   await Promise.all(ahead);
   return report;
 }
 
-/** Never rejects. */
+/** What the files of one scan share. */
+interface Scan {
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly ids: Set<string>;
+  readonly report: { -readonly [Key in keyof RecoveryReport]: RecoveryReport[Key] };
+}
+
+/** Never rejects. `index` is the place in the order of delivery. */
 async function find<Item>(
   spool: Spool<Item>,
   name: string,
-  /** In the order of delivery. */
   index: number,
-  report: { -readonly [Key in keyof RecoveryReport]: RecoveryReport[Key] },
+  { sizes, ids, report }: Scan,
 ): Promise<Found | Error | undefined> {
-  let counted = spool.config.maxBytes < Infinity ? before(spool, name) : 0;
+  let counted = sizes.get(name) ?? 0;
   const uncount = (): void => {
     spool.bytes -= counted;
     counted = 0;
   };
+  const parsed = parseName(name);
+  const unique = parsed !== undefined && !ids.has(batchId(parsed));
+  if (unique) ids.add(batchId(parsed));
   try {
     const examined = await examine(spool, name);
     const { size, bad, torn, unsafe } = examined;
@@ -105,30 +131,29 @@ async function find<Item>(
     report.files++;
     report.items += size;
     spool.bytes += onDisk(examined.stat);
-    return { ...examined, name: parseName(name) === undefined ? rename(spool, name, index, examined) : name };
+    const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
+    return { ...examined, name: unique ? name : rename(spool, name, ours, examined) };
   } catch (error) {
     uncount();
     return asError(error);
   }
 }
 
-function before<Item>(spool: Spool<Item>, name: string): number {
-  try {
-    const stat = spool.files.stat(spool.path(name));
-    return stat === undefined ? 0 : onDisk(stat);
-  } catch {
-    return 0;
-  }
-}
-
-/** A bare file is given a name of ours, before all others: an id that no other file has, and a place for its attempts. */
-function rename<Item>(spool: Spool<Item>, name: string, sequence: number, { stat }: Examined): string {
+/**
+ * A bare file is given a name of ours, before all others, and the second file of one id another id: no two files have the
+ * same, and each has a place for its attempts.
+ */
+function rename<Item>(
+  spool: Spool<Item>,
+  name: string,
+  ours: Omit<BatchName, 'nonce'>,
+  { stat }: Examined,
+): string {
   const { files } = spool;
-  const ours = fileName({ sequence, nonce: files.nonce(), attempts: 0, integrity: 'none' });
   try {
     const found = files.stat(spool.path(name));
     if (found === undefined || !isSame(found, stat)) return name;
-    const free = freeName(files, spool.path(''), ours);
+    const free = freeName(files, spool.path(''), fileName({ ...ours, nonce: files.nonce() }));
     files.rename(spool.path(name), spool.path(free));
     return free;
   } catch {

@@ -57,6 +57,7 @@ export class Spool<Item> {
   /** Names that were removed or found, and how many of these changes survive power loss. */
   #changes = 0;
   #syncedChanges = 0;
+  #failedSyncs = 0;
   /** Of each folder: the sync that runs, and the one that begins after it. */
   readonly #syncing = new Map<string, Promise<void>>();
   readonly #syncNext = new Map<string, Promise<void>>();
@@ -197,7 +198,10 @@ export class Spool<Item> {
     if (this.#syncedChanges === this.#changes || this.config.durability === 'none') return;
     try {
       await this.sync();
+      this.#failedSyncs = 0;
     } catch (error) {
+      // Delivery must not end with a directory that cannot be synced for long.
+      if (++this.#failedSyncs > MOST_FAILED_SYNCS) return;
       throw storageError('the directory was not synced', error);
     }
   }
@@ -275,6 +279,9 @@ export class Spool<Item> {
     return new Quarantine(this, name);
   }
 }
+
+/** In a row; after that batches are delivered without a sync of the directory: power loss may then bring back several. */
+const MOST_FAILED_SYNCS = 3;
 
 /** Fifteen digits. */
 const LAST_SEQUENCE = 999_999_999_999_999;
