@@ -27,6 +27,7 @@ export class AppendFile<Item> {
   #syncing: Promise<void> | undefined;
   #timer: unknown;
   #sealed: Promise<Sealed> | undefined;
+  #ended = false;
   readonly #turns = new Turns();
 
   constructor(spool: Spool<Item>) {
@@ -39,9 +40,16 @@ export class AppendFile<Item> {
     return this.#turns.take(() => this.#append(lines, TRIES));
   }
 
-  /** Takes no more lines: puts the file on the disk as asked, looks whether it is still there, closes it. */
+  /**
+   * Takes no more lines: puts the file on the disk as asked, looks whether it is still there, closes it. Rejects if what a
+   * failed sync has lost is in memory only; it may be called again then.
+   */
   seal(): Promise<Sealed> {
-    this.#sealed ??= this.#close();
+    this.#ended = true;
+    this.#sealed ??= this.#close().catch((error: unknown) => {
+      this.#sealed = undefined;
+      throw error;
+    });
     return this.#sealed;
   }
 
@@ -50,8 +58,12 @@ export class AppendFile<Item> {
     const { live } = this;
     if (live.file === undefined) return;
     if (live.bytes > 0) {
-      const { source } = await this.seal();
-      source?.close();
+      try {
+        const { source } = await this.seal();
+        source?.close();
+      } finally {
+        live.letGo()?.close();
+      }
       return;
     }
     // A group that was refused meanwhile may still be written.
@@ -196,7 +208,7 @@ export class AppendFile<Item> {
   // Syncing
 
   #syncLater(): void {
-    if (this.#timer !== undefined || this.#sealed !== undefined || this.live.dropped) return;
+    if (this.#timer !== undefined || this.#ended || this.live.dropped) return;
     const { clock, syncInterval } = this.#spool.config;
     this.#timer = clock.setTimer(() => {
       this.#timer = undefined;
@@ -213,7 +225,7 @@ export class AppendFile<Item> {
 
   async #syncNow(): Promise<void> {
     const { live } = this;
-    if (live.file === undefined || this.#syncing !== undefined || this.#sealed !== undefined) return;
+    if (live.file === undefined || this.#syncing !== undefined || this.#ended) return;
     this.#forgetTimer();
     this.#syncing = this.#syncOpen();
     await this.#syncing;
@@ -262,6 +274,7 @@ export class AppendFile<Item> {
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
     } catch (error) {
       await live.restore(asError(error)).catch((problem: unknown) => {
+        if (!live.readable) throw problem;
         const { size } = live;
         const id = batchId(live.name);
         spool.tell('unsynced', { id, size, error: problem }, `batch ${id} is delivered without being on the disk`);

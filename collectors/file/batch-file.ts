@@ -100,13 +100,16 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** Stores the lines as durably as asked; if it fails, none of them is in the file. */
   append(lines: readonly Line<Item>[]): Awaitable<void> {
-    if (this.#writer !== undefined && this.#sealing === undefined) return this.#writer.append(lines);
+    if (this.#writer !== undefined) return this.#writer.append(lines);
     throw new StorageError('the file of this batch takes no more items');
   }
 
   /** Takes no more items: puts the file on the disk as asked, and closes it. */
   seal(): Promise<void> {
-    this.#sealing ??= this.#seal();
+    this.#sealing ??= this.#seal().catch((error: unknown) => {
+      this.#sealing = undefined;
+      throw error;
+    });
     return this.#sealing;
   }
 

@@ -26,6 +26,8 @@ export class LiveFile<Item> {
   /** Why the descriptor must not be written to. */
   failure: Error | undefined;
   dropped = false;
+  /** `false` after a failed sync, until what it may have lost was written again from memory. */
+  readable = true;
   readonly kept: Kept;
   readonly #spool: Spool<Item>;
   #file: OpenFile | undefined;
@@ -88,7 +90,9 @@ export class LiveFile<Item> {
     const { bytes } = this;
     this.#cut = false;
     this.kept.mark();
+    this.readable = this.kept.bytes === 0;
     await this.#file?.sync();
+    this.readable = true;
     if (!this.#named) await this.#spool.sync();
     this.#named = true;
     this.#synced = Math.max(this.#synced, bytes);
@@ -172,7 +176,9 @@ export class LiveFile<Item> {
       fresh.truncate(this.bytes);
       if (this.#spool.config.durability === 'none') return fresh;
       if (this.#synced < this.bytes) await this.#rewrite(old, fresh);
+      this.readable = this.kept.bytes === 0;
       await fresh.sync();
+      this.readable = true;
       await this.#spool.sync();
       return fresh;
     } catch (error) {
@@ -191,6 +197,7 @@ export class LiveFile<Item> {
         await writeAll(fresh, piece, at);
         at += piece.length;
       }
+      this.readable = true;
       return;
     }
     const buffer = Buffer.allocUnsafe(BLOCK);
@@ -209,7 +216,8 @@ export class LiveFile<Item> {
     const copy = files.create(temporary);
     const durable = config.durability !== 'none';
     try {
-      const rescued = await rescue(old, copy, this.bytes, config.integrity, this.kept, durable);
+      const kept = config.durability === 'batch' ? this.kept : undefined;
+      const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
       if (this.dropped) throw new Error('the batch was dropped meanwhile');
       await this.#makeWay(old);
       files.rename(temporary, this.path);
@@ -236,6 +244,7 @@ export class LiveFile<Item> {
     const id = batchId(this.name);
     const { lost, size } = this;
     this.failure = undefined;
+    this.readable = true;
     this.torn = false;
     this.#cut = false;
     this.#named = true;

@@ -113,15 +113,16 @@ export async function rescue(
   to: OpenFile,
   length: number,
   integrity: Integrity,
-  kept: Kept,
+  /** What is not synced; without it everything is read back. */
+  kept: Kept | undefined,
   sync: boolean,
 ): Promise<Rescued> {
   const writer = new Writer(to);
-  const readable = Math.min(kept.from ?? length, length);
+  const readable = Math.min(kept?.from ?? length, length);
   let { good: lines } = await visitLines(from, readable, integrity, undefined, (block, start, end, text) => {
     return text < 0 ? undefined : writer.add(block.bytes.subarray(start, end));
   });
-  if (kept.from !== undefined) {
+  if (kept?.from !== undefined) {
     for (const piece of kept) {
       for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) lines++;
       await writer.add(piece);

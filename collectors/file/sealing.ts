@@ -29,8 +29,11 @@ export class Sealing<Item> {
   }
 
   #seal(batch: BatchFile<Item>): void {
-    const sealing = batch.seal().finally(() => this.#sealing.delete(sealing));
-    sealing.catch(() => undefined);
+    // One that fails is tried again before the batch is delivered.
+    const sealing: Promise<void> = batch
+      .seal()
+      .catch(() => undefined)
+      .finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
   }
 }
