@@ -254,7 +254,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
       const filename = this.#spool.path(name);
       this.#spool.measure.aside += this.#counted;
       const { id, bytes } = this;
-      this.#spool.tell('quarantined', { id, lines, bytes, filename }, `a file with damaged lines was moved to ${filename}`);
+      this.#spool.tell(
+        'quarantined',
+        { id, lines, bytes, filename },
+        `a file with damaged lines was moved to ${filename}`,
+      );
     } catch {
       this.#unsafe = false;
       this.#forget();
@@ -274,14 +278,18 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async #bury(error: unknown): Promise<void> {
     if (this.over) return;
     await this.seal();
-    if (this.gone) return await this.remove();
+    if (this.gone) {
+      await this.remove();
+      return;
+    }
     this.endAttempt();
     try {
       this.#name = await this.#spool.moveTo(DEAD, this.#name);
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
       this.#isGone(problem);
-      return await this.remove();
+      await this.remove();
+      return;
     }
     this.over = true;
     this.#spool.measure.aside += this.#counted;

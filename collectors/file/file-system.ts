@@ -166,7 +166,7 @@ function syncDirectory(path: string): Promise<void> {
     fs.fsync(descriptor, (failure) => {
       let error = failure;
       // Some file systems have no such thing.
-      if (['EINVAL', 'ENOTSUP'].includes((error as NodeJS.ErrnoException | null)?.code ?? '')) error = null;
+      if (['EINVAL', 'ENOTSUP'].includes(error?.code ?? '')) error = null;
       try {
         fs.closeSync(descriptor);
       } catch (problem) {

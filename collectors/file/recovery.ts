@@ -1,6 +1,15 @@
 import type { RecoveryReport } from './contract.js';
 import { type Examined, examine } from './examine.js';
-import { type BatchName, batchId, byAge, fileName, isBareName, isForeignName, isTemporary, parseName } from './format.js';
+import {
+  type BatchName,
+  batchId,
+  byAge,
+  fileName,
+  isBareName,
+  isForeignName,
+  isTemporary,
+  parseName,
+} from './format.js';
 import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { asError, discard, freeName } from './writing.js';
@@ -78,7 +87,9 @@ export async function recover<Item>(
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
     for (; next < batches.length && next < index + AHEAD; next++) {
-      ahead.push(next < MOST_FILES ? find(spool, batches[next] ?? '', next, scan) : Promise.resolve(new Error('too many files')));
+      ahead.push(
+        next < MOST_FILES ? find(spool, batches[next] ?? '', next, scan) : Promise.resolve(new Error('too many files')),
+      );
     }
     const found = await ahead.shift();
     if (found instanceof Error) unreadable(name, found);
@@ -143,12 +154,7 @@ async function find<Item>(
  * A bare file is given a name of ours, before all others, and the second file of one id another id: no two files have the
  * same, and each has a place for its attempts.
  */
-function rename<Item>(
-  spool: Spool<Item>,
-  name: string,
-  ours: Omit<BatchName, 'nonce'>,
-  { stat }: Examined,
-): string {
+function rename<Item>(spool: Spool<Item>, name: string, ours: Omit<BatchName, 'nonce'>, { stat }: Examined): string {
   const { files } = spool;
   try {
     const found = files.stat(spool.path(name));

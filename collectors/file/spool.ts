@@ -3,7 +3,8 @@ import { LockedError, OverflowError, StorageError, type Clock } from '../../src/
 import type { Durability, FileBatcherEvents } from './contract.js';
 import { Encoder } from './encoder.js';
 import type { FileStat, FileSystem, OpenFile } from './file-system.js';
-import { type BatchName, DEAD, type Integrity, QUARANTINE } from './format.js';
+import type { QUARANTINE } from './format.js';
+import { type BatchName, DEAD, type Integrity } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Measure } from './measure.js';
@@ -296,4 +297,3 @@ export function storageError(message: string, cause: unknown): StorageError | Lo
   const code = (cause as NodeJS.ErrnoException | undefined)?.code;
   return new StorageError(code === undefined ? message : `${message} (${code})`, cause);
 }
-
