@@ -1,3 +1,4 @@
+import { STORAGE } from '../src/index.js';
 import {
   BatchPlease,
   type BatchPleaseHooks,
@@ -110,7 +111,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         this.look();
       },
     });
-    this.storage = this.#storage(config);
+    this[STORAGE] = this.#storage(config);
   }
 
   /**
