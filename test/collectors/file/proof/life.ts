@@ -206,7 +206,8 @@ export class Life {
   /** G14: attempts are counted across processes, unless the disk has undone the names that say so. */
   attempt(batch: string, attempt: number): void {
     const begun = this.#begun.get(batch) ?? 0;
-    if (attempt <= begun && !this.#renameFailed && this.#powerLosses === 0) {
+    // An extra attempt that flush() asks for has the number of the one before.
+    if (attempt < begun && !this.#renameFailed && this.#powerLosses === 0) {
       this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
     }
     this.#begun.set(batch, Math.max(begun, attempt));
