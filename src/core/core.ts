@@ -61,6 +61,8 @@ export class Core<State> extends Runner<State> {
   weight = 0;
   /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
   fastLimit = 0;
+  /** Entries that have joined outlive the process: `close` leaves them where they are. */
+  durable = false;
   /** How many may be pending on the fast path; 0 disables it. */
   capacity = 0;
   /** When the add hook that has an entry takes too long. */
@@ -76,6 +78,7 @@ export class Core<State> extends Runner<State> {
   #demandReason: Trigger = 'demand';
   #closing: Closing<State> | undefined;
   #drainedAt = 0;
+  #lastAdopted: Batch<State> | undefined;
   #turning = false;
   #again = false;
   #look = 0;
@@ -185,11 +188,15 @@ export class Core<State> extends Runner<State> {
     const from = this.adopted - 2 ** 52;
     const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
     batch.attempt = attempts;
-    let after: Batch<State> | undefined;
-    for (const other of this.log) {
-      if (other.reason !== 'recovery') break;
-      after = other;
+    let after = this.#lastAdopted;
+    if (after === undefined || !this.log.has(after)) {
+      after = undefined;
+      for (const other of this.log) {
+        if (other.reason !== 'recovery') break;
+        after = other;
+      }
     }
+    this.#lastAdopted = batch;
     this.log.insert(batch, after);
     this.skipTo(this.log.first);
     this.adopted += size;
@@ -392,6 +399,8 @@ export class Core<State> extends Runner<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
+    // Entries that were accepted before are to be stored, if there is time.
+    if (this.durable && !all && (!this.still || this.waiting > 0)) return;
     const error = new ClosedError('closed before it was delivered');
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
@@ -415,7 +424,7 @@ export class Core<State> extends Runner<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure);
+    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
     const reject = this.waiters.takeCovering(batch.from);
     batch.outcome?.reject(closed);
     batch.pace?.reject(closed);
