@@ -75,6 +75,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   readonly #ahead = new SyncAhead<Item>();
   /** On their way to the sink, by id: the user's hooks may put another state in their place. */
   readonly #inFlight = new Map<string, BatchFile<Item>>();
+  /** Cleared batches whose files are being moved. */
+  readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
   /** The directory is ours, and the names in it are known. */
@@ -104,7 +106,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       },
       endBatch: () => {
         queueMicrotask(() => {
-          super.flush().catch(() => undefined);
+          super.flush({ hurry: false }).catch(() => undefined);
         });
       },
       look: () => {
@@ -147,6 +149,27 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     return closed;
   }
 
+  /**
+   * As for every collector. The files of the batches are moved to `returned/`, are not delivered any more, and belong to
+   * the caller, who may read them with `items()` and removes them.
+   */
+  override clear(): FileBatch<Item>[] {
+    const batches = super.clear();
+    for (const batch of batches) {
+      const file = fileOf(batch);
+      this.#letGo(file);
+      const returning = file
+        .giveBack()
+        .catch((error: unknown) => {
+          const { id, filename } = file;
+          this.announce('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
+        })
+        .finally(() => this.#returning.delete(returning));
+      this.#returning.add(returning);
+    }
+    return batches;
+  }
+
   override get state(): FileBatcherState<Item> {
     this.#view ??= fileState(super.state, this.#counts, this.#spool);
     return this.#view;
@@ -170,7 +193,9 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     await this.#spool.take();
     try {
       const names = await findNames(this.#spool);
-      await this.#spool.measure.look();
+      if (this.#spool.config.maxBytes < Infinity) await this.#spool.measure.look();
+      else void this.#spool.measure.look();
+      this.recovering(names.batches.length > 0);
       this.#isReady = true;
       return names;
     } catch (error) {
@@ -180,13 +205,16 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   async #recover(names: Names): Promise<RecoveryReport> {
+    // The next batch that begins waits for it.
     void this.#spool.syncFound();
     const report = await recover(
       this.#spool,
       names,
       (found) => this.#adopt(found),
       () => this.#ended,
-    );
+    ).finally(() => {
+      this.recovering(false);
+    });
     this.#counts.foundBad += report.badLines;
     this.#opened = true;
     this.announce('recovered', report);
@@ -231,7 +259,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     await this.#opening?.catch(() => undefined);
     this.#spool.free(0); // nobody waits for room any more
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    await this.#sealing.release();
+    await Promise.all([this.#sealing.release(), ...this.#returning]);
     await this.#spool.syncNames();
   }
 
@@ -283,8 +311,10 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   #ownHooks(): Hooks<Item> {
     return {
       batchInit: () => {
-        if (this.#opened) return this.#newBatch();
-        return this.open().then(() => this.#newBatch());
+        if (this.#isReady) return this.#newBatch();
+        // Its failure refuses the item that waits for it.
+        this.open().catch(() => undefined);
+        return this.#takeDirectory().then(() => this.#newBatch());
       },
       batchAddItems: (batch, lines) => {
         return fileOf(batch).append(lines as unknown as readonly Line<Item>[]); // made by prepare
@@ -292,6 +322,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       batchId: (batch) => batch.id,
       batchPreFlush: (batch, context) => this.#preFlush(fileOf(batch), context),
       batchPostFlush: (state, context) => this.#postFlush(state, context),
+      batchSplit: (batch, indexes) => fileOf(batch).split(indexes),
       batchDeadLetter: (batch, error) => this.#deadLetter(fileOf(batch), error),
       batchTerminate: async (batch) => {
         try {

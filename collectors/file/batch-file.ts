@@ -3,9 +3,10 @@ import { AppendFile } from './append-file.js';
 import type { FileBatch } from './contract.js';
 import { examine } from './examine.js';
 import type { FileStat, OpenFile } from './file-system.js';
-import { DEAD, QUARANTINE, batchId, fileName, parseName } from './format.js';
+import { DEAD, QUARANTINE, RETURNED, batchId, fileName, parseName } from './format.js';
 import type { Line } from './line.js';
 import { onDisk } from './measure.js';
+import { copyItems } from './parts.js';
 import { type Reader, readItems } from './reading.js';
 import type { Found } from './recovery.js';
 import { type Spool, isSame, storageError } from './spool.js';
@@ -48,6 +49,14 @@ export class BatchFile<Item> implements FileBatch<Item> {
   #synced: Promise<void> | undefined;
   #attempts = 0;
   #burial: Promise<void> | undefined;
+  /** Which items of the file are the batch's; `undefined` for all. */
+  #order: readonly number[] | undefined;
+  /** Parts that were split off, and have no file of their own yet. */
+  readonly #parts = new Set<BatchFile<Item>>();
+  #splits = 0;
+  /** Of a part without a file: the batch that has its items. */
+  #origin: BatchFile<Item> | undefined;
+  #writing: Promise<void> | undefined;
 
   constructor(spool: Spool<Item>, found?: Found) {
     this.#spool = spool;
@@ -96,6 +105,78 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   items(): AsyncIterable<Item> {
     return readItems(this.#spool, this);
+  }
+
+  get order(): readonly number[] | undefined {
+    return this.#order;
+  }
+
+  /** Takes the items at these positions out, as a batch of their own; its file is written before this one goes. */
+  split(places: readonly number[]): BatchFile<Item> {
+    const order = this.#order ?? Array.from({ length: this.#size }, (_, index) => index);
+    const taken = new Set(places);
+    const part = new BatchFile<Item>(this.#spool);
+    part.#writer = undefined;
+    part.#attempts = this.#attempts;
+    part.#synced = Promise.resolve();
+    part.#order = order.filter((_, place) => taken.has(place));
+    part.#size = part.#stored = part.#order.length;
+    const name = parseName(this.#name) ?? this.#spool.newName();
+    part.#name = fileName({ ...name, nonce: `${name.nonce}.${++this.#splits}` });
+    // The positions in `order` are those in the file of the whole.
+    part.#origin = this.#origin ?? this;
+    part.#origin.#parts.add(part);
+    this.#order = order.filter((_, place) => !taken.has(place));
+    this.#size -= part.#size;
+    this.#stored -= part.#size;
+    part.whole().catch(() => undefined); // tried again when it is read
+    return part;
+  }
+
+  /** Writes the file of a part, or what is left of a file whose parts have theirs. */
+  whole(): Promise<void> {
+    if (this.#writer !== undefined) return this.seal();
+    if (this.#order === undefined || this.over) return Promise.resolve();
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const origin = this.#origin;
+    await Promise.all([...this.#parts].map((part) => part.whole()));
+    const order = this.#order;
+    if (order === undefined || this.over) return;
+    const { bytes, stat } = await copyItems(
+      this.#spool,
+      (origin ?? this).#name,
+      this.#name,
+      order,
+      (origin ?? this).#bytes,
+    );
+    this.#order = this.#origin = undefined;
+    this.#synced = Promise.resolve();
+    this.#bytes = bytes;
+    this.#stat = stat;
+    this.badLines = NONE;
+    this.#spool.bytes += onDisk(stat) - this.#counted;
+    this.#counted = onDisk(stat);
+    origin?.partWritten(this);
+  }
+
+  /** A part has its own file now. */
+  private partWritten(part: BatchFile<Item>): void {
+    this.#parts.delete(part);
+    if (this.over && this.#parts.size === 0) this.#forget();
+  }
+
+  /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
+  async giveBack(): Promise<void> {
+    await this.seal();
+    await this.whole();
+    this.#name = await this.#spool.moveTo(RETURNED, this.#name);
+    this.#spool.measure.aside += this.#counted;
   }
 
   /** Stores the lines as durably as asked; if it fails, none of them is in the file. */
@@ -159,6 +240,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** Compares the file to what was stored, and finds out what is left of it if it has changed. */
   async verify(): Promise<void> {
+    await this.whole();
     if (this.size === 0) throw this.#isGone(new Error('nothing of the file could be read'));
     if (this.source !== undefined) return;
     const found = this.#spool.files.stat(this.filename);
@@ -223,8 +305,14 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.over) return;
     this.over = true;
     this.endAttempt();
+    if (this.#parts.size > 0) return this.#removeAfterParts();
     if (this.#unsafe) return this.#setAside();
     this.#forget();
+  }
+
+  /** A part that cannot be written yet keeps the file that has its items. */
+  async #removeAfterParts(): Promise<void> {
+    await Promise.allSettled([...this.#parts].map((part) => part.whole()));
   }
 
   #forget(): void {
@@ -278,6 +366,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async #bury(error: unknown): Promise<void> {
     if (this.over) return;
     await this.seal();
+    await this.whole();
     if (this.gone) {
       await this.remove();
       return;

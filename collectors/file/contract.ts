@@ -40,7 +40,7 @@ export interface SpoolOptions<Item> {
   maxAttempts?: number | null | undefined;
 }
 
-type OwnHooks = 'batchInit' | 'batchAddItem' | 'batchAddItems' | 'batchId';
+type OwnHooks = 'batchInit' | 'batchAddItem' | 'batchAddItems' | 'batchId' | 'batchSplit';
 
 export type FileBatcherOptions<Item> = SpoolOptions<Item> & Omit<BatchPleaseOptions<Item, FileBatch<Item>>, OwnHooks>;
 
@@ -78,7 +78,7 @@ export type FileBatcherEvents = {
   unowned: { directory: string; error: unknown };
 };
 
-/** At every moment `added = delivered + refused + dropped + quarantined + dead + lost + pending`. */
+/** At every moment `added = delivered + refused + dropped + quarantined + dead + lost + returned + pending`. */
 export interface SpoolCounts {
   readonly added: number;
   readonly delivered: number;
@@ -90,6 +90,8 @@ export interface SpoolCounts {
   readonly dead: number;
   /** Items that were stored, and were not in their file any more. */
   readonly lost: number;
+  /** Handed back by `clear`. */
+  readonly returned: number;
   /** On disk, or on their way to it. */
   readonly pending: number;
   /** On disk, `quarantine/` and `dead/` included. */

@@ -7,7 +7,7 @@ export type { Integrity };
 export interface BatchName {
   /** Orders the files; a later one has a higher number. */
   sequence: number;
-  /** Keeps names apart that have the same number. */
+  /** Keeps names apart that have the same number; a part that was split off has `.`, and a number, behind that of the whole. */
   nonce: string;
   /** Begun so far. */
   attempts: number;
@@ -19,6 +19,8 @@ export const LONGEST_LINE = 64 * 1024 * 1024;
 
 export const QUARANTINE = 'quarantine';
 export const DEAD = 'dead';
+/** Batches that `clear` has handed back: their files are the caller's. */
+export const RETURNED = 'returned';
 
 export const NEWLINE = 10;
 export const SPACE = 32;
@@ -26,11 +28,11 @@ export const TAB = 9;
 const BLANKS = 32;
 
 const VERSION = 1;
-const OURS = /^(\d{15})-([0-9a-f]{16})-(\d{1,9})-(line|suffix|none)1\.batch$/;
+const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,6}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
 /** As the seed named its files, and anybody else who puts lines into a file for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
 /** As ours, of a version that we do not know. */
-const LIKE_OURS = /^\d{15}-[0-9a-f]{16}-/;
+const LIKE_OURS = /^\d{15}-[0-9a-f]{16}[-.]/;
 
 /** `000001763719000123-9f3a1c2b7d4e5f60-0-line1.batch` */
 export function fileName({ sequence, nonce, attempts, integrity }: BatchName): string {
@@ -39,7 +41,7 @@ export function fileName({ sequence, nonce, attempts, integrity }: BatchName): s
 
 /** The batch's id: the part of the name that never changes. */
 export function batchId({ sequence, nonce }: BatchName): string {
-  return `${String(sequence).padStart(15, '0')}-${nonce}`;
+  return `${String(sequence).padStart(15, '0')}-${nonce.replaceAll('.', '/')}`;
 }
 
 /** `undefined` for whatever is not a name of ours. */

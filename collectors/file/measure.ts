@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/index.js';
 import type { FileStat, FileSystem } from './file-system.js';
-import { DEAD, QUARANTINE } from './format.js';
+import { DEAD, QUARANTINE, RETURNED } from './format.js';
 
 /** Milliseconds between two looks at the disk while it is full. */
 const INTERVAL = 1000;
@@ -15,7 +15,7 @@ const AT_A_TIME = 500;
 export class Measure {
   /** Everything, `aside` included. */
   bytes = 0;
-  /** In `quarantine/` and `dead/`, and in files that cannot be read. */
+  /** In `quarantine/`, `dead/` and `returned/`, and in files that cannot be read. */
   aside = 0;
   /** Of names in the directory that hold no batch of ours. */
   readonly #unreadable = new Map<string, number>();
@@ -66,7 +66,7 @@ export class Measure {
     this.#looked = this.#clock.now();
     const before = this.aside;
     let aside = 0;
-    for (const folder of [QUARANTINE, DEAD]) {
+    for (const folder of [QUARANTINE, DEAD, RETURNED]) {
       const names = await this.#files.names(`${this.#directory}/${folder}`).catch(() => []);
       for (const [index, name] of names.entries()) {
         aside += this.#sizeOf(`${folder}/${name}`);

@@ -14,6 +14,10 @@ export interface Readable {
   readonly badLines: ReadonlySet<number>;
   /** The only way to a file that has no name any more. */
   readonly source: OpenFile | undefined;
+  /** Which of the items in the file are the batch's, in their order; `undefined` for all. */
+  readonly order: readonly number[] | undefined;
+  /** Resolves when the file has all its lines. */
+  whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
   readonly readers: Set<Reader>;
   /** What a reader has found that came to the end of the file. */
@@ -71,7 +75,10 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
 
 /** The items of a file, a piece of it at a time. A line that is no item goes to `quarantine/`, once, and blocks nothing. */
 export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
+  await batch.whole();
   const name = basename(batch.filename);
+  const { order } = batch;
+  let own = 0;
   const quarantine = spool.quarantine(name);
   const bad: number[] = [];
   let safe = true;
@@ -92,8 +99,11 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
     for await (const block of blocksOf(reader, batch.bytes)) {
       for (const line of linesOf(block, name, spool.config.decode)) {
         if (line.good) {
-          good++;
-          yield line.item;
+          if (order === undefined || order[own] === good) {
+            own++;
+            good++;
+            yield line.item;
+          } else good++;
         } else await condemn(line.bytes, line.position);
       }
     }
@@ -107,7 +117,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
       safe = false;
     }
     if (!safe) quarantine.abandon();
-    if (whole) batch.wasRead(good, bad, safe);
+    if (whole) batch.wasRead(own, bad, safe);
   }
 }
 

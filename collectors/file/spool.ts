@@ -3,13 +3,15 @@ import { LockedError, OverflowError, StorageError, type Clock } from '../../src/
 import type { Durability, FileBatcherEvents } from './contract.js';
 import { Encoder } from './encoder.js';
 import type { FileStat, FileSystem, OpenFile } from './file-system.js';
-import type { QUARANTINE } from './format.js';
-import { type BatchName, DEAD, type Integrity } from './format.js';
+import { type BatchName, type DEAD, type Integrity, QUARANTINE, type RETURNED } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Measure } from './measure.js';
 import { Quarantine } from './quarantine.js';
 import { discard, freeName } from './writing.js';
+
+/** Where files go that are not delivered any more. */
+export type Folder = typeof DEAD | typeof QUARANTINE | typeof RETURNED;
 
 /** The options in force; `Infinity` is "none". */
 export interface SpoolConfig<Item> {
@@ -265,9 +267,9 @@ export class Spool<Item> {
   }
 
   /** Moves a file to a folder, as it is; answers its name in the directory now. */
-  async moveTo(folder: typeof DEAD | typeof QUARANTINE, name: string): Promise<string> {
+  async moveTo(folder: Folder, name: string): Promise<string> {
     await this.files.makeDirectory(this.path(folder), true);
-    const wanted = folder === DEAD ? name : `${name}.${this.files.nonce()}.bad`;
+    const wanted = folder === QUARANTINE ? `${name}.${this.files.nonce()}.bad` : name;
     const target = join(folder, freeName(this.files, this.path(folder), wanted));
     this.files.rename(this.path(name), this.path(target));
     this.#changes++;

@@ -47,6 +47,9 @@ export function fileState<Item>(
     get lost() {
       return counts.lost + counts.goneLost;
     },
+    get returned() {
+      return base.counts.returned;
+    },
     get pending() {
       return base.pending;
     },
