@@ -36,13 +36,20 @@ export interface Names {
 /** Looks at the names only: that is enough to begin new files after them. */
 export async function findNames<Item>(spool: Spool<Item>): Promise<Names> {
   const names = await spool.files.names(spool.path(''));
-  for (const name of names) if (isTemporary(name)) discard(spool.files, undefined, spool.path(name));
-  const batches = names.filter((name) => parseName(name) !== undefined || isBareName(name)).sort(byAge);
-  for (const name of batches) {
-    const parsed = parseName(name);
-    if (parsed !== undefined) spool.seen(parsed);
+  const ours: string[] = [];
+  const bare: string[] = [];
+  const foreign: string[] = [];
+  for (const name of names) {
+    if (isTemporary(name)) discard(spool.files, undefined, spool.path(name));
+    else if (!name.endsWith('.batch')) continue;
+    else if (parseName(name) !== undefined) ours.push(name);
+    else (isBareName(name) ? bare : foreign).push(name);
   }
-  return { batches, foreign: names.filter(isForeignName), sizes: countFound(spool, batches) };
+  // The numbers in names of ours have a fixed width.
+  const batches = [...bare.sort(byAge), ...ours.sort()];
+  const last = parseName(batches.at(-1) ?? '');
+  if (last !== undefined) spool.seen(last);
+  return { batches, foreign, sizes: countFound(spool, batches) };
 }
 
 /** Counts what is on the disk before it is read, where that decides whether there is room. */
