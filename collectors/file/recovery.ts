@@ -6,7 +6,6 @@ import {
   byAge,
   fileName,
   isBareName,
-  isForeignName,
   isTemporary,
   parseName,
 } from './format.js';
