@@ -1,5 +1,5 @@
 import type { OpenFile } from './file-system.js';
-import { type Integrity, LONGEST_LINE, NEWLINE, endOfText, startOfText } from './format.js';
+import { type Integrity, LONGEST_LINE, NEWLINE, textIn } from './format.js';
 
 /** A piece of a file. Its bytes are overwritten by the next one. */
 export interface Block {
@@ -154,8 +154,7 @@ export async function visitLines(
   let overlong = false;
   for await (const block of blocksOf(file, length)) {
     if (block.kind === 'tail' && keepsTail) {
-      const from = startOfText(block.bytes, 0, block.bytes.length, integrity);
-      const end = textOf(block.bytes, from, block.bytes.length, integrity, accepts);
+      const { start: from, end } = lineIn(block.bytes, 0, block.bytes.length, integrity, accepts);
       if (end >= 0) {
         tally.good++;
         tally.goodBytes += block.bytes.length - from;
@@ -167,7 +166,7 @@ export async function visitLines(
     }
     if (block.kind !== 'lines') {
       if (block.kind === 'tail') tally.torn++;
-      else if (!overlong || block.kind === 'hole') tally.bad++;
+      else if (!overlong) tally.bad++;
       overlong = block.kind === 'overlong';
       if (overlong) tally.end = block.position + block.bytes.length;
       await visit?.(block, 0, block.bytes.length, -1);
@@ -181,15 +180,16 @@ export async function visitLines(
   return tally;
 }
 
-function textOf(
+function lineIn(
   bytes: Buffer,
   from: number,
   to: number,
   integrity: Integrity,
   accepts: ((text: string) => boolean) | undefined,
-): number {
-  const end = endOfText(bytes, from, to, integrity);
-  return end >= 0 && accepts?.(bytes.toString('utf8', from, end)) === false ? -1 : end;
+): { start: number; end: number } {
+  const line = textIn(bytes, from, to, integrity);
+  if (accepts === undefined || line.end < 0 || accepts(bytes.toString('utf8', line.start, line.end))) return line;
+  return { start: from, end: -1 };
 }
 
 async function visitBlock(
@@ -203,8 +203,7 @@ async function visitBlock(
   for (let from = 0; from < bytes.length;) {
     const to = bytes.indexOf(NEWLINE, from);
     if (to > from) {
-      const start = startOfText(bytes, from, to, integrity);
-      const end = textOf(bytes, start, to, integrity, accepts);
+      const { start, end } = lineIn(bytes, from, to, integrity, accepts);
       if (end < 0) tally.bad++;
       else {
         tally.good++;

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { StorageError } from '../../src/index.js';
 import type { OpenFile } from './file-system.js';
-import { NEWLINE, endOfText, parseName, startOfText } from './format.js';
+import { NEWLINE, parseName, textIn } from './format.js';
 import { type Block, blocksOf } from './lines.js';
 import { type Spool, storageError } from './spool.js';
 
@@ -117,6 +117,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
       safe = false;
     }
     if (!safe) quarantine.abandon();
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a reader may stop at any yield
     if (whole) batch.wasRead(own, bad, safe);
   }
 }
@@ -138,8 +139,7 @@ function* linesOf<Item>(
     const newline = bytes.indexOf(NEWLINE, from);
     const to = newline < 0 ? bytes.length : newline;
     if (to > from) {
-      const start = startOfText(bytes, from, to, integrity);
-      const end = endOfText(bytes, start, to, integrity);
+      const { start, end } = textIn(bytes, from, to, integrity);
       const text = firstText(bytes, from, to);
       let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(text, to + 1), position: position + from };
       try {

@@ -1,14 +1,6 @@
 import type { RecoveryReport } from './contract.js';
 import { type Examined, examine } from './examine.js';
-import {
-  type BatchName,
-  batchId,
-  byAge,
-  fileName,
-  isBareName,
-  isTemporary,
-  parseName,
-} from './format.js';
+import { type BatchName, batchId, byAge, fileName, isBareName, isTemporary, parseName } from './format.js';
 import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { asError, discard, freeName } from './writing.js';
