@@ -173,8 +173,7 @@ export async function visitLines(
       continue;
     }
     overlong = false;
-    const visiting = visitBlock(block, integrity, accepts, tally, visit);
-    if (visiting !== undefined) await visiting;
+    await visitBlock(block, integrity, accepts, tally, visit);
     tally.end = block.position + block.bytes.length;
   }
   return tally;

@@ -112,12 +112,12 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
     reader.close();
     batch.readers.delete(reader);
     try {
+      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- condemn changes it
       if (safe) await quarantine.finish(batch.id);
     } catch {
       safe = false;
     }
     if (!safe) quarantine.abandon();
-    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a reader may stop at any yield
     if (whole) batch.wasRead(own, bad, safe);
   }
 }

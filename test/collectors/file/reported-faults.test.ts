@@ -42,7 +42,7 @@ async function until(condition: () => boolean): Promise<void> {
 function outage(path: string, options: Partial<FileBatcherOptions<number>> = {}) {
   const got: number[] = [];
   let down = true;
-  const { batcher } = life<number>(path, {
+  const { batcher } = life(path, {
     ...soon,
     batchFlush: async (batch) => {
       if (down) throw new Error('down');
