@@ -61,6 +61,8 @@ export class Core<State> extends Runner<State> {
   weight = 0;
   /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
   fastLimit = 0;
+  /** Entries that have joined outlive the process: `close` leaves them where they are. */
+  durable = false;
   /** An entry at or behind this position calls for a turn. */
   lookAt = Infinity;
   /** How many may be pending on the fast path; 0 disables it. */
@@ -78,6 +80,7 @@ export class Core<State> extends Runner<State> {
   #demandReason: Trigger = 'demand';
   #closing: Closing<State> | undefined;
   #drainedAt = 0;
+  #lastAdopted: Batch<State> | undefined;
   #turning = false;
   #again = false;
   /** Entries of the open batch at which the next turn looks at the clock, in case its timer was lost. */
@@ -193,11 +196,15 @@ export class Core<State> extends Runner<State> {
     const from = this.adopted - 2 ** 52;
     const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
     batch.attempt = attempts;
-    let after: Batch<State> | undefined;
-    for (const other of this.log) {
-      if (other.reason !== 'recovery') break;
-      after = other;
+    let after = this.#lastAdopted;
+    if (after === undefined || !this.log.has(after)) {
+      after = undefined;
+      for (const other of this.log) {
+        if (other.reason !== 'recovery') break;
+        after = other;
+      }
     }
+    this.#lastAdopted = batch;
     this.log.insert(batch, after);
     this.skipTo(this.log.first);
     this.adopted += size;
@@ -396,6 +403,8 @@ export class Core<State> extends Runner<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
+    // Entries that were accepted before are to be stored, if there is time.
+    if (this.durable && !all && (!this.still || this.waiting > 0)) return;
     const error = new ClosedError('closed before it was delivered');
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
@@ -419,7 +428,7 @@ export class Core<State> extends Runner<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure);
+    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
     const reject = this.waiters.takeCovering(batch.from);
     batch.outcome?.reject(closed);
     batch.pace?.reject(closed);

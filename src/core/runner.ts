@@ -76,6 +76,7 @@ export abstract class Runner<State> extends Lanes<State> {
     if (this.wakeAt <= now || (this.helds > 0 && this.#fired !== this.schedule.fired)) this.#wake(now);
     const next = this.queue;
     if (next === undefined || !this.idle) return false;
+    if ((this.recovering && next.reason !== 'recovery') || this.ending?.retries === false) return false;
     this.skipTo(next.next);
     this.takeLane(next);
     if (next.condemned !== undefined) this.#condemn(next, next.condemned);
