@@ -1,0 +1,30 @@
+import { headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+import { OptionsError } from '../../src/index.js';
+
+export type { NatsConnection };
+
+/** A name becomes a token of subjects and part of a stream's name. @throws OptionsError */
+export function checkName(owner: string, name: unknown, option = 'name'): string {
+  if (typeof name === 'string' && /^[\w-]{1,200}$/.test(name)) return name;
+  const expected = 'letters, digits, _ and -';
+  throw new OptionsError(`${owner}: ${option} must consist of ${expected}`, option, expected, name);
+}
+
+/** @throws OptionsError */
+export function checkNumber(owner: string, option: string, value: unknown, least: number): void {
+  if (value === undefined || (typeof value === 'number' && value >= least)) return;
+  const expected = `a number from ${least}`;
+  throw new OptionsError(`${owner}: ${option} must be ${expected}, and is ${String(value)}`, option, expected, value);
+}
+
+export function headersOf(fields: Readonly<Record<string, string | number>>): MsgHdrs {
+  const made = headers();
+  for (const [key, value] of Object.entries(fields)) made.set(key, String(value));
+  return made;
+}
+
+export function sleep(delay: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delay);
+  });
+}
