@@ -297,5 +297,8 @@ function ignore(promise: Promise<unknown>): void {
 /** A source that cannot be read must not end silently, whether or not somebody looks at `done`. */
 function reportEnd(error: unknown): void {
   const warning = error instanceof Error ? error : new Error(String(error));
-  (globalThis as { process?: NodeJS.Process }).process?.emitWarning(`a feed has ended: ${warning.message}`, 'BatchPleaseFeed');
+  (globalThis as { process?: NodeJS.Process }).process?.emitWarning(
+    `a feed has ended: ${warning.message}`,
+    'BatchPleaseFeed',
+  );
 }

@@ -34,14 +34,20 @@ export class SinkHealth {
   held(): void {
     this.#holding++;
     if (this.#timer !== undefined) return;
-    this.#timer = this.#clock.setTimer(() => {
-      this.#timer = undefined;
-      this.#retryHeld();
-    }, this.#backoff(Math.min(this.#holding, 10)));
+    this.#timer = this.#clock.setTimer(
+      () => {
+        this.#timer = undefined;
+        this.#retryHeld();
+      },
+      this.#backoff(Math.min(this.#holding, 10)),
+    );
   }
 
   /** `failed` names a message of which nothing was delivered. */
-  evidence(failed: string | undefined, taken: number): { worksMeanwhile: boolean; workedSince: boolean; outage: boolean } {
+  evidence(
+    failed: string | undefined,
+    taken: number,
+  ): { worksMeanwhile: boolean; workedSince: boolean; outage: boolean } {
     const firstFailure = failed === undefined ? undefined : this.#failedAt.get(failed);
     if (failed !== undefined) {
       this.#failing.add(failed);

@@ -67,7 +67,8 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   }
   const again: Verdict = { bury: [], requeue: [], retry: true };
   if (rest.some(({ kind }) => kind === 'returned')) return again;
-  if (total > 1) return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
+  if (total > 1)
+    return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
   const blamed = isSuspect(delivery.id) || evidence.workedSince;
   if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
   return { bury: rest, requeue: [], retry: false };

@@ -1,4 +1,11 @@
-import { AckPolicy, jetstream, jetstreamManager, type Consumer, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  jetstream,
+  jetstreamManager,
+  type Consumer,
+  type JetStreamClient,
+  type JetStreamManager,
+} from '@nats-io/jetstream';
 import { OptionsError } from '../../src/index.js';
 import type { DurableLog, Source } from '../contract.js';
 import { errorText, packFrame } from '../frames.js';
@@ -104,7 +111,11 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
   }
 
   /** @throws RangeError when the items take more bytes than one message may have. */
-  async append(items: readonly Item[], id: string, { partition = 0 }: { partition?: number } = {}): Promise<{ duplicate: boolean }> {
+  async append(
+    items: readonly Item[],
+    id: string,
+    { partition = 0 }: { partition?: number } = {},
+  ): Promise<{ duplicate: boolean }> {
     this.#checkPartition(partition);
     await this.open();
     return this.#append(items, id, partition);
@@ -200,7 +211,11 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     const { name } = this.#options;
     const manager = await this.#management();
     const dead = deadOf(name);
-    await manager.consumers.add(dead, { durable_name: 'redrive', ack_policy: AckPolicy.Explicit, max_ack_pending: 1000 });
+    await manager.consumers.add(dead, {
+      durable_name: 'redrive',
+      ack_policy: AckPolicy.Explicit,
+      max_ack_pending: 1000,
+    });
     const consumer = await this.#client.consumers.get(dead, 'redrive');
     // What fails again meanwhile comes back here, and would come round for ever.
     const most = Math.min(max, (await manager.streams.info(dead)).state.messages);
