@@ -1,7 +1,8 @@
 import type { BatchPleaseOptions } from '../src/index.js';
 import { MemoryBatcher, type MemoryBatch } from '../collectors/index.js';
 import type { DurableLog } from './contract.js';
-import { Feed, type FeedCounts, type FeedOptions } from './feed.js';
+import { Feed } from './feed.js';
+import type { FeedCounts, FeedOptions } from './feed-options.js';
 
 /** The options of a `MemoryBatcher`, and those of a feed. `batchFlush` is required. */
 export interface CollectOptions<Item>

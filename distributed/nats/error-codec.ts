@@ -35,8 +35,8 @@ export function flatten(error: unknown, depth = 0): FlatError {
   const cause = depth < deepest ? safely<unknown>(() => nested(error.cause), undefined) : undefined;
   const list = safely<unknown>(() => (error as { errors?: unknown }).errors, undefined);
   return {
-    name: safely(() => String(error.name), 'Error'),
-    message: safely(() => String(error.message), ''),
+    name: safely(() => textOr(error.name, 'Error'), 'Error'),
+    message: safely(() => textOr(error.message, ''), ''),
     ...(Object.keys(fields).length > 0 && { fields }),
     ...(cause !== undefined && { cause }),
     ...(Array.isArray(list) && depth < deepest && { errors: list.map((one) => safely(() => nested(one), null)) }),
@@ -74,4 +74,9 @@ function safely<T>(read: () => T, otherwise: T): T {
   } catch {
     return otherwise;
   }
+}
+
+/** The fields of an error may be anything: they are assignable. */
+function textOr(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value : otherwise;
 }

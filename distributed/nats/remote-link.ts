@@ -1,7 +1,7 @@
 import { createInbox, nuid, type Msg, type Subscription } from '@nats-io/transport-node';
 import { ClosedError } from '../../src/index.js';
 import { Call, type Waiting } from './call.js';
-import type { NatsConnection } from './connection.js';
+import { listen, type NatsConnection } from './connection.js';
 import { HostLostError, NoHostError } from './errors.js';
 import { Hosts, type Balance, type Host } from './hosts.js';
 import { Mailer } from './mailer.js';
@@ -37,20 +37,9 @@ export class RemoteLink {
   constructor(options: LinkOptions) {
     const { connection, name, probeAfter, probeTimeout } = options;
     this.#options = options;
-    const listen = (subject: string, callback: (message: Msg) => void): Subscription =>
-      connection.subscribe(subject, {
-        callback: (error, message) => {
-          if (error !== null) return; // a subscription that ended
-          try {
-            callback(message);
-          } catch {
-            // What is no message of this protocol is nobody's answer.
-          }
-        },
-      });
     this.#subscriptions = [
-      listen(`${this.#inbox}.*`, (message) => this.#receive(message)),
-      listen(subjects.announcements(name), (message) => this.#heard(message.json())),
+      listen(connection, `${this.#inbox}.*`, (message) => this.#receive(message)),
+      listen(connection, subjects.announcements(name), (message) => this.#heard(message.json())),
     ];
     this.#probes = new Probes(connection, name, probeAfter, probeTimeout, {
       hosts: this.hosts,
@@ -232,11 +221,8 @@ export class RemoteLink {
     if (call.over) return;
     const avoid = call.host;
     this.#release(call);
-    if (!this.#options.idempotent && !undelivered) {
-      call.fail(error);
-      return;
-    }
-    if (++call.attempts > this.#options.maxAttempts) {
+    const mayRepeat = this.#options.idempotent || undelivered;
+    if (!mayRepeat || ++call.attempts > this.#options.maxAttempts) {
       call.fail(error);
       return;
     }

@@ -76,11 +76,9 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
     }
     const checked = checkBalance(balance ?? 'pack');
     const streams = (hooks?.length ?? 0) > 0;
-    let link: RemoteLink | undefined;
     const handleBatch: Handler<Mapped, Raw, undefined, Hook> = (values, context) => {
-      if (link === undefined) throw new Error('unreachable: it is made in the constructor');
       const now = (): number => clock?.now() ?? performance.now();
-      return executeRemotely(link, values, context, streams, now);
+      return executeRemotely(link, values, context, streams, now) as Promise<(Raw | Error)[]>;
     };
     super({
       ...rest,
@@ -90,7 +88,7 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
       handleBatch,
     } as unknown as PlainOptions<In, Out, undefined, Hook, unknown>);
     // After the options were found sound: it subscribes.
-    link = new RemoteLink({
+    const link = new RemoteLink({
       connection,
       name,
       balance: checked,
@@ -121,32 +119,38 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
   }
 }
 
-async function executeRemotely<Raw>(
+async function executeRemotely(
   link: RemoteLink,
   values: readonly unknown[],
   context: ServingContext<undefined, string>,
   hooks: boolean,
   now: () => number,
-): Promise<(Raw | Error)[]> {
+): Promise<unknown[]> {
   const { deadline = Infinity } = context as { deadline?: number };
   const waiting: Waiting = {
     signal: context.signal,
     left: () => deadline - now(),
     hooks,
-    event: (hook, payload) => context.hooks[hook]?.all(payload),
+    event: (hook, payload) => {
+      // A host may have more hooks than its caller asks for.
+      (context.hooks as Partial<typeof context.hooks>)[hook]?.all(payload);
+    },
   };
-  const results = new Array<Raw | Error>(values.length);
+  const results = new Array<unknown>(values.length);
   const parts = partsOf(values, results, link.hosts.room);
   await Promise.all(
     parts.map(async ({ indexes, encoded }) => {
       const received = await link.execute(encoded, waiting);
       indexes.forEach((index, at) => {
-        results[index] = received[at] as Raw | Error;
+        results[index] = received[at];
       });
     }),
   );
   return results;
 }
+
+// Of a function or `undefined` it makes nothing, which its type leaves out.
+const encode = JSON.stringify as (value: unknown) => string | undefined;
 
 interface Part {
   readonly indexes: number[];
@@ -157,13 +161,13 @@ interface Part {
 const largestPart = 512 * 1024;
 
 /** Values encoded, in parts that a host has room for. What cannot be encoded has its error as its result. */
-function partsOf<Raw>(values: readonly unknown[], results: (Raw | Error)[], room: number): Part[] {
+function partsOf(values: readonly unknown[], results: unknown[], room: number): Part[] {
   const parts: Part[] = [];
   let bytes = 0;
   values.forEach((value, index) => {
     let text: string;
     try {
-      text = JSON.stringify(value) ?? 'null';
+      text = encode(value) ?? 'null';
     } catch (error) {
       results[index] = error instanceof Error ? error : new TypeError('a value cannot be encoded as JSON');
       return;

@@ -1,11 +1,9 @@
 import { nuid, type Msg, type Subscription } from '@nats-io/transport-node';
 import { BatchError, OptionsError, type DispatchOptions } from '../../src/index.js';
-import { checkName, checkNumber, type NatsConnection } from './connection.js';
-import { flatten, type FlatError } from './error-codec.js';
+import { checkName, checkNumber, listen, type NatsConnection } from './connection.js';
+import { answerOf, encodeAnswer, type Settled } from './answers.js';
 import { Mailer } from './mailer.js';
 import { inMessages, pack, subjects, type Answer, type Control, type HostCard, type Request } from './wire.js';
-
-type Settled = PromiseSettledResult<unknown>;
 
 /** What a host needs of a serving; every `BatchServing` has it. */
 export interface HostedServing {
@@ -82,21 +80,13 @@ export class ServingHost {
   /** Resolves when callers can reach it. */
   async open(): Promise<void> {
     const name = this.#name;
-    const listen = (subject: string, callback: (message: Msg) => void, queue?: string): void => {
-      const contained = (error: Error | null, message: Msg): void => {
-        if (error !== null) return; // a subscription that ended
-        try {
-          callback(message);
-        } catch {
-          // What is no message of this protocol is nobody's call.
-        }
-      };
-      this.#subscriptions.push(this.#connection.subscribe(subject, { callback: contained, ...(queue && { queue }) }));
+    const on = (subject: string, callback: (message: Msg) => void, queue?: string): void => {
+      this.#subscriptions.push(listen(this.#connection, subject, callback, queue));
     };
-    listen(subjects.queue(name), (message) => this.#takeFromQueue(message), 'hosts');
-    listen(subjects.host(name, this.id), (message) => this.#take(message));
-    listen(subjects.control(name, this.id), (message) => this.#control(message));
-    listen(subjects.who(name), (message) => message.respond(pack(this.#card())));
+    on(subjects.queue(name), (message) => this.#takeFromQueue(message), 'hosts');
+    on(subjects.host(name, this.id), (message) => this.#take(message));
+    on(subjects.control(name, this.id), (message) => this.#control(message));
+    on(subjects.who(name), (message) => message.respond(pack(this.#card())));
     await this.#connection.flush();
     this.#announce();
     this.#timer = setInterval(() => this.#announce(), announceEvery);
@@ -202,13 +192,7 @@ export class ServingHost {
   }
 
   #answer(id: string, outcomes: readonly Settled[], to: string): void {
-    const results: unknown[] = [];
-    const errors: (readonly [number, FlatError])[] = [];
-    outcomes.forEach((outcome, index) => {
-      results.push(outcome.status === 'fulfilled' ? outcome.value : null);
-      if (outcome.status === 'rejected') errors.push([index, flatten(outcome.reason)]);
-    });
-    this.#replies.add(to, { type: 'results', id, from: 0, results, ...(errors.length > 0 && { errors }) });
+    this.#replies.add(to, answerOf(id, outcomes));
   }
 
   #reply(to: string, list: readonly Answer[]): void {
@@ -229,29 +213,6 @@ export class ServingHost {
     this.#replies.flush();
     message.respond(pack({ missing: probe.filter((id) => !this.#jobs.has(id)), pending: this.#pending }));
   }
-}
-
-/** In halves if it is too large for a message; a single result that is too large, or no JSON, becomes an error. */
-function encodeAnswer(answer: Answer, largest: number): string[] {
-  let text: string | undefined;
-  let problem: unknown;
-  try {
-    text = JSON.stringify(answer);
-    if (Buffer.byteLength(text) <= largest) return [text];
-    problem = new RangeError(`a result of ${Buffer.byteLength(text)} bytes, and a message takes ${largest}`);
-  } catch (error) {
-    problem = error;
-  }
-  if (answer.type !== 'results') return []; // an event that cannot be sent
-  const { results, errors = [], from } = answer;
-  if (results.length <= 1) {
-    return [JSON.stringify({ ...answer, results: [null], errors: [[0, flatten(problem)]] })];
-  }
-  const half = results.length >> 1;
-  const first = { ...answer, results: results.slice(0, half), errors: errors.filter(([index]) => index < half) };
-  const moved = errors.filter(([index]) => index >= half).map(([index, error]) => [index - half, error] as const);
-  const second = { ...answer, from: from + half, results: results.slice(half), errors: moved };
-  return [...encodeAnswer(first, largest), ...encodeAnswer(second, largest)];
 }
 
 function settle(serving: HostedServing, values: readonly unknown[], options: DispatchOptions): Promise<Settled[]> {

@@ -95,9 +95,11 @@ async function infoOf(manager: JetStreamManager, name: string): Promise<StreamCo
   }
 }
 
+type Comparable = string | number | readonly string[] | undefined;
+
 /** @throws OptionsError that names the first field in which the stream differs from what the options ask for. */
 function compare(config: Partial<StreamConfig> & { name: string }, existing: StreamConfig, wish: StreamWish): void {
-  const differs = (option: string, field: string, asked: unknown, has: unknown): void => {
+  const differs = (option: string, field: string, asked: Comparable, has: Comparable): void => {
     if (asked === undefined || has === undefined || String(asked) === String(has)) return;
     const message = `the stream ${config.name} exists with ${field} ${String(has)}, and ${option} asks for ${String(asked)}`;
     throw new OptionsError(message, option, `${field} ${String(has)}`, asked);
