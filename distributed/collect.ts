@@ -39,7 +39,7 @@ export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Ite
     maxBatchSize,
     retry: rest.retry ?? { attempts: 2, minDelay: 50, maxDelay: 1000 },
   };
-  const batcher = new MemoryBatcher<Item>({ ...collector, giveUp: 'drop' });
+  const batcher = new MemoryBatcher<Item>({ ...collector, giveUp: 'split' });
   // Items that have failed are tried one by one, beside the others, and their failure is final for this delivery.
   const alone = new MemoryBatcher<Item>({ ...collector, maxBatchSize: 1, retry: false, giveUp: 'drop' });
   // A failure here is counted by the feed.

@@ -45,7 +45,11 @@ export interface DurableLog<Item> {
   /** Makes what the log needs, or checks what is there. Implied by the first use. */
   open(): Promise<void>;
   close(): Promise<void>;
-  /** Resolves when the items are stored. A repetition with the same `id` is stored once, and says `duplicate`. */
+  /**
+   * Resolves when the items are stored. A repetition with the same `id` is stored once, and says `duplicate`.
+   *
+   * @throws TooLargeError when they take more than `largest` bytes, and `ItemError` when one cannot be encoded
+   */
   append(items: readonly Item[], id: string, options?: { partition?: number }): Promise<{ duplicate: boolean }>;
   source(options?: { partition?: number; prefetch?: number }): Source<Item>;
   /**

@@ -4,7 +4,9 @@ import type { Clock } from '../src/index.js';
 export interface FeedTarget<Added> {
   deliverItem(item: Added): Promise<void>;
   flush(options?: { timeout?: number }): Promise<void>;
-  on(event: 'held' | 'dropped', listener: () => void): () => void;
+  /** Takes back what is not in flight. */
+  clear(): unknown;
+  on(event: 'held' | 'dropped', listener: (event: { size: number }) => void): () => void;
 }
 
 export interface FeedOptions<Item, Added> {

@@ -1,6 +1,6 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isSuspect, judge, keyOf, type Failure } from './verdict.js';
+import { failureOf, isSuspect, judge, type Failure } from './verdict.js';
 import { systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
 
@@ -19,7 +19,7 @@ export class Feed<Item, Added = Item> {
   readonly #batcher: FeedTarget<Added>;
   readonly #options: Required<Omit<FeedOptions<Item, Added>, 'map' | 'alone'>> & FeedOptions<Item, Added>;
   readonly #clock: Clock;
-  /** With the time at which each was taken; a message leaves when it is acknowledged or given back. */
+  /** With the number of items that had been delivered when each was taken; a message leaves when it is acknowledged or given back. */
   readonly #outstanding = new Map<Delivery<Item>, number>();
   readonly #settling = new Set<Promise<void>>();
   readonly #health: SinkHealth;
@@ -39,10 +39,13 @@ export class Feed<Item, Added = Item> {
       clock: options.clock ?? systemClock,
     };
     this.#clock = this.#options.clock;
-    this.#health = new SinkHealth(this.#clock, this.#options.backoff, () => this.#closing || this.#retryHeld());
+    this.#health = new SinkHealth(this.#clock, this.#options.backoff, {
+      flushHeld: () => ignore(batcher.flush()),
+      takeBack: () => void batcher.clear(),
+    });
     // Given back to the log, not lost: without a listener the collector would warn about it.
     for (const target of this.#targets()) target.on('dropped', () => undefined);
-    batcher.on('held', () => this.#health.held());
+    batcher.on('held', ({ size }) => this.#health.held(size));
     this.#extendLeases();
     this.done = this.#run();
     this.done.catch((error: unknown) => reportEnd(error));
@@ -96,16 +99,15 @@ export class Feed<Item, Added = Item> {
         continue;
       }
       this.#take(delivery);
-      while (this.#items >= this.#options.maxItems && !this.#isClosing()) await this.#roomOr(undefined);
+      while (this.#isFull()) await this.#roomOr(undefined);
       // Pulling on while nothing succeeds would only use up the attempts of what comes next.
       const pause = this.#health.pause;
-      if (pause > 0 && !this.#isClosing()) await this.#roomOr(pause);
+      if (pause > 0) await this.#roomOr(pause);
     }
   }
 
-  /** A call, because the field changes while the loop waits. */
-  #isClosing(): boolean {
-    return this.#closing;
+  #isFull(): boolean {
+    return this.#items >= this.#options.maxItems && !this.#closing;
   }
 
   #take(delivery: Delivery<Item>): void {
@@ -113,7 +115,7 @@ export class Feed<Item, Added = Item> {
     this.#counts.deliveries++;
     this.#counts.items += items.length;
     this.#items += items.length;
-    this.#outstanding.set(delivery, this.#clock.now());
+    this.#outstanding.set(delivery, this.#health.successes);
     const failures: Failure[] = [];
     let left = items.length;
     const one = (): void => {
@@ -181,9 +183,8 @@ export class Feed<Item, Added = Item> {
       await delivery.bury(itemAt(index), `${index}`, error);
       this.#counts.buried++;
     }
-    const suspect = failures.length < items.length;
-    for (const indexes of verdict.requeue) {
-      await delivery.requeue(indexes.map(itemAt), keyOf(indexes, suspect));
+    for (const { indexes, key } of verdict.requeue) {
+      await delivery.requeue(indexes.map(itemAt), key);
       this.#counts.requeued += indexes.length;
     }
     if (!verdict.retry) this.#health.forget(delivery.id);
@@ -206,10 +207,6 @@ export class Feed<Item, Added = Item> {
   #targets(): FeedTarget<Added>[] {
     const { alone } = this.#options;
     return alone === undefined ? [this.#batcher] : [this.#batcher, alone];
-  }
-
-  #retryHeld(): void {
-    ignore(this.#batcher.flush());
   }
 
   #extendLeases(): void {

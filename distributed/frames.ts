@@ -1,15 +1,24 @@
+import { ItemError } from '../src/index.js';
 import { BadItem } from './contract.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** One item as a line of JSON. @throws TypeError for what JSON cannot express, such as `undefined`. */
+/** One item as a line of JSON. @throws ItemError for what JSON cannot express, such as `undefined` or a cycle. */
 export function encodeItem(item: unknown): string {
   if (item instanceof BadItem) return item.line;
-  const line = JSON.stringify(item) as string | undefined;
-  if (line === undefined) throw new TypeError(`${typeof item} cannot be encoded as JSON`);
+  let line: string | undefined;
+  try {
+    line = stringify(item);
+  } catch (error) {
+    throw new ItemError('encode', error);
+  }
+  if (line === undefined) throw new ItemError('encode', new TypeError(`${typeof item} is no JSON`));
   return line;
 }
+
+// Of a function or `undefined` it makes nothing, which its type leaves out.
+const stringify = JSON.stringify as (value: unknown) => string | undefined;
 
 /** Many items in one message, as newline-delimited JSON: other languages and command line tools read it. */
 export function packFrame(items: readonly unknown[]): Uint8Array {

@@ -5,45 +5,63 @@ const outageAfter = 5;
 /** Messages remembered as having failed; older ones are forgotten, and are then blamed later. */
 const mostRemembered = 10_000;
 
+export interface HealthActions {
+  /** Tries what the collector holds once more. */
+  flushHeld(): void;
+  /** Takes back what the collector holds: single items that fail while there is nothing else to deliver. */
+  takeBack(): void;
+}
+
 /** Tells an item that cannot be delivered from a sink that is down: by what succeeds in between. */
 export class SinkHealth {
+  /** Items delivered. */
+  successes = 0;
   readonly #clock: Clock;
   readonly #backoff: (attempt: number) => number;
-  readonly #retryHeld: () => void;
+  readonly #actions: HealthActions;
   /** Messages that failed since the last success. */
   readonly #failing = new Set<string>();
-  /** When each message failed for the first time here. */
+  /** How many items had been delivered when each message failed here for the first time. */
   readonly #failedAt = new Map<string, number>();
-  #lastSuccess = -Infinity;
+  /** How often something was held since the last success. */
   #holding = 0;
+  #onlySingles = true;
   #timer: unknown;
 
-  constructor(clock: Clock, backoff: (attempt: number) => number, retryHeld: () => void) {
+  constructor(clock: Clock, backoff: (attempt: number) => number, actions: HealthActions) {
     this.#clock = clock;
     this.#backoff = backoff;
-    this.#retryHeld = retryHeld;
+    this.#actions = actions;
   }
 
   success(): void {
-    this.#lastSuccess = this.#clock.now();
+    this.successes++;
     this.#holding = 0;
     if (this.#failing.size > 0) this.#failing.clear();
   }
 
   /** The collector keeps a batch until something triggers it; in a quiet hour nothing else would. */
-  held(): void {
-    this.#holding++;
+  held(size: number): void {
+    if (size > 1) this.#onlySingles = false;
     if (this.#timer !== undefined) return;
+    this.#holding++;
+    const singles = this.#holding > 1;
     this.#timer = this.#clock.setTimer(
       () => {
         this.#timer = undefined;
-        this.#retryHeld();
+        const takeBack = singles && this.#onlySingles;
+        this.#onlySingles = true;
+        if (takeBack) this.#actions.takeBack();
+        else this.#actions.flushHeld();
       },
       this.#backoff(Math.min(this.#holding, 10)),
     );
   }
 
-  /** `failed` names a message of which nothing was delivered. */
+  /**
+   * `failed` names a message of which nothing was delivered, and `taken` how many items had been delivered when it was
+   * taken.
+   */
   evidence(
     failed: string | undefined,
     taken: number,
@@ -54,8 +72,8 @@ export class SinkHealth {
       if (firstFailure === undefined) this.#remember(failed);
     }
     return {
-      worksMeanwhile: this.#lastSuccess >= taken,
-      workedSince: firstFailure !== undefined && this.#lastSuccess >= firstFailure,
+      worksMeanwhile: this.successes > taken,
+      workedSince: firstFailure !== undefined && taken > firstFailure,
       outage: this.#holding > 0 || this.#failing.size >= outageAfter,
     };
   }
@@ -75,7 +93,7 @@ export class SinkHealth {
   }
 
   #remember(id: string): void {
-    this.#failedAt.set(id, this.#clock.now());
+    this.#failedAt.set(id, this.successes);
     if (this.#failedAt.size <= mostRemembered) return;
     for (const oldest of this.#failedAt.keys()) {
       this.#failedAt.delete(oldest);

@@ -14,8 +14,8 @@ export interface Failure {
 /** What becomes of a delivery that is not delivered as a whole. */
 export interface Verdict {
   readonly bury: readonly Failure[];
-  /** Indexes; each list becomes a message of its own. */
-  readonly requeue: readonly (readonly number[])[];
+  /** Each becomes a message of its own. */
+  readonly requeue: readonly { readonly indexes: readonly number[]; readonly key: string }[];
   /** The rest stays in this message, which is delivered again later; else the message is acknowledged. */
   readonly retry: boolean;
 }
@@ -27,7 +27,7 @@ export interface Evidence {
   readonly worksMeanwhile: boolean;
   /** The sink seems to be down: many messages failed, and none succeeded in between. */
   readonly outage: boolean;
-  /** Something was delivered since the message failed here for the first time. */
+  /** Between the first failure of the message here and the beginning of this attempt something was delivered. */
   readonly workedSince: boolean;
 }
 
@@ -41,7 +41,7 @@ export function isSuspect(id: string): boolean {
 
 export function failureOf(index: number, item: unknown, error: unknown): Failure {
   if (item instanceof BadItem) return { index, error, kind: 'bad' };
-  const { code, hook } = (error ?? {}) as { code?: unknown; hook?: unknown };
+  const { code, hook, cause } = (error ?? {}) as { code?: unknown; hook?: unknown; cause?: { code?: unknown } };
   switch (code) {
     case 'ERR_BATCH_CLEARED':
     case 'ERR_BATCH_CLOSED':
@@ -51,6 +51,7 @@ export function failureOf(index: number, item: unknown, error: unknown): Failure
       // A `batchInit` that fails says nothing about the item that needed the batch.
       return { index, error, kind: hook === 'batchInit' ? 'failed' : 'bad' };
     default:
+      if (cause?.code === 'ERR_BATCH_TOO_LARGE') return { index, error, kind: 'bad' };
       return { index, error, kind: 'failed' };
   }
 }
@@ -60,11 +61,7 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   const rest = failures.filter(({ kind }) => kind !== 'bad');
   if (rest.length === 0) return { bury, requeue: [], retry: false };
   const total = delivery.items.length;
-  if (rest.length < total) {
-    const indexes = rest.map(({ index }) => index);
-    const alone = rest.length <= mostAlone && rest.every(({ kind }) => kind === 'failed');
-    return { bury, requeue: alone ? indexes.map((index) => [index]) : [indexes], retry: false };
-  }
+  if (rest.length < total) return { bury, requeue: separated(rest, evidence), retry: false };
   const again: Verdict = { bury: [], requeue: [], retry: true };
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
@@ -74,19 +71,26 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   return { bury: rest, requeue: [], retry: false };
 }
 
+/** Others of the message were delivered. What failed alone is a suspect; what nobody tried is not. */
+function separated(rest: readonly Failure[], evidence: Evidence): Verdict['requeue'] {
+  const indexes = rest.map(({ index }) => index);
+  const failed = rest.every(({ kind }) => kind === 'failed');
+  // A single item that the collector could not get rid of, while the sink took the rest.
+  const stuck = rest.length === 1 && evidence.worksMeanwhile;
+  if ((!failed && !stuck) || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
+  return indexes.map((index) => ({ indexes: [index], key: `${index}` }));
+}
+
 function halves(total: number): Verdict {
   const indexes = Array.from({ length: total }, (_, index) => index);
   const half = total >> 1;
-  return { bury: [], requeue: [indexes.slice(0, half), indexes.slice(half)], retry: false };
+  const parts = [indexes.slice(0, half), indexes.slice(half)];
+  return { bury: [], requeue: parts.map((part) => ({ indexes: part, key: rangeOf(part) })), retry: false };
 }
 
-/**
- * The name of a part of a message: an index for a single item that failed while others were delivered, else a range, so
- * that an item which was only separated is not yet a suspect.
- */
-export function keyOf(indexes: readonly number[], suspect: boolean): string {
-  if (indexes.length === 1 && suspect) return `${indexes[0] ?? 0}`;
+/** The key of items that were only separated from others; a single item's is not that of a suspect. */
+function rangeOf(indexes: readonly number[]): string {
   const [first = 0] = indexes;
   const contiguous = indexes.every((index, at) => index === first + at);
-  return contiguous ? `${first}-${first + indexes.length - 1}` : indexes.join(',');
+  return contiguous ? `${first}-${first + indexes.length - 1}` : `${indexes.join(',')},`;
 }

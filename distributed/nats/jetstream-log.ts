@@ -6,7 +6,7 @@ import {
   type JetStreamClient,
   type JetStreamManager,
 } from '@nats-io/jetstream';
-import { OptionsError } from '../../src/index.js';
+import { OptionsError, TooLargeError } from '../../src/index.js';
 import type { DurableLog, Source } from '../contract.js';
 import { errorText, packFrame } from '../frames.js';
 import { Acks } from './acks.js';
@@ -110,7 +110,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     return Promise.resolve();
   }
 
-  /** @throws RangeError when the items take more bytes than one message may have. */
+  /** @throws TooLargeError when the items take more bytes than one message may have. */
   async append(
     items: readonly Item[],
     id: string,
@@ -123,7 +123,9 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
 
   async #append(items: readonly unknown[], id: string, partition: number): Promise<{ duplicate: boolean }> {
     const frame = packFrame(items);
-    if (frame.length > this.largest) throw tooLarge(frame.length, this.largest);
+    if (frame.length > this.largest) {
+      throw new TooLargeError(`a message of ${frame.length} bytes, and the server takes ${this.largest}`);
+    }
     const { duplicate } = await this.#client.publish(`bp.${this.#options.name}.${partition}`, frame, {
       msgID: id,
       headers: headersOf({ 'Bp-Count': items.length }),
@@ -236,8 +238,4 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     }
     return moved;
   }
-}
-
-function tooLarge(bytes: number, largest: number): RangeError {
-  return new RangeError(`a message of ${bytes} bytes, and the server takes ${largest}`);
 }
