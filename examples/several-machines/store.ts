@@ -10,6 +10,12 @@ const connection = await connectToServer();
 const database = await openEmbedded(directory);
 await database.query(`CREATE TABLE IF NOT EXISTS chunks (
   id text PRIMARY KEY, path text NOT NULL, heading text NOT NULL, content text NOT NULL, embedding text NOT NULL)`);
+async function report(): Promise<void> {
+  const [row] = await database.query('SELECT count(*)::integer AS stored FROM chunks');
+  say({ stored: row?.['stored'] });
+}
+// An earlier life may have stored everything.
+await report();
 const embedding = new RemoteServing<string, number[]>({ connection, name: 'embedding', maxAttempts: 20 });
 
 const collecting = collect(chunkLog(connection), {
@@ -29,8 +35,7 @@ const collecting = collect(chunkLog(connection), {
         column((index) => JSON.stringify(vectors[index])),
       ],
     );
-    const [row] = await database.query('SELECT count(*)::integer AS stored FROM chunks');
-    say({ stored: row?.['stored'] });
+    await report();
   },
 });
 collecting.batcher.on('failed', ({ error }) => console.error('a batch failed, and is tried again:', String(error)));
