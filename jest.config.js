@@ -15,6 +15,8 @@ export default {
     '^batch-please$': '<rootDir>/src/index.ts',
     '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
     '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/distributed$': '<rootDir>/distributed/index.ts',
+    '^batch-please/nats$': '<rootDir>/distributed/nats/index.ts',
     '^batch-please/testing$': '<rootDir>/src/testing.ts',
   },
   transform: {
