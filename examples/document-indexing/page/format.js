@@ -38,6 +38,7 @@ export function rate(value) {
 
 /** @param {number} value US dollars */
 export function cost(value) {
+  if (value > 0 && value < 0.0001) return 'less than $0.0001';
   // Indexing is cheap: cents would show nothing for most jobs.
   return value > 0 && value < 0.1 ? smallDollars.format(value) : dollars.format(value);
 }
