@@ -152,7 +152,7 @@ function words(value: string): string {
 }
 
 function userName(value: string): string {
-  if ([...words(value)].length > MAX_USER) throw new InvalidArgumentError(`It has at most ${MAX_USER} characters.`);
+  if (words(value).length > MAX_USER) throw new InvalidArgumentError(`It has at most ${MAX_USER} characters.`);
   return value;
 }
 

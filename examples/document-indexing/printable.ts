@@ -34,12 +34,12 @@ export function reasonOf(error: unknown): string {
   // A host name with several addresses fails with one error for each of them, and no message of its own.
   if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
   if (error instanceof Error) return printable(error.message || error.name);
+  if (typeof error !== 'object' || error === null) return printable(String(error));
   // The embedded database throws its file system's errors, which are of no class of Node's.
-  const { name, message, errno } = (error ?? {}) as { name?: unknown; message?: unknown; errno?: unknown };
-  if (errno === WASI_NO_SPACE && name === 'ErrnoError') return 'there is no space left on the disk';
-  if (typeof message === 'string' && message !== '') return printable(message);
-  if (typeof name === 'string') return printable(errno === undefined ? name : `${name} ${String(errno as number)}`);
-  return printable(typeof error === 'object' ? 'an error without a message' : String(error));
+  const { name, message, errno } = error as { name?: unknown; message?: unknown; errno?: unknown };
+  if (name === 'ErrnoError' && errno === WASI_NO_SPACE) return 'there is no space left on the disk';
+  const text = [message, name].find((each) => typeof each === 'string' && each !== '');
+  return typeof text === 'string' ? printable(text) : 'an error without a message';
 }
 
 /** As seen from the working directory, if that is shorter. */

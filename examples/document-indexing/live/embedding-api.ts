@@ -13,7 +13,7 @@ const MAX_TEXTS = 96;
 const MAX_TOKENS = 8_000;
 const REQUESTS_AT_ONCE = 2;
 /** An answer that is not what was asked for is tried again, but not as often as a connection that broke. */
-const ODD_ANSWERS = 3;
+const ODD_ANSWERS = 4;
 /** Milliseconds that a search waits for the vector of its query. */
 const QUERY_TIMEOUT = 3_000;
 /** Cosines of texts that have nothing to do with each other lie below it, for most models. */

@@ -104,7 +104,9 @@ export class Chart {
     const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, capacity), 1);
     const floor = HEIGHT - BOTTOM;
     const unit = (floor - TOP) / most;
-    for (const size of new Set([0, Math.round(most / 2), most])) {
+    // An empty chart has no scale.
+    const scale = batches.length === 0 ? [] : new Set([0, Math.round(most / 2), most]);
+    for (const size of scale) {
       const y = floor - size * unit;
       this.#lines.draw({ x1: LEFT, x2: this.#width, y1: y, y2: y, class: 'grid' });
       this.#text(String(size), LEFT - 8, y + 4);

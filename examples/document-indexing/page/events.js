@@ -57,8 +57,13 @@ export function follow(users, tell) {
 async function refusalOf(address) {
   try {
     const answer = await fetch(address);
-    if (answer.ok) await answer.body?.cancel();
-    else return String(/** @type {{ error?: unknown }} */ (await answer.json()).error);
+    if (answer.ok) {
+      await answer.body?.cancel();
+      return undefined;
+    }
+    /** @type {{ error?: unknown }} */
+    const { error } = await answer.json();
+    return String(error);
   } catch {
     // It does not answer at all.
   }

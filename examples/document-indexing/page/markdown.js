@@ -1,21 +1,7 @@
 import { element } from './dom.js';
-// @ts-expect-error The server sends it from the package; its types are not needed here.
 import { lexer, Lexer } from './vendor/marked.js';
 
-/**
- * @typedef {object} Token what the lexer makes of Markdown
- * @property {string} type
- * @property {string} raw
- * @property {string} [text]
- * @property {Token[]} [tokens]
- * @property {Token[]} [items]
- * @property {string} [href]
- * @property {number} [depth]
- * @property {boolean} [ordered]
- * @property {number | ''} [start]
- * @property {Token[]} [header]
- * @property {Token[][]} [rows]
- */
+/** @import { Token } from './vendor/marked.js' */
 
 /**
  * Markdown as elements. HTML in it is shown as text, links lead to the web and nowhere else, and pictures are not loaded:
@@ -26,8 +12,7 @@ import { lexer, Lexer } from './vendor/marked.js';
  * @returns {(Node | string)[]}
  */
 export function rendered(markdown, inline = false) {
-  const lex = /** @type {(text: string) => Token[]} */ (inline ? (text) => Lexer.lexInline(text) : lexer);
-  return elementsOf(lex(markdown));
+  return elementsOf(inline ? Lexer.lexInline(markdown) : lexer(markdown));
 }
 
 /** @type {Record<string, (token: Token) => Node | string>} */
