@@ -1,3 +1,4 @@
+import { STORAGE } from '../src/index.js';
 import {
   BatchPlease,
   type BatchPleaseHooks,
@@ -72,7 +73,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       if (event === 'dead') this.#counts.dead += (payload as FileBatcherEvents['dead']).size;
       this.announce(event, payload, warning);
     });
-    this.storage = this.#storage(config);
+    this[STORAGE] = this.#storage(config);
   }
 
   /**

@@ -20,12 +20,16 @@ export class Room {
 
   /** Those who wait want what is pending delivered at once: whatever the open batch lacks, nobody else can bring it. */
   constructor(
-    readonly limit: number,
+    readonly limitNow: number | (() => number),
     pending: () => number,
     demand: () => void,
   ) {
     this.#pending = pending;
     this.#demand = demand;
+  }
+
+  get limit(): number {
+    return typeof this.limitNow === 'number' ? this.limitNow : this.limitNow();
   }
 
   /** Room for `size` more; what could never fit is let in once nothing is pending. */

@@ -111,7 +111,7 @@ export class ServingPort implements Workload<unknown, Row, readonly unknown[]>, 
   judge(flight: Flight<Row>): Verdict {
     const row = flight.batch;
     if (this.ending || row.slices.every(({ gone, call }) => gone || call.over)) return 'drop';
-    return retryDelay(this.#parts.retry, flight.attempt, Math.random) ?? 'drop';
+    return retryDelay(this.#parts.retry, flight.attempt) ?? 'drop';
   }
 
   delivered(flight: Flight<Row>, results: readonly unknown[], now: number): undefined {

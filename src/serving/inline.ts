@@ -127,7 +127,7 @@ async function execute(
     try {
       return await tryOnce(core, partitions, values.slice(), attempt, tell);
     } catch (error) {
-      const delay = core.closed ? undefined : retryDelay(core.retry, attempt, Math.random);
+      const delay = core.closed ? undefined : retryDelay(core.retry, attempt);
       if (delay === undefined) throw error;
       await new Promise<void>((resolve) => {
         core.clock.setTimer(resolve, Math.min(Math.ceil(delay), LONGEST_TIMER));
