@@ -185,9 +185,11 @@ suite('the page of the document indexing', () => {
     await shows(page.locator('#readout'), last);
     const newest = await chart.getAttribute('aria-valuenow');
     await page.keyboard.press('ArrowLeft');
-    expect(await chart.getAttribute('aria-valuetext')).toContain(`Batch ${Number(newest) - 1}:`);
+    await shows(page.locator('#readout'), `Batch ${Number(newest) - 1}:`);
+    expect(await chart.getAttribute('aria-valuetext')).toBe(await page.locator('#readout').innerText());
     await page.keyboard.press('Home');
-    expect(await chart.getAttribute('aria-valuenow')).toBe(await chart.getAttribute('aria-valuemin'));
+    const oldest = await chart.getAttribute('aria-valuemin');
+    await expectSoon(async () => (await chart.getAttribute('aria-valuenow')) === oldest);
     // The next one sets them to work.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
@@ -419,7 +421,7 @@ suite('the page of the document indexing', () => {
     await shows(again, /[1-9]\d* read so far/);
     const { port } = new URL(server.address);
     await server.end('SIGKILL');
-    await page.getByText('The server does not answer').waitFor();
+    await page.getByText('The server does not answer; trying again').waitFor();
     await capture(page, 'server-away');
     server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, ...ROWS, '--port', port]);
     await page.getByText('Live', { exact: true }).waitFor();
@@ -435,7 +437,7 @@ suite('the page of the document indexing', () => {
   test('what it shows is what the database holds when the server has ended; nothing went wrong on the way', async () => {
     expect([...ann.complaints, ...bob.complaints]).toEqual([]);
     expect(await server.end()).toBe(130);
-    await ann.page.getByText('The server does not answer').waitFor();
+    await ann.page.getByText('The server does not answer; trying again').waitFor();
     const jobs = await ask<{ user: string; name: string; stored: number }>(data, STORED);
     for (const { page } of [ann, bob]) {
       const user = await page.getByLabel('You are').inputValue();

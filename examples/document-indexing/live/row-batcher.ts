@@ -1,6 +1,7 @@
-import { FlushError } from 'batch-please';
+import { FlushError, PartialFlushError } from 'batch-please';
 import { MemoryBatcher } from 'batch-please/collectors';
 import type { MemoryBatch } from 'batch-please/collectors';
+import { isPermanent } from '../sql-state.js';
 import type { ChunkRow, ChunkTable } from './chunk-table.js';
 
 export interface RowBatcherOptions {
@@ -38,7 +39,9 @@ export class RowBatcher extends MemoryBatcher<ChunkRow> {
       retry: {
         minDelay: 250,
         maxDelay: 5_000,
+        delay: ({ error }) => (error instanceof RefusedRow || isPermanent(error) ? false : undefined),
       },
+      giveUp: 'split',
     });
     this.#table = table;
     this.#onStored = onStored;
@@ -53,7 +56,7 @@ export class RowBatcher extends MemoryBatcher<ChunkRow> {
       this.#onStored(countsOf(rows));
     }
     if (rows.length < items.length) {
-      throw new RefusedRow();
+      throw new PartialFlushError(refusals.map((reason) => reason && new RefusedRow(reason.message)));
     }
   }
 
@@ -66,7 +69,9 @@ export class RowBatcher extends MemoryBatcher<ChunkRow> {
     if (await this.#flushed(signal)) return;
     // What is held has been refused, and nothing else was stored meanwhile that would tell these rows from an outage.
     // But only an answer of the database ends the attempts at a batch: so it is the rows.
+    this.configure({ giveUp: 'drop' });
     await this.#flushed(signal);
+    this.configure({ giveUp: 'split' });
   }
 
   async #flushed(signal: AbortSignal): Promise<boolean> {

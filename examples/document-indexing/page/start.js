@@ -35,6 +35,8 @@ export class StartForm {
     this.#root.addEventListener('change', () => this.#showRoot());
     this.#acceptDrops(byId('drop', HTMLElement));
     this.#showPanel();
+    // Back from another page, the browser fills the form in again, which is no change.
+    addEventListener('pageshow', () => this.#showPanel());
   }
 
   /** @param {Info} info */
