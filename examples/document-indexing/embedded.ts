@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Database, Row } from './database.js';
@@ -11,6 +12,8 @@ const QUERY_TIMEOUT = 20_000;
 /** The first start of a database on a busy machine, or its recovery from a crash. */
 const OPEN_TIMEOUT = 120_000;
 const CLOSE_TIMEOUT = 3_000;
+/** Bytes of one file of Postgres's log. */
+const ROOM_NEEDED = 16 * 1024 * 1024;
 
 interface Waiter {
   resolve(rows: readonly Row[]): void;
@@ -97,18 +100,18 @@ export async function openEmbedded(directory: string): Promise<Database> {
     if (closed) throw new Error('the embedded database is closed');
     const current = (opening ??= open());
     try {
-      const session = await current.catch((error: unknown) => {
-        throw lost === '' ? error : new Error(`${lost}; it cannot be started again yet: ${reasonOf(error)}`);
-      });
+      const session = await current;
+      const rows = await session.ask({ kind: 'query', sql, parameters }, QUERY_TIMEOUT);
       lost = '';
-      return await session.ask({ kind: 'query', sql, parameters }, QUERY_TIMEOUT);
+      return rows;
     } catch (error) {
       if (!isAlive(error) && opening === current) {
         opening = undefined;
-        if (lost === '') lost = reasonOf(error);
+        if (lost === '') lost = `${reasonOf(error)}${await diskNote(directory)}`;
         void current.then((session) => session.end()).catch(() => undefined);
       }
-      throw error;
+      // The first reason is the cause of those that come after it.
+      throw lost === '' ? error : new Error(lost);
     }
   }
 
@@ -136,6 +139,13 @@ export async function openEmbedded(directory: string): Promise<Database> {
 /** Whether the database goes on after this error. Without room for its log, for instance, it never answers again. */
 function isAlive(error: unknown): boolean {
   return !/^(53|57|58|XX)/.test(sqlStateOf(error) ?? 'XX');
+}
+
+/** What the database says of a full disk is not always about the disk. */
+async function diskNote(directory: string): Promise<string> {
+  const { bavail, bsize } = await statfs(directory).catch(() => ({ bavail: Infinity, bsize: 1 }));
+  const free = bavail * bsize;
+  return free > ROOM_NEEDED ? '' : `; there is no space left on the disk (${Math.floor(free / 1024 / 1024)} MiB)`;
 }
 
 /** `undefined` when it takes longer. */

@@ -25,7 +25,7 @@ export interface Info {
     documentBytes: number;
     files: number;
   };
-  /** Milliseconds of one call to a model, for the comparison; measured where the model is one, else assumed. */
+  /** Milliseconds that one call to a hosted model is assumed to take; where calls are `measured`, `Totals` has them. */
   call: { milliseconds: number; measured: boolean };
 }
 

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import type { Batch, BatchNews, Job } from '../../examples/document-indexing/protocol.js';
 import {
   capture,
@@ -14,6 +14,7 @@ import {
 } from '../support/browser.js';
 import { animationOf } from '../support/animation.js';
 import { expectSoon } from '../support/soon.js';
+import { jobOf, search, shows, startFolder, startText, upload } from '../support/live-page.js';
 import { FakeLiveServer } from '../support/fake-live-server.js';
 import { root } from '../support/project.js';
 import { ask, LiveServer, scratch, writeDocuments } from '../support/live-server.js';
@@ -29,42 +30,6 @@ const STORED = `
     WHERE job_sections.job = indexing_jobs.id
   )::integer AS stored
   FROM indexing_jobs`;
-
-/** The row of a job. */
-function jobOf(page: Page, name: string): Locator {
-  const jobs = page.getByRole('list', { name: 'Your jobs' }).getByRole('listitem');
-  return jobs.filter({ has: page.getByRole('heading', { name, exact: true }) });
-}
-
-async function shows(place: Locator, text: string | RegExp): Promise<void> {
-  await place.filter({ hasText: text }).first().waitFor();
-}
-
-async function startFolder(page: Page, folder: string): Promise<void> {
-  await page.getByLabel('Folder', { exact: true }).check();
-  await page.getByLabel('Folder below it').fill(folder);
-  await page.getByRole('button', { name: 'Start' }).click();
-}
-
-async function startText(page: Page, name: string, text: string): Promise<void> {
-  await page.getByLabel('Text', { exact: true }).first().check();
-  await page.getByLabel('Name').fill(name);
-  await page.getByRole('textbox', { name: 'Text', exact: true }).fill(text);
-  await page.getByRole('button', { name: 'Start' }).click();
-}
-
-async function upload(page: Page, files: [name: string, content: string][]): Promise<void> {
-  await page.getByLabel('Files', { exact: true }).check();
-  const chosen = files.map(([name, content]) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(content) }));
-  await page.getByLabel('Documents of this computer').setInputFiles(chosen);
-  await page.getByRole('button', { name: 'Start' }).click();
-}
-
-async function search(page: Page, query: string, status: RegExp): Promise<Locator> {
-  await page.getByLabel('Search what is indexed').fill(query);
-  await page.getByRole('search').getByText(status).waitFor();
-  return page.getByRole('list', { name: 'Results' }).getByRole('listitem');
-}
 
 function storedIn(text: string): number {
   return Number(/([\d,]+)(?: of [\d,]+)? chunks? stored/.exec(text)?.[1]?.replaceAll(',', ''));

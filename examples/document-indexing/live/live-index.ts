@@ -175,7 +175,7 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
       database: { kind: options.databaseKind, available: databaseState().available },
       roots: [...roots.paths],
       limits: { ...limits, documentBytes: MAX_BYTES },
-      call: callOf(embedder, batches),
+      call: { measured: embedder.assumedCall === undefined, milliseconds: embedder.assumedCall ?? 0 },
     }),
     picture: (users) => ({ jobs: jobs.list(users), database: databaseState(), simulation: simulation.state }),
     simulation,
@@ -229,11 +229,4 @@ async function beginFirst(jobs: Jobs, roots: Roots, { first }: LiveOptions): Pro
   const path = await roots.allow(first.path);
   if (jobs.goesOn(first.user, path)) return;
   await jobs.begin(first.user, { kind: 'directory', path }, { refresh: true });
-}
-
-/** What one call to the model takes: as measured, where it is a call. */
-function callOf({ assumedCall }: Embedder, batches: BatchLog): Info['call'] {
-  if (assumedCall !== undefined) return { milliseconds: assumedCall, measured: false };
-  const { totals } = batches.history();
-  return { milliseconds: totals.batches === 0 ? 0 : totals.milliseconds / totals.batches, measured: true };
 }

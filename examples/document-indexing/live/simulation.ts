@@ -11,7 +11,7 @@ const PREFIX = 'simulated:';
 const DURATION = 20_000;
 /** Chunks of a job, and milliseconds between them and between two jobs. */
 const CHUNKS = { least: 4, most: 14 };
-const BETWEEN_CHUNKS = { least: 1, most: 5 };
+const BETWEEN_CHUNKS = { least: 0, most: 3 };
 const BETWEEN_JOBS = { least: 5, most: 25 };
 
 const WORDS = (

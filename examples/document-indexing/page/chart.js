@@ -12,6 +12,8 @@ const TOP = 8;
 const BOTTOM = 8;
 const PITCH = 9;
 const GAP = 1;
+/** A chart of batches that could be larger than this, and are not, is no higher. */
+const LOW = 32;
 /** Squares that are lower than this are drawn as one bar. */
 const LOWEST_SQUARE = 5;
 
@@ -101,7 +103,7 @@ export class Chart {
   draw(batches) {
     if (this.#width === 0) return;
     this.#shown = batches.slice(-Math.max(1, Math.floor((this.#width - LEFT) / PITCH)));
-    const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, capacity), 1);
+    const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, Math.min(capacity, LOW)), 1);
     const floor = HEIGHT - BOTTOM;
     const unit = (floor - TOP) / most;
     // An empty chart has no scale.

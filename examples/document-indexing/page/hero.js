@@ -105,16 +105,17 @@ export class Hero {
   }
 
   /** @param {Totals} totals */
-  #showCompare({ requests, batches }) {
+  #showCompare({ requests, batches, milliseconds: all }) {
     const call = this.#call;
-    this.#compare.hidden = call === undefined || call.milliseconds <= 0;
+    this.#compare.hidden = call === undefined;
     if (call === undefined) return;
-    const time = (/** @type {number} */ calls) => duration(calls * call.milliseconds);
+    const one = call.measured ? all / batches : call.milliseconds;
+    const time = (/** @type {number} */ calls) => duration(calls * one);
     setText(byId('alone', HTMLElement), `${counted(requests, 'call')}, ${time(requests)}`);
     setText(byId('batched', HTMLElement), `${counted(batches, 'call')}, ${time(batches)}`);
     byId('alone-bar', HTMLElement).style.width = '100%';
     byId('batched-bar', HTMLElement).style.width = `${Math.max(0.5, (100 * batches) / requests)}%`;
-    const each = `${milliseconds(call.milliseconds)} ms a call`;
+    const each = `${milliseconds(one)} ms a call`;
     const basis = call.measured ? `${each}, as measured here` : `${each}, as to a hosted model`;
     setText(byId('compare-note', HTMLElement), `One after the other, at ${basis}.`);
   }
