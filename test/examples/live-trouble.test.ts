@@ -120,7 +120,7 @@ testUnless(noBrowser, noMounts())(
     const disk = join(folder, 'disk');
     await mkdir(disk);
     const many = join(folder, 'many');
-    await writeLargeDocuments(many, 40);
+    await writeLargeDocuments(many, FILES);
     mount('-t', 'tmpfs', '-o', 'size=60m', 'tmpfs', disk);
     try {
       const args = ['--no-index', '--root', many, '--data', join(disk, 'data')];
@@ -140,7 +140,7 @@ testUnless(noBrowser, noMounts())(
       const second = await LiveServer.start(args);
       const [found] = await second.get<Job[]>('/api/jobs');
       const done = await second.until(found?.id ?? '', ({ state }) => state === 'done');
-      expect(done.chunks).toMatchObject({ stored: 40 * SECTIONS, refused: 0, total: 40 * SECTIONS });
+      expect(done.chunks).toMatchObject({ stored: FILES * SECTIONS, refused: 0, total: FILES * SECTIONS });
       expect(await interrupted(second)).toEqual([130, true]);
     } finally {
       spawnSync('umount', ['-l', disk]);
@@ -153,6 +153,7 @@ function mount(...args: string[]): void {
   if (status !== 0) throw new Error(`mount ${args.join(' ')}: ${stderr}`);
 }
 
+const FILES = 18;
 const SECTIONS = 60;
 
 /** Of words that do not compress. */

@@ -51,8 +51,9 @@ test('DataLoader: one batch per turn, a cache, an error per key', async () => {
   expect(batches).toEqual([[1, 2, 3, -1], [1]]);
 });
 
-test('embedding API: batches by count and weight, and Retry-After is obeyed', async () => {
+test("embedding API: OpenAI's shape, batches by count and weight, Retry-After obeyed, a refusal final", async () => {
   const inputs: string[][] = [];
+  const headers: unknown[] = [];
   let refusals = 1;
   const server = createServer((request, response) => {
     let body = '';
@@ -64,17 +65,30 @@ test('embedding API: batches by count and weight, and Retry-After is obeyed', as
       }
       const { input } = JSON.parse(body) as { input: string[] };
       inputs.push(input);
-      response.end(JSON.stringify({ embeddings: input.map((text) => [text.length]) }));
+      headers.push([request.headers['content-type'], request.headers.authorization]);
+      if (input.includes('bad')) {
+        response.writeHead(400).end('not that');
+        return;
+      }
+      // In any order: `index` says which is which.
+      const data = input.map((text, index) => ({ index, embedding: [text.length] })).reverse();
+      response.end(JSON.stringify({ data }));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const api = embeddingApi(`http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, {
-    texts: 3,
-    tokens: 4,
+  const api = embeddingApi({
+    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/v1/embeddings`,
+    model: 'small',
+    key: 'secret',
+    limits: { texts: 3, tokens: 4 },
   });
   const texts = ['a', 'b', 'c', 'dddddddd', 'eeeeeeee', 'f'];
   expect(await api.dispatchMany(texts)).toEqual(texts.map((text) => [text.length]));
   expect(inputs).toEqual([['a', 'b', 'c'], ['dddddddd', 'eeeeeeee'], ['f']]);
+  expect(headers[0]).toEqual(['application/json', 'Bearer secret']);
+  // Refused for good: not tried again.
+  await expect(api.dispatch('bad')).rejects.toThrow('answered 400: not that');
+  expect(inputs).toHaveLength(4);
   await api.close();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));

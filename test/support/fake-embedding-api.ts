@@ -28,11 +28,19 @@ export class FakeEmbeddingApi {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = '';
     for await (const piece of request.setEncoding('utf8')) body += String(piece);
-    if (this.mode === 'away') return void response.destroy();
-    if (this.mode === 'denied') return void refuse(response, 401, 'Incorrect API key provided.');
+    if (this.mode === 'away') {
+      response.destroy();
+      return;
+    }
+    if (this.mode === 'denied') {
+      refuse(response, 401, 'Incorrect API key provided.');
+      return;
+    }
     const { input } = JSON.parse(body) as Asked;
-    if (input.some((text) => text.includes('FORBIDDEN')))
-      return void refuse(response, 400, 'This text is not allowed.');
+    if (input.some((text) => text.includes('FORBIDDEN'))) {
+      refuse(response, 400, 'This text is not allowed.');
+      return;
+    }
     const length = this.mode === 'another model' ? 16 : 8;
     const data = input.map((text, i) => {
       // Too much for a number of half precision: the API has no objection, and Postgres has.
