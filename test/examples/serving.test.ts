@@ -1,10 +1,12 @@
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import * as perItem from '../../examples/serving-progress/per-item.js';
 import * as perUser from '../../examples/serving-progress/per-user.js';
 import * as summaries from '../../examples/serving-progress/summaries.js';
 import { DataLoader } from '../../examples/serving-recipes/data-loader.js';
 import { embeddingApi } from '../../examples/serving-recipes/embedding-api.js';
+import { root, run } from '../support/project.js';
 
 test('summaries: each job finds its own line of what all see', async () => {
   const seen: Record<string, number> = {};
@@ -92,4 +94,21 @@ test("embedding API: OpenAI's shape, batches by count and weight, Retry-After ob
   await api.close();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
+});
+
+test.each([
+  [
+    'serving-progress/main.ts',
+    /summaries.*\n {2}ann: 3 of 3 done[^]*batches: \d[^]*per user.*\n {2}ann: \{"user":"ann","count":3\}/,
+  ],
+  [
+    'serving-recipes/embed-many.ts',
+    /^300 callers[^]*429, again in 0\.5 s[^]*\n300 vectors of 3 numbers in .* by 4 batches\n$/,
+  ],
+  ['spool-to-http/demo.ts', /stored 5\n[^]*the endpoint got 5 events: 1, 2, 3, 4, 5\n$/],
+])('%s runs by one command and shows its point', async (program, output) => {
+  const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
+  const { code, stdout, stderr } = await run(process.execPath, [tsx, join(root, 'examples', program)], root, 60_000);
+  expect([code, stderr.replace(/npm warn.*\n/g, '')]).toEqual([0, '']);
+  expect(stdout).toMatch(output);
 });

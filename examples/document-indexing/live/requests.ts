@@ -102,6 +102,7 @@ export class JobRequests {
     const id = randomUUID();
     try {
       const { user, files } = await store(id);
+      await this.#uploads.seal(id);
       return await this.#jobs.begin(user, { kind: 'files', files }, { id });
     } catch (error) {
       await this.#uploads.discard(id).catch(() => undefined);
