@@ -112,6 +112,8 @@ export class Admission<Item, State> {
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
   #dropOldest(entry: Item): boolean {
+    // Room that a drop made would go to the callers that wait for it.
+    if (this.room.crowded) return false;
     const full = this.#overflowError(entry);
     while (!this.#hasRoom(entry) && this.#parts.core.dropOldest(full));
     return this.#hasRoom(entry);

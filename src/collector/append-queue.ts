@@ -1,6 +1,6 @@
 import type { Core } from '../core/core.js';
 import { Fifo } from '../core/deque.js';
-import { type Awaitable, Deferred, RESOLVED, hush, ignorableRejection, isThenable } from '../core/promise.js';
+import { type Awaitable, Deferred, RESOLVED, adopt, hush, ignorableRejection, isThenable } from '../core/promise.js';
 import { ResultCountError, TimeoutError } from '../errors.js';
 
 /** Where an entry was refused. */
@@ -106,6 +106,17 @@ export class AppendQueue<Entry, State> {
     return true;
   }
 
+  /** The fast path for an entry that a caller waits for; `undefined` leaves it to `addUntil`. */
+  joinUntil(entry: Entry, until: 'joined' | 'delivered'): Promise<void> | undefined {
+    const core = this.#core;
+    const position = core.accepted;
+    if (position + 1 >= core.fastLimit || core.joined !== position) return undefined;
+    const promise = until === 'joined' ? RESOLVED : core.delivery(core.size, this.#hooks.splits);
+    this.join(entry);
+    if (core.joined > position && this.#refusedAt !== position) return promise;
+    return this.#early(position, until, false);
+  }
+
   /** Takes an entry, without waiting for anything. */
   add(entry: Entry): void {
     if (this.#put(entry)) this.#core.turn();
@@ -120,12 +131,6 @@ export class AppendQueue<Entry, State> {
   addUntil(entry: Entry, until: Until, heard = false): Promise<void> {
     const core = this.#core;
     const position = core.accepted;
-    if (position + 1 < core.fastLimit && core.joined === position && !heard) {
-      const delivery = until === 'delivered' ? core.delivery(core.size, this.#hooks.splits) : RESOLVED;
-      this.join(entry);
-      if (core.joined > position && this.#refusedAt !== position) return delivery;
-      return this.#early(position, until, heard);
-    }
     const looks = this.#put(entry, heard);
     if (core.joined <= position || this.#refusedAt === position) {
       const early = this.#early(position, until, heard);
@@ -298,7 +303,7 @@ export class AppendQueue<Entry, State> {
     if (this.#hooks.due?.() === true) core.ask('shouldFlush');
     core.joined++;
     if (this.#joiners.size > 0) this.#settleJoiner(core.joined - 1);
-    return core.closing || core.size === 1 || core.waiting > 0 || core.due() !== undefined;
+    return core.closing || core.size === 1 || core.waiting > 0 || core.joined > core.lookAt || core.due() !== undefined;
   }
 
   #settleJoiner(position: number): void {
@@ -442,7 +447,7 @@ export class AppendQueue<Entry, State> {
       then();
       core.turn();
     };
-    Promise.resolve(answer).then(
+    adopt(answer).then(
       (value) => {
         settle(() => {
           next(value);

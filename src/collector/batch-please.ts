@@ -1,5 +1,5 @@
 import { Core } from '../core/core.js';
-import { type Clock, guardClock, systemClock, within } from '../core/clock.js';
+import { SafeClock, systemClock, within } from '../core/clock.js';
 import { Deferred, abortable, hush, ignorableRejection } from '../core/promise.js';
 import { CloseError, MissingHookError } from '../errors.js';
 import { Events, type Listener } from '../events.js';
@@ -66,7 +66,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   /** For ready-made collectors that keep items outside; set by their constructor. */
   protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
-  readonly #clock: Clock;
+  readonly #clock: SafeClock;
   readonly #origin: number;
   readonly #events = new Events<types.BatchPleaseEvents<Item, Batch> & MoreEvents>();
   #config: types.BatchPleaseConfig;
@@ -79,7 +79,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   /** @throws `OptionsError` at the first wrong or unknown option. */
   constructor(options: types.BatchPleaseOptions<Item, Batch> = {}) {
     this.#options = Object.freeze(readCollectorOptions(this.constructor.name, options));
-    this.#clock = guardClock(this.#options.clock ?? systemClock);
+    this.#clock = new SafeClock(this.#options.clock ?? systemClock);
     this.#origin = this.#clock.now();
     this.#config = configOf(this.constructor.name, this.#options);
   }
@@ -109,12 +109,14 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * `ClosedError`, or the reason of `signal`.
    */
   syncAddItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'joined', options);
+    const joined = options === undefined ? this.#queue?.joinUntil(item, 'joined') : undefined;
+    return joined ?? this.#addAwaited(item, 'joined', options);
   }
 
   /** Resolves when the item has been delivered. Waits for room when the batcher is full. Rejects as `syncAddItem`. */
   deliverItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    return this.#addAwaited(item, 'delivered', options);
+    const delivered = options === undefined ? this.#queue?.joinUntil(item, 'delivered') : undefined;
+    return delivered ?? this.#addAwaited(item, 'delivered', options);
   }
 
   /**

@@ -109,8 +109,14 @@ export class FailurePolicy<State> {
       run.failures = 1;
     }
     // An outage fails everything; poison fails what it is in. So many failures in a row are an outage.
-    if (run.failures >= 2 * Math.log2(batch.splitFrom) + 2) return 'hold';
-    if (batch.size === 1) return batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries ? 'drop' : 'aside';
+    const outage = run.failures >= 2 * Math.log2(batch.splitFrom) + 2;
+    if (batch.size === 1) {
+      if (batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries) return 'drop';
+      // A second time it never keeps its lane: it may be poison, and would block everything behind it.
+      if (!outage || batch.suspectedAt >= 0 || batch.splitFrom === 1) return 'aside';
+      batch.suspectedAt = run.deliveries;
+    }
+    if (outage) return 'hold';
     try {
       return this.#halve(batch, batch.attempt);
     } catch (broken) {

@@ -75,9 +75,15 @@ export class Batch<State> {
 
   /** Takes the entries at these places out, as a batch of their own; `state` holds them. */
   split(state: State, indexes: readonly number[]): Batch<State> {
-    const places = new Map(indexes.map((index, place) => [index, place]));
+    const sorted = [...indexes].sort((a, b) => a - b);
+    const places = new Map(sorted.map((index, place) => [index, place]));
     const weight = this.size === 0 ? 0 : (this.weight * indexes.length) / this.size;
-    const outcome = this.outcome?.take(places);
+    const outcomes = this.outcome?.split((place) => {
+      const moved = places.get(place);
+      return moved === undefined ? place - countBelow(sorted, place) : -1 - moved;
+    });
+    const outcome = outcomes?.taken;
+    this.outcome = outcomes?.left;
     const part = new Batch<State>(state, this.from, this.to, indexes.length, weight, this.reason, outcome, undefined);
     part.attempt = this.attempt;
     part.firstStartedAt = this.firstStartedAt;
@@ -87,10 +93,6 @@ export class Batch<State> {
     if (this.id !== undefined) part.id = `${this.id}/${++this.parts}`;
     this.size -= indexes.length;
     this.weight -= weight;
-    if (this.outcome !== undefined && this.size > 0) {
-      const sorted = [...indexes].sort((a, b) => a - b);
-      this.outcome.renumber((index) => index - countBelow(sorted, index));
-    }
     return part;
   }
 }

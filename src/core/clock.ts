@@ -16,6 +16,10 @@ export const systemClock: Clock = {
   },
 };
 
+function isSystem(clock: Clock): boolean {
+  return clock === systemClock || (clock instanceof SafeClock && clock.isSystem);
+}
+
 /** Where there is no such thing (a browser), a timer of zero stands in. */
 interface Immediates {
   setImmediate?: (fn: () => void) => unknown;
@@ -30,7 +34,7 @@ interface Immediates {
  */
 export function endOfTurn(clock: Clock, fn: () => void): () => void {
   const { setImmediate, clearImmediate } = globalThis as Immediates;
-  if (clock === systemClock && typeof setImmediate === 'function') {
+  if (isSystem(clock) && typeof setImmediate === 'function') {
     const immediate = setImmediate(fn);
     return () => {
       if (typeof clearImmediate === 'function') clearImmediate(immediate);
@@ -70,8 +74,19 @@ export function afterMicrotasks(fn: () => void): boolean {
 /** Beyond this setTimeout fires after one millisecond. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Timers ring up to a millisecond early, in ms. */
+const EARLY = 2;
+
 /** Lateness of a timer, in ms, that tells a process that stood still from one that is merely busy. */
 const FROZEN = 50;
+
+/** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
+function refer(timer: unknown, holds: boolean): void {
+  const handle = (timer as { handle?: unknown } | null | undefined)?.handle ?? timer;
+  const { ref, unref } = (handle ?? {}) as { ref?: () => void; unref?: () => void };
+  if (holds && typeof ref === 'function') ref.call(handle);
+  if (!holds && typeof unref === 'function') unref.call(handle);
+}
 
 /**
  * One timer that rings when a deadline has come.
@@ -113,9 +128,7 @@ export class Alarm {
   #hold(holds: boolean): void {
     this.#holds = holds;
     if (!this.#unref || this.#target === Infinity) return;
-    const handle = this.#handle as { ref?: () => void; unref?: () => void } | undefined;
-    if (holds) handle?.ref?.();
-    else handle?.unref?.();
+    refer(this.#handle, holds);
   }
 
   /** `now` may be ahead of the clock: under fake timers that leave the clock alone a timer rings before its time. */
@@ -124,7 +137,7 @@ export class Alarm {
     this.#target = wait > LONGEST_TIMER ? this.#deadline - wait + LONGEST_TIMER : this.#deadline;
     // Node cuts fractions off, which would ring up to a millisecond early.
     this.#handle = this.#clock.setTimer(this.#wake, Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER)));
-    if (this.#unref && !this.#holds) (this.#handle as { unref?: () => void } | undefined)?.unref?.();
+    if (this.#unref && !this.#holds) refer(this.#handle, false);
   }
 
   #disarm(): void {
@@ -139,9 +152,10 @@ export class Alarm {
     this.#target = Infinity;
     this.#handle = undefined;
     if (this.#deadline === Infinity) return;
+    if (this.#clock instanceof SafeClock) this.#clock.reached(target);
     const now = this.#clock.now();
     const { setImmediate } = globalThis as Immediates;
-    if (now - target > FROZEN && this.#clock === systemClock && typeof setImmediate === 'function') {
+    if (now - target > FROZEN && isSystem(this.#clock) && typeof setImmediate === 'function') {
       // The process stood still: answers that have arrived meanwhile are read before an attempt counts as too slow.
       this.#target = target;
       this.#handle = undefined;
@@ -159,39 +173,54 @@ export class Alarm {
   }
 }
 
-/** A clock of the user's, made safe: what throws or returns no number is replaced by the last time, or a real timer. */
-export function guardClock(clock: Clock): Clock {
-  if (clock === systemClock) return clock;
-  let last = 0;
-  return {
-    now: () => {
-      try {
-        const now: unknown = clock.now();
-        if (typeof now === 'number' && now >= last) last = now;
-      } catch {
-        // A time that stands still is late, not lost.
-      }
-      return last;
-    },
-    setTimer: (fn, ms) => {
-      try {
-        return { own: clock.setTimer(fn, ms) };
-      } catch {
-        return { system: systemClock.setTimer(fn, ms) };
-      }
-    },
-    clearTimer: (handle) => {
-      const { own, system } = handle as { own?: unknown; system?: unknown };
-      if (system !== undefined) systemClock.clearTimer(system);
-      else {
-        try {
-          clock.clearTimer(own);
-        } catch {
-          // A timer too many only looks too early.
-        }
-      }
-    },
-  };
+/**
+ * A clock made safe: what throws or returns no number is replaced by the last time, or a real timer. Time also moves
+ * with the timers, since fake timers that leave the clock alone ring long before their time.
+ */
+export class SafeClock implements Clock {
+  readonly isSystem: boolean;
+  readonly #clock: Clock;
+  #last = 0;
+  #ahead = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.isSystem = clock === systemClock;
+  }
+
+  now(): number {
+    if (this.isSystem && this.#ahead === 0) return performance.now();
+    try {
+      const now: unknown = this.#clock.now();
+      if (typeof now === 'number' && now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+    } catch {
+      // A time that stands still is late, not lost.
+    }
+    return this.#last;
+  }
+
+  setTimer(fn: () => void, ms: number): unknown {
+    try {
+      return { clock: this.#clock, handle: this.#clock.setTimer(fn, ms) };
+    } catch {
+      return { clock: systemClock, handle: systemClock.setTimer(fn, ms) };
+    }
+  }
+
+  clearTimer(timer: unknown): void {
+    const { clock, handle } = timer as { clock: Clock; handle: unknown };
+    try {
+      clock.clearTimer(handle);
+    } catch {
+      // A timer too many only looks too early.
+    }
+  }
+
+  /** A timer has rung for this moment: it is not earlier. */
+  reached(moment: number): void {
+    const behind = moment - this.now();
+    if (behind > EARLY) this.#ahead += behind;
+  }
 }
 
 /** Waits for the work, but no longer than `ms`; then `late` is called, and nobody waits any more. */

@@ -61,6 +61,8 @@ export class Core<State> extends Runner<State> {
   weight = 0;
   /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
   fastLimit = 0;
+  /** An entry at or behind this position calls for a turn. */
+  lookAt = Infinity;
   /** How many may be pending on the fast path; 0 disables it. */
   capacity = 0;
   /** When the add hook that has an entry takes too long. */
@@ -78,6 +80,7 @@ export class Core<State> extends Runner<State> {
   #drainedAt = 0;
   #turning = false;
   #again = false;
+  /** Entries of the open batch at which the next turn looks at the clock, in case its timer was lost. */
   #look = 0;
 
   constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
@@ -252,7 +255,7 @@ export class Core<State> extends Runner<State> {
       this.returned += batch.size;
       batch.outcome?.reject(error);
       batch.pace?.reject(error);
-      batch.status = 'settled';
+      this.move(batch, 'settled');
     }
     this.turn();
     return states;
@@ -349,17 +352,13 @@ export class Core<State> extends Runner<State> {
 
   /** Sets the fast path's limit and the alarm. */
   #aim(now: number): void {
-    const simple = this.size > 0 && this.waiting === 0 && this.still && this.#closing === undefined;
+    const { limits, joined, size } = this;
+    const timed = Math.min(limits.age, limits.idle, limits.sinceFlush, limits.interval) < Infinity;
+    if (size > this.#look) this.#look = size * LOOK_FACTOR;
+    this.lookAt = timed && size > 0 ? joined + this.#look - size : Infinity;
+    const simple = size > 0 && this.waiting === 0 && this.still && this.#closing === undefined;
     if (!simple || this.due() !== undefined || this.#cutAt > this.sealed) this.fastLimit = 0;
-    else {
-      const { limits, joined } = this;
-      this.fastLimit = Math.min(joined + limits.size - this.size - 1, this.finished + this.capacity);
-      const timed = Math.min(limits.age, limits.idle, limits.sinceFlush, limits.interval) < Infinity;
-      if (timed) {
-        if (this.size > this.#look) this.#look = this.size * LOOK_FACTOR;
-        this.fastLimit = Math.min(this.fastLimit, joined + this.#look - this.size);
-      }
-    }
+    else this.fastLimit = Math.min(joined + limits.size - size - 1, this.finished + this.capacity, this.lookAt);
     let deadline = Math.min(this.schedule.deadline(this.size), this.entryDeadline, this.waiters.deadline);
     if (this.active.size > 0 && (!this.paused || this.busy > 0)) deadline = Math.min(deadline, this.wakeAt);
     if (this.#closing !== undefined && !this.#empty) deadline = Math.min(deadline, this.#closing.deadline);

@@ -1,4 +1,4 @@
-import type { Batch } from './batch.js';
+import type { Batch, Status } from './batch.js';
 import { BatchList } from './batch-list.js';
 import type { Clock } from './clock.js';
 import { Fifo } from './deque.js';
@@ -21,7 +21,8 @@ export abstract class Lanes<State> {
   queue: Batch<State> | undefined;
   /** No active batch has to be looked at before. Too early is harmless. */
   protected wakeAt = Infinity;
-  /** Suspected entries that gave their lane to others. */
+  /** Batches that wait for the next trigger, and suspected entries that gave their lane to others. */
+  protected helds = 0;
   protected asides = 0;
   readonly #idle = new Fifo<number>();
   #lanes = 0;
@@ -45,6 +46,14 @@ export abstract class Lanes<State> {
     if (at < this.wakeAt) this.wakeAt = at;
   }
 
+  protected move(batch: Batch<State>, status: Status): void {
+    if (batch.status === 'held') this.helds--;
+    else if (batch.status === 'aside') this.asides--;
+    batch.status = status;
+    if (status === 'held') this.helds++;
+    else if (status === 'aside') this.asides++;
+  }
+
   /** Moves the queue on to the first batch from here that has not had a lane. */
   protected skipTo(batch: Batch<State> | undefined): void {
     let next = batch;
@@ -57,7 +66,6 @@ export abstract class Lanes<State> {
     const rotates = lanes < Infinity && this.#lanes < Math.min(lanes, ROTATING_LANES);
     batch.lane = (rotates ? undefined : this.#idle.shift()) ?? this.#lanes++;
     this.busy++;
-    if (batch.status === 'aside') this.asides--;
     this.active.add(batch);
     if (batch.pace !== undefined) this.#pacing.push(batch);
   }
@@ -77,14 +85,13 @@ export abstract class Lanes<State> {
   protected detach(batch: Batch<State>): void {
     if (this.queue === batch) this.skipTo(batch.next);
     this.log.remove(batch);
-    if (batch.status === 'aside') this.asides--;
     this.releaseLane(batch);
   }
 
   /** The batch has ended, and so has what follows it. */
   protected remove(batch: Batch<State>): void {
     this.detach(batch);
-    batch.status = 'settled';
+    this.move(batch, 'settled');
     batch.pace?.resolve();
   }
 

@@ -17,66 +17,59 @@ export class Outcome {
   /** Callers that handle a failure by `onError`. */
   heard = 0;
   #shared: Deferred | undefined;
-  #indexes: number[] = [];
-  #promises: Promise<void>[] = [];
-  #resolves: (() => void)[] = [];
-  #rejects: ((error: unknown) => void)[] = [];
+  /** Three slots an entry: its promise, and the functions that settle it. One list is cheaper than three. */
+  readonly #callers: (Promise<void> | ((error?: unknown) => void))[] = [];
+  /** The places of the entries, from 0; left out while they are all those from the first on. */
+  #places: number[] | undefined;
 
   constructor(readonly perEntry: boolean) {}
 
-  /** `index` is the entry's place in the batch, from 0. */
-  wait(index: number): Promise<void> {
+  /** `place`: where the entry is in its batch, from 0; larger at each call. */
+  wait(place: number): Promise<void> {
     if (!this.perEntry) return (this.#shared ??= new Deferred()).promise;
+    const callers = this.#callers;
+    if (this.#places !== undefined || place * 3 !== callers.length) this.#placed(place);
     const promise = new Promise<void>(capture);
-    this.#indexes.push(index);
-    this.#promises.push(promise);
-    this.#resolves.push(resolveOfLast);
-    this.#rejects.push(rejectOfLast);
+    callers.push(promise, resolveOfLast, rejectOfLast);
     return promise;
+  }
+
+  #placed(place: number): void {
+    this.#places ??= Array.from({ length: this.#callers.length / 3 }, (_, i) => i);
+    this.#places.push(place);
   }
 
   resolve(): void {
     this.#shared?.resolve();
-    for (const resolve of this.#resolves) resolve();
-    this.#clear();
+    const callers = this.#callers;
+    for (let i = 1; i < callers.length; i += 3) (callers[i] as () => void)();
   }
 
   reject(error: unknown): void {
     this.#shared?.reject(error);
-    for (let i = 0; i < this.#rejects.length; i++) {
-      this.#promises[i]?.catch(ignore);
-      this.#rejects[i]?.(error);
+    const callers = this.#callers;
+    for (let i = 0; i < callers.length; i += 3) {
+      (callers[i] as Promise<void>).catch(ignore);
+      (callers[i + 2] as (error: unknown) => void)(error);
     }
-    this.#clear();
   }
 
-  /** Moves the callers of these entries into an outcome of their own; `places` maps an old place to the new one. Needs
-   *  a promise per entry. */
-  take(places: ReadonlyMap<number, number>): Outcome {
-    const taken = new Outcome(true);
-    taken.heard = this.heard;
-    const [indexes, promises, resolves, rejects] = [this.#indexes, this.#promises, this.#resolves, this.#rejects];
-    this.#clear();
-    indexes.forEach((index, i) => {
-      const place = places.get(index);
-      const target = place === undefined ? this : taken;
-      target.#indexes.push(place ?? index);
-      target.#promises.push(promises[i] as Promise<void>); // the lists are aligned
-      target.#resolves.push(resolves[i] as () => void);
-      target.#rejects.push(rejects[i] as (error: unknown) => void);
-    });
-    return taken;
-  }
-
-  /** The places of the entries that are left, after others were taken out. */
-  renumber(place: (index: number) => number): void {
-    this.#indexes = this.#indexes.map(place);
-  }
-
-  #clear(): void {
-    this.#indexes = [];
-    this.#promises = [];
-    this.#resolves = [];
-    this.#rejects = [];
+  /**
+   * Moves the callers of some entries into another outcome. `places` maps the place of each entry to its new one, which
+   * is negative (−1 for 0, −2 for 1, …) for an entry that moves. Needs a promise per entry.
+   */
+  split(places: (place: number) => number): { taken: Outcome; left: Outcome } {
+    const [taken, left] = [new Outcome(true), new Outcome(true)];
+    taken.heard = left.heard = this.heard;
+    taken.#places = [];
+    left.#places = [];
+    const callers = this.#callers;
+    for (let i = 0; i < callers.length; i += 3) {
+      const place = places(this.#places?.[i / 3] ?? i / 3);
+      const target = place < 0 ? taken : left;
+      target.#places?.push(place < 0 ? -1 - place : place);
+      target.#callers.push(...callers.slice(i, i + 3));
+    }
+    return { taken, left };
   }
 }

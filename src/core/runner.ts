@@ -2,7 +2,7 @@ import { TimeoutError } from '../errors.js';
 import type { Batch, Work } from './batch.js';
 import type { Clock } from './clock.js';
 import { Lanes } from './lanes.js';
-import { type Awaitable, isThenable } from './promise.js';
+import { type Awaitable, adopt, isThenable } from './promise.js';
 import type { Limits } from './schedule.js';
 import { Waiters } from './waiters.js';
 
@@ -73,7 +73,7 @@ export abstract class Runner<State> extends Lanes<State> {
 
   /** One move: an attempt expires, is repeated, or the next batch starts; `false` if there is none to make. */
   protected advance(now: number): boolean {
-    if (this.wakeAt <= now || this.#fired !== this.schedule.fired) this.#wake(now);
+    if (this.wakeAt <= now || (this.helds > 0 && this.#fired !== this.schedule.fired)) this.#wake(now);
     const next = this.queue;
     if (next === undefined || !this.idle) return false;
     this.skipTo(next.next);
@@ -114,7 +114,7 @@ export abstract class Runner<State> extends Lanes<State> {
 
   #start(batch: Batch<State>, now: number): void {
     batch.attempt++;
-    batch.status = 'running';
+    this.move(batch, 'running');
     batch.startedAt = now;
     if (batch.firstStartedAt < 0) batch.firstStartedAt = now;
     batch.heldAt = Infinity;
@@ -123,19 +123,17 @@ export abstract class Runner<State> extends Lanes<State> {
     this.active.add(batch);
     const run = ++batch.begun;
     let result: unknown;
-    let pending: Promise<unknown> | undefined;
     try {
       result = batch.work === undefined ? this.driver.run(batch) : batch.work();
-      if (isThenable(result)) pending = Promise.resolve(result);
     } catch (error) {
       this.#fail(batch, run, error, false);
       return;
     }
-    if (pending === undefined) {
+    if (!isThenable(result)) {
       this.#succeed(batch, run, result);
       return;
     }
-    pending.then(
+    adopt(result).then(
       (value) => {
         this.transition(() => {
           this.#succeed(batch, run, value);
@@ -214,14 +212,14 @@ export abstract class Runner<State> extends Lanes<State> {
   }
 
   #wait(batch: Batch<State>, error: unknown, retryAt: number): void {
-    batch.status = 'retrying';
+    this.move(batch, 'retrying');
     batch.wakeAt = batch.dueAt = retryAt;
     this.noteWake(retryAt);
     this.driver.waits(batch, error, retryAt);
   }
 
   protected hold(batch: Batch<State>, error: unknown): void {
-    batch.status = 'held';
+    this.move(batch, 'held');
     this.schedule.held(this.clock.now(), this.size, this.joined);
     batch.heldAt = this.schedule.fired;
     this.noteWake(this.schedule.tick);
@@ -233,8 +231,7 @@ export abstract class Runner<State> extends Lanes<State> {
   #stepAside(batch: Batch<State>): void {
     batch.suspectedAt = this.deliveries;
     this.releaseLane(batch);
-    batch.status = 'aside';
-    this.asides++;
+    this.move(batch, 'aside');
     this.active.add(batch);
     this.driver.waits(batch, batch.failure, Infinity);
   }
@@ -243,7 +240,6 @@ export abstract class Runner<State> extends Lanes<State> {
   protected holdAside(): void {
     if (this.asides === 0 || this.busy > 0 || this.queue !== undefined) return;
     for (const batch of this.active) if (batch.status === 'aside') this.hold(batch, batch.failure);
-    this.asides = 0;
   }
 
   /** Tries batches below the position at once that wait for their retry, once per wait, and those that are held. */
@@ -292,7 +288,7 @@ export abstract class Runner<State> extends Lanes<State> {
 
   #finish(batch: Batch<State>, ending: Ending): void {
     this.finished += batch.size;
-    batch.status = 'settled';
+    this.move(batch, 'settled');
     const reject = 'why' in ending ? this.waiters.takeCovering(batch.from) : undefined;
     const { error, work } = this.driver.settled(batch, ending);
     if (error === undefined) batch.outcome?.resolve();
@@ -315,7 +311,7 @@ export abstract class Runner<State> extends Lanes<State> {
   #failWork(batch: Batch<State>, error: unknown, fate: Fate): void {
     this.log.remove(batch);
     if (typeof fate === 'object' && this.ending === undefined) {
-      batch.status = 'retrying';
+      this.move(batch, 'retrying');
       batch.delaySet = true; // hurrying it would deliver nothing
       batch.wakeAt = this.clock.now() + Math.max(fate.retryIn, SOON);
       this.noteWake(batch.wakeAt);
