@@ -54,8 +54,7 @@ export class BatchLog {
     let open = this.#open.get(facts.key);
     if (open === undefined) {
       const { at, reason, size, milliseconds } = facts;
-      this.#ids += 1;
-      const batch = { id: this.#ids, at, reason, size, capacity: this.#capacity, milliseconds, parts: [] };
+      const batch = { id: 0, at, reason, size, capacity: this.#capacity, milliseconds, parts: [] };
       open = { batch, missing: size };
       this.#open.set(facts.key, open);
     }
@@ -83,6 +82,8 @@ export class BatchLog {
     for (const [key, open] of this.#open) if (open.batch.at < late) this.#close(key, open);
     const batches = this.#ready.sort((a, b) => a.at - b.at);
     this.#ready = [];
+    // In the order in which pages get them, so that a page knows what it has already.
+    for (const batch of batches) batch.id = ++this.#ids;
     if (batches.length > 0) this.#keep(batches);
     return { totals: { ...this.#totals }, batches };
   }
