@@ -1,7 +1,7 @@
 import { type Batch, RunContext, type Work } from '../core/batch.js';
 import type { Core } from '../core/core.js';
 import { type Awaitable, hush, isThenable } from '../core/promise.js';
-import type { Decision, Driver, Ending } from '../core/runner.js';
+import type { Decision, Driver, Ending } from '../core/driver.js';
 import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
 import type { AppendHooks, AppendQueue, Stage } from './append-queue.js';

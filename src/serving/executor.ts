@@ -4,7 +4,7 @@ import type { Events } from '../events.js';
 import type { Batch } from '../core/batch.js';
 import { type Awaitable, andThen } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import type { Driver, Ending, Fate } from '../core/runner.js';
+import type { Driver, Ending, Fate } from '../core/driver.js';
 import type { Retry } from '../options/retry.js';
 import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';

@@ -4,7 +4,7 @@ import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
 import { Fifo } from '../core/deque.js';
 import { Deferred, RESOLVED } from '../core/promise.js';
-import type { Driver } from '../core/runner.js';
+import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
 
 /** A pending `flush()`: resolves when the rows with a lower number are settled. */

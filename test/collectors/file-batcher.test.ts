@@ -325,14 +325,7 @@ describe('G4 durability item', () => {
     };
     trace.calls = [];
     await expect(batcher.syncAddItem(2)).rejects.toBeInstanceOf(StorageError);
-    expect(trace.calls).toEqual([
-      'write',
-      'sync',
-      'open',
-      'truncate',
-      'sync',
-      'syncDirectory',
-    ]);
+    expect(trace.calls).toEqual(['write', 'sync', 'open', 'truncate', 'sync', 'syncDirectory']);
     await batcher.syncAddItem(3);
     await batcher.close();
     expect(delivered()).toEqual([1, 3]);

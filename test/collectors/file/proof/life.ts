@@ -592,7 +592,8 @@ class Process {
     this.#batcher.on('unsynced', ({ id, error }) => {
       this.#note(`unsynced: ${id}: ${String(error)}`);
       this.#unsynced.add(id);
-      if (!this.#files.trouble && !this.#files.dead) this.#life.bad(`G5: batch ${id} was not synced though nothing failed`);
+      if (!this.#files.trouble && !this.#files.dead)
+        this.#life.bad(`G5: batch ${id} was not synced though nothing failed`);
     });
     this.#batcher.on('lost', ({ id, items }) => {
       this.#note(`lost: ${id}: ${items} items`);
