@@ -237,6 +237,13 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     this.#parts?.core.turn();
   }
 
+  /** While `on`, only batches that were adopted start: others of them are still being found. */
+  protected recovering(on: boolean): void {
+    const { core } = this.#made();
+    core.recovering = on;
+    if (!on) core.turn();
+  }
+
   /** An event of the collector's own; with a `warning`, which is printed once if nobody listens. */
   protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
     const { reports } = this.#made();
@@ -346,6 +353,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     });
     const core = new Core<Batch>(driver, limitsOf(this.#config), this.#clock, this.#origin, this.#config.unref);
     const queue = new AppendQueue<Item, Batch>(core, driver);
+    core.durable = storage !== undefined;
     driver.core = core;
     driver.queue = queue;
     const admission = new Admission<Item, Batch>({ core, driver, reports, storage, config });

@@ -61,6 +61,8 @@ export class Core<State> extends Runner<State> {
   weight = 0;
   /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
   fastLimit = 0;
+  /** Entries that have joined outlive the process: `close` leaves them where they are. */
+  durable = false;
   /** An entry at or behind this position calls for a turn. */
   lookAt = Infinity;
   /** How many may be pending on the fast path; 0 disables it. */
@@ -78,6 +80,7 @@ export class Core<State> extends Runner<State> {
   #demandReason: Trigger = 'demand';
   #closing: Closing<State> | undefined;
   #drainedAt = 0;
+  #lastAdopted: Batch<State> | undefined;
   #turning = false;
   #again = false;
   /** Entries of the open batch at which the next turn looks at the clock, in case its timer was lost. */
@@ -119,7 +122,7 @@ export class Core<State> extends Runner<State> {
 
   /** The first entry of a batch is about to join. */
   open(acceptedAt: number): void {
-    this.sealed = this.joined;
+    this.#advance();
     this.schedule.open(acceptedAt, this.joined);
     this.#look = 1;
   }
@@ -128,7 +131,7 @@ export class Core<State> extends Runner<State> {
   refused(): void {
     this.joined++;
     this.finished++;
-    if (this.size === 0) this.sealed = this.joined;
+    if (this.size === 0) this.#advance();
   }
 
   /** The delivery of the entry at this place of the open batch. */
@@ -175,12 +178,17 @@ export class Core<State> extends Runner<State> {
   }
 
   #reset(): void {
-    this.sealed = this.joined;
+    this.#advance();
     this.state = this.#outcome = this.#pace = this.#asked = undefined;
     this.size = this.weight = this.fastLimit = 0;
     this.opened = false;
-    if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
     this.schedule.sealed();
+  }
+
+  /** Every entry that has joined is sealed or refused. */
+  #advance(): void {
+    this.sealed = this.joined;
+    if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
   }
 
   /** Queues a batch from an earlier process, before everything that is accepted in this one. */
@@ -188,11 +196,15 @@ export class Core<State> extends Runner<State> {
     const from = this.adopted - 2 ** 52;
     const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
     batch.attempt = attempts;
-    let after: Batch<State> | undefined;
-    for (const other of this.log) {
-      if (other.reason !== 'recovery') break;
-      after = other;
+    let after = this.#lastAdopted;
+    if (after === undefined || !this.log.has(after)) {
+      after = undefined;
+      for (const other of this.log) {
+        if (other.reason !== 'recovery') break;
+        after = other;
+      }
     }
+    this.#lastAdopted = batch;
     this.log.insert(batch, after);
     this.skipTo(this.log.first);
     this.adopted += size;
@@ -208,7 +220,7 @@ export class Core<State> extends Runner<State> {
     if (this.size === 0) {
       this.schedule.trigger = this.#asked = undefined;
       this.weight = 0;
-      this.sealed = this.joined;
+      this.#advance();
     }
     this.fastLimit = 0;
   }
@@ -391,6 +403,8 @@ export class Core<State> extends Runner<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
+    // Entries that were accepted before are to be stored, if there is time.
+    if (this.durable && !all && (!this.still || this.waiting > 0)) return;
     const error = new ClosedError('closed before it was delivered');
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
@@ -414,7 +428,7 @@ export class Core<State> extends Runner<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure);
+    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
     const reject = this.waiters.takeCovering(batch.from);
     batch.outcome?.reject(closed);
     batch.pace?.reject(closed);

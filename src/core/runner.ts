@@ -76,6 +76,7 @@ export abstract class Runner<State> extends Lanes<State> {
     if (this.wakeAt <= now || (this.helds > 0 && this.#fired !== this.schedule.fired)) this.#wake(now);
     const next = this.queue;
     if (next === undefined || !this.idle) return false;
+    if ((this.recovering && next.reason !== 'recovery') || this.ending?.retries === false) return false;
     this.skipTo(next.next);
     this.takeLane(next);
     if (next.condemned !== undefined) this.#condemn(next, next.condemned);
@@ -185,7 +186,11 @@ export abstract class Runner<State> extends Lanes<State> {
     batch.extra = false;
     if (batch.work !== undefined) this.#failWork(batch, why, decision as Fate);
     else if (typeof decision === 'object' && 'parts' in decision) this.#split(batch, decision);
-    else if (extra && typeof decision === 'object' && decision.set !== true) this.#wait(batch, why, batch.dueAt);
+    else if (extra && typeof decision === 'object' && decision.set !== true) {
+      batch.attempt++;
+      this.#wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+      batch.attempt--;
+    }
     else {
       batch.hurried = false;
       this.#meet(batch, why, decision);

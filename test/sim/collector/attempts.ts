@@ -25,6 +25,7 @@ export function startAttempt(world: World, state: State, context: FlushContext):
   const weight = delivery.items.reduce((sum, item) => sum + item.weight, 0);
   if (context.size !== delivery.items.length || context.weight !== weight)
     model.bad(`the context of batch ${list} says size ${context.size}, weight ${context.weight}`);
+  delivery.dueAt = delivery.phase === 'parked' ? delivery.retryAt : -1;
   Object.assign(delivery, { attempt: context.attempt, startedAt: model.now, phase: 'running', answer: undefined });
   model.occupy(delivery);
   if (model.lanes > model.plan.lanes) model.bad(`${model.lanes} batches at the same time on ${model.plan.lanes} lanes`);
@@ -37,7 +38,7 @@ function deliver(model: Model, state: State, context: FlushContext, list: string
   const delivery: Delivery = {
     ...{ id: context.id, items, reason: context.reason, attempt: 0, startedAt: model.now, startedSeq: -1 },
     ...{ lane: false, phase: 'running', phaseSeq: model.next(), answer: undefined, sent: undefined },
-    ...{ retryAt: Infinity, lastError: undefined, chore: undefined },
+    ...{ retryAt: Infinity, hurried: false, dueAt: -1, lastError: undefined, chore: undefined },
   };
   model.deliveries.set(context.id, delivery);
   model.byState.set(state, delivery);

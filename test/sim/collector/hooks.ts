@@ -3,7 +3,6 @@ import { startAttempt } from './attempts.js';
 import { act, Oops } from './manners.js';
 import type { Manners } from './plan.js';
 import type { Delivery, Item, State } from './records.js';
-import { RULES } from './rules.js';
 import type { World } from './world.js';
 
 /** The hooks of one run: they behave as the plan says, and tell the model what they see. */
@@ -209,8 +208,7 @@ export class Hooks {
     if (chore.running) model.bad(`${hook} of ${delivery.id} runs twice at the same time`);
     if (chore.attempt > 0) {
       const asked = model.demands.some((demand) => demand.seq > chore.seq && demand.at === now);
-      const crowded = !RULES.second && model.crowdSeq > chore.seq;
-      if (Math.abs(now - chore.retryAt) > (plan.jitter ? 1 : 0) && !asked && !crowded)
+      if (Math.abs(now - chore.retryAt) > (plan.jitter ? 1 : 0) && !asked)
         model.bad(`${hook} of ${delivery.id} is tried again at ${now}, due at ${chore.retryAt}`);
     }
     const run = ++chore.attempt;

@@ -3,7 +3,6 @@ import { leaveFailed } from './checks/close.js';
 import { checkBackOff, checkFailure, isLate } from './checks/timers.js';
 import { Oops } from './manners.js';
 import type { Delivery, Item } from './records.js';
-import { RULES } from './rules.js';
 import type { World } from './world.js';
 
 type Events = BatchPleaseEvents<number>;
@@ -87,13 +86,21 @@ export class Listeners {
     if (delivery === undefined) model.bad(`failed says an unknown batch ${info.id}`);
     else if (info.hook === 'batchFlush') {
       checkFailure(model, delivery, info.error, 'failed');
-      checkBackOff(model, delivery, info.retryAt);
+      // An attempt that `flush()` asked for uses up none, and leaves the time of the next one as it was.
+      const extra =
+        model.demands.length > 0 &&
+        info.retryAt === Math.max(delivery.dueAt, model.now) &&
+        delivery.dueAt >= 0 &&
+        !delivery.hurried;
+      if (extra) delivery.attempt--;
+      else checkBackOff(model, delivery, info.retryAt);
+      delivery.hurried = extra;
       model.move(delivery, 'parked', info.retryAt);
     } else {
       const { chore } = delivery;
       if (chore?.running !== true && !model.abandoned) model.bad(`${info.hook} failed, and does not run`);
       if (chore !== undefined) Object.assign(chore, { running: false, retryAt: info.retryAt, seq: model.next() });
-      if (!RULES.second || info.retryAt === Infinity) model.release(delivery);
+      if (info.retryAt === Infinity) model.release(delivery);
     }
   }
 
@@ -149,7 +156,7 @@ export class Listeners {
     checkFailure(model, delivery, error, 'dropped');
     if (plan.giveUp !== 'drop' || delivery.attempt < plan.attempts) model.bad('dropped too early');
     model.move(delivery, 'dropped');
-    if (model.closing !== undefined && !(RULES.second && plan.deadLetter)) model.droppedLate.push(...delivery.items);
+    if (model.closing !== undefined && !plan.deadLetter) model.droppedLate.push(...delivery.items);
     for (const item of delivery.items) model.finish(item, 'dropped');
     if (!plan.deadLetter) model.release(delivery);
   }
@@ -214,10 +221,8 @@ export class Listeners {
   #refusedForRoom(item: Item): void {
     const { model, plan } = this.#world;
     const room = model.pending + this.#claims(item) < plan.maxPending;
-    if (room && !(RULES.second && model.waiting.length > 0)) {
-      // Whether one of those who wait has been let in already is for them to see.
-      const unclear = model.waiting.length > 0 && this.#world.depth > 0;
-      if (!unclear) model.bad(`item ${item.id} is refused although there is room`);
+    if (room && model.waiting.length === 0) {
+      model.bad(`item ${item.id} is refused although there is room`);
     }
     model.turnAway(item, 'refused');
   }

@@ -1,7 +1,6 @@
 import { random } from 'batch-please/testing';
 import { describeError, type Outcome, type Proof, type RunOptions } from '../harness.js';
 import { drawPlan, FEATURES, type Feature } from './plan.js';
-import { RULES } from './rules.js';
 import { World } from './world.js';
 
 export const KERNEL_PROOF: Proof = {
@@ -15,8 +14,6 @@ export const KERNEL_PROOF: Proof = {
 async function run(seed: number, { trace, without }: RunOptions): Promise<Outcome> {
   const source = random(seed);
   const plan = drawPlan(source);
-  // Before API.md (2) nothing said who comes first when a hook adds while others wait for room.
-  if (!RULES.second && !without.has('reenter') && plan.reenter > 0) plan.maxPending = Infinity;
   const realRandom = Math.random;
   Math.random = random(seed + 1).next;
   const world = new World(plan, source, without as ReadonlySet<Feature>, trace);

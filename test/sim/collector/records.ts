@@ -58,6 +58,10 @@ export interface Delivery {
   sent: State | undefined;
   /** Parked: when it is due. Held: since when. */
   retryAt: number;
+  /** Parked: `flush()` has tried it during this wait. */
+  hurried: boolean;
+  /** Parked before the present attempt: when it was due. */
+  dueAt: number;
   lastError: unknown;
   chore: Chore | undefined;
 }

@@ -1,7 +1,6 @@
 import { checkFlushSettled, checkItemSettled } from './checks/promises.js';
 import { Oops } from './manners.js';
 import type { Ask, Closing, Item } from './records.js';
-import { RULES } from './rules.js';
 import type { World } from './world.js';
 
 const VERBS = ['addItem', 'addItem', 'onError', 'syncAddItem', 'deliverItem'] as const;
@@ -49,10 +48,7 @@ export class Workload {
   // Adding
 
   add(verb: string = this.#world.random.pick(VERBS)): void {
-    const { plan, model } = this.#world;
     this.#world.sync();
-    // Before API.md (2) it was not said who gets the room that a drop makes.
-    if (!RULES.second && plan.overflow === 'dropOldest' && model.waiting.length > 0) return;
     const weight = this.#weight();
     if (verb === 'addItem' || verb === 'onError') this.#addItem(verb, weight);
     else this.#addAwaited(verb, weight);
@@ -105,9 +101,8 @@ export class Workload {
   }
 
   #addMany(): void {
-    const { batcher, plan, model } = this.#world;
+    const { batcher, model } = this.#world;
     this.#world.sync();
-    if (!RULES.second && plan.overflow === 'dropOldest' && model.waiting.length > 0) return;
     model.note('addItems');
     const items = function* (workload: Workload): Generator<number> {
       for (let n = 0; n < 3; n++) {

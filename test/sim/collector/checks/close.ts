@@ -9,7 +9,8 @@ export function leaveFailed(model: Model): void {
   for (const delivery of model.deliveries.values()) {
     if (delivery.phase !== 'running' || delivery.answer?.ok === true) continue;
     if (delivery.answer === undefined && now < delivery.startedAt + plan.timeout) continue;
-    if (!closing.flush || (delivery.attempt >= plan.attempts && plan.giveUp === 'hold')) model.leave(delivery);
+    if (!closing.flush || (delivery.attempt >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter)))
+      model.leave(delivery);
   }
 }
 

@@ -23,6 +23,7 @@ export function checkCounts(model: Model, state: Live): void {
   }
   if (counts.batchItems > model.plan.size) model.bad(`the open batch has ${counts.batchItems} items`);
   if (state.times.lastFlush !== model.flushTimes.at(-1)) model.bad('times.lastFlush is wrong');
-  if (state.lastItem !== model.lastJoined)
+  // After close it is released.
+  if (state.lastItem !== model.lastJoined && !(model.closing !== undefined && state.lastItem === undefined))
     model.bad(`lastItem is ${String(state.lastItem)}, really ${String(model.lastJoined)}`);
 }

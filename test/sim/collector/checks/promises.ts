@@ -3,7 +3,6 @@ import { leaveFailed } from './close.js';
 import { Oops } from '../manners.js';
 import type { Model } from '../model.js';
 import type { Ask, Item } from '../records.js';
-import { RULES } from '../rules.js';
 
 type Outcome = 'resolved' | 'rejected';
 
@@ -29,7 +28,7 @@ function checkResolved(model: Model, item: Item): void {
   if (item.verb !== 'syncAddItem' || item.fate !== 'accepted' || batch?.reason !== 'size') return;
   if (batch.items.at(-1) !== item) return;
   // It made the batch full: a lane has to have been free since the batch was started.
-  const busy = RULES.second ? model.fullSeq <= batch.startedSeq : true;
+  const busy = model.fullSeq <= batch.startedSeq;
   if (busy) model.bad(`syncAddItem(${item.id}) resolved before a lane was free again`);
 }
 
@@ -74,10 +73,6 @@ function checkPending(model: Model, item: Item): void {
   const { plan, free } = model;
   if (verb === 'deliverItem' || joined < 0) {
     if (fate !== 'accepted' && fate !== 'waiting') model.bad(`${verb}(${id}) waits, it is ${fate}`);
-    return;
-  }
-  if (!RULES.second) {
-    if (plan.lanes === 1 && batch !== undefined && free) model.bad(`syncAddItem(${id}) waits although a lane is free`);
     return;
   }
   // Its batch has been started, or is not due.

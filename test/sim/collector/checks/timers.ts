@@ -1,7 +1,6 @@
 import { TimeoutError, type FlushContext } from 'batch-please';
 import type { Model } from '../model.js';
 import type { Delivery, State } from '../records.js';
-import { RULES } from '../rules.js';
 
 /** With jitter no time is exact. */
 function slackOf(model: Model): number {
@@ -58,16 +57,14 @@ export function checkSameBatch(
 
 /** Tried again when it is due, or because somebody asked for it since it failed. */
 export function checkRetryTime(model: Model, delivery: Delivery, list: string): void {
-  const crowded = !RULES.second && model.crowdSeq > delivery.phaseSeq;
   if (delivery.phase === 'held') {
-    if (!crowded) checkHeldTrigger(model, delivery, list);
+    checkHeldTrigger(model, delivery, list);
     return;
   }
   const asked = model.demands.filter((demand) => demand.seq > delivery.phaseSeq);
   const times = [delivery.retryAt, ...asked.map((demand) => demand.at)];
   const off = Math.min(...times.map((time) => Math.abs(model.now - time)));
-  if (off > slackOf(model) && !crowded)
-    model.bad(`batch ${list} is tried again at ${model.now}, due at ${delivery.retryAt}`);
+  if (off > slackOf(model)) model.bad(`batch ${list} is tried again at ${model.now}, due at ${delivery.retryAt}`);
 }
 
 /** Held: until the next trigger, which is a demand, a cut (whoever made it), a tick or the age of others. */
@@ -120,12 +117,11 @@ export function checkDue(model: Model): void {
   const asked = model.demands.at(-1)?.seq ?? -1;
   for (const delivery of model.deliveries.values()) {
     const { phase, phaseSeq, retryAt, chore } = delivery;
-    if (phase === 'parked' && (retryAt + slack < now || phaseSeq < asked))
+    if (phase === 'parked' && (retryAt + slack < now || (phaseSeq < asked && !delivery.hurried)))
       model.bad(`batch ${delivery.id} is not tried again, due at ${retryAt}`);
     if (phase === 'held' && phaseSeq < asked) model.bad(`batch ${delivery.id} is held on after a demand`);
     if (chore !== undefined && !chore.running && chore.retryAt < Infinity && chore.attempt > 0) {
-      if (chore.retryAt + slack < now || chore.seq < asked)
-        model.bad(`the work after ${delivery.id} is not tried again`);
+      if (chore.retryAt + slack < now) model.bad(`the work after ${delivery.id} is not tried again`);
     }
   }
   if (model.onTheWay === undefined) {
