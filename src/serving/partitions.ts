@@ -116,12 +116,17 @@ export function checkResults(results: unknown, size: number, who = 'the handler'
   const list = countResults(results, size, who);
   const copy = new Array<unknown>(size);
   let promises = false;
-  for (let i = 0; i < size; i++) {
+  let at = 0;
+  for (let done = false; !done;) {
     try {
-      const result = (copy[i] = list[i]);
-      promises ||= typeof result === 'object' && result !== null && isPromise(result);
+      for (; at < size; at++) {
+        const result = list[at];
+        copy[at] = result;
+        if (typeof result === 'object' && result !== null && !promises) promises = isPromise(result);
+      }
+      done = true;
     } catch (error) {
-      copy[i] = error;
+      copy[at++] = error; // reading the slot throws
     }
   }
   return promises ? Promise.all(copy.map(settleOne)) : copy;

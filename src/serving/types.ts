@@ -184,10 +184,7 @@ export interface MapsBoth<In, Out, State, Hook extends string, Runtime, Mapped, 
 export interface DispatchOptions {
   /** Aborting rejects the call with the signal's reason, and takes its values out of batches that have not started. */
   signal?: AbortSignal | null | undefined;
-  /**
-   * Milliseconds, after which the same happens with a `TimeoutError`.
-   * @default Infinity
-   */
+  /** Milliseconds, after which the same happens with a `TimeoutError`. @default Infinity */
   timeout?: number | null | undefined;
 }
 
@@ -201,10 +198,7 @@ export type StreamEvent<Out, Hook extends string = never> =
 export type Values<In> = (Iterable<In> & object) | AsyncIterable<In>;
 
 export interface ServingCloseOptions {
-  /**
-   * Milliseconds.
-   * @default 30_000
-   */
+  /** Milliseconds. @default 30_000 */
   timeout?: number | null | undefined;
   /**
    * `'drain'` executes what was accepted, `'reject'` fails it with `ClosedError`.
