@@ -114,7 +114,7 @@ export class Admission {
       if (dropped.length === 0) return full;
       for (const op of dropped) if (op.kind === 'call') op.fail(full);
       this.#monitor.refused('cast', dropped.length, full, true);
-      if (this.#closed) return this.#stoppedError(); // by a listener
+      if (this.closed) return this.#stoppedError(); // a listener may have stopped the server
     }
     return undefined;
   }

@@ -68,7 +68,7 @@ export class Chain {
   collectGarbage(): void {
     if (!this.#collects) return;
     this.#collects = false;
-    const { gc } = globalThis as { gc?: unknown };
+    const { gc } = globalThis as { gc?: () => void };
     try {
       if (typeof gc === 'function') gc();
     } catch {

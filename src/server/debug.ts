@@ -35,7 +35,8 @@ export function checkLoop(state: LoopState): void {
     throw new Error(`invariant violated: ${what}`);
   };
   if (size < 0 || taken > accepted) wrong('taken <= accepted');
-  if (accepted !== handled + failed + dropped + running + size) wrong('accepted = handled + failed + dropped + pending');
+  if (accepted !== handled + failed + dropped + running + size)
+    wrong('accepted = handled + failed + dropped + pending');
   if (running > 0 && !busy) wrong('a batch runs only while the server is busy');
   if (over && size + running > 0) wrong('nothing is pending when the server is over');
   if (size > 0 && !busy && !state.suspended && !state.wanted) wrong('a message in the mailbox is handled in the end');

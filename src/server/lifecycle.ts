@@ -172,20 +172,24 @@ export class Lifecycle {
     this.admission.close();
     if (!drain) this.#dropMailbox();
     const idle = new Deferred();
-    this.#onAlarm = () => {
+    const giveUp = (): void => {
+      if (this.#onAlarm !== giveUp) return; // it has ended by itself
       const left = this.#dropMailbox();
       const running = this.loop.abandon();
       this.#late = running || (drain && left > 0);
     };
+    this.#onAlarm = giveUp;
     this.#alarm.set(this.#alarmTime());
     this.loop.close(() => {
       idle.resolve();
     });
-    // Without time, only what could be handled at once is handled. A batch that has called `stop` ends first.
-    if (this.#deadline <= this.clock.now() && !this.loop.turning) this.#onAlarm();
-    void idle.promise.then(() => this.#finish()).then(() => {
-      ended.resolve();
-    });
+    // Without time, whatever is done at the end of this turn counts, and needs no timer.
+    if (this.#deadline <= this.clock.now()) endOfTurn(this.clock, giveUp);
+    void idle.promise
+      .then(() => this.#finish())
+      .then(() => {
+        ended.resolve();
+      });
     return this.#shutting;
   }
 

@@ -88,11 +88,6 @@ export class Loop {
 
   // Turns
 
-  /** Batches are being handled, or other user code is called. */
-  get turning(): boolean {
-    return this.#turning;
-  }
-
   /** Asks for the end of the turn, at which timeouts start. */
   want(): void {
     this.#rounds.want();
@@ -271,11 +266,19 @@ export class Loop {
 
   /** The numbers that the invariants are about. */
   debugState(): LoopState {
-    const { accepted, taken, size } = this.mailbox;
-    const { handled, failed, dropped } = this.#monitor.counts;
     const { busy, suspended, running } = this;
-    const numbers = { accepted, taken, size, handled, failed, dropped, running };
-    return { ...numbers, busy, suspended, over: this.chain.over, wanted: this.#rounds.wanted, ...this.#calls.counts };
+    const { accepted, taken, size } = this.mailbox;
+    const state = {
+      accepted,
+      taken,
+      size,
+      running,
+      busy,
+      suspended,
+      over: this.chain.over,
+      wanted: this.#rounds.wanted,
+    };
+    return { ...state, ...this.#monitor.counts, ...this.#calls.counts };
   }
 
   /** Throws if an invariant does not hold. */

@@ -78,7 +78,8 @@ export class Mailbox {
   /** Throws if an invariant does not hold. */
   check(): void {
     const { length } = this.#entries;
-    if (length !== this.size || length < 0) throw new Error(`the mailbox counts ${this.size} messages and holds ${length}`);
+    if (length !== this.size || length < 0)
+      throw new Error(`the mailbox counts ${this.size} messages and holds ${length}`);
   }
 
   /** `to`, or the end of the group that a batch ending there would split. */
