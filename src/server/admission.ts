@@ -32,7 +32,11 @@ export class Admission {
     this.#loop = loop;
     this.#monitor = monitor;
     this.#stoppedError = stoppedError;
-    if (!this.open) loop.admission = this;
+    if (this.open) return;
+    loop.onRoom = () => {
+      this.#letIn();
+    };
+    loop.checked.push(this);
   }
 
   get closed(): boolean {
@@ -72,13 +76,13 @@ export class Admission {
       return;
     }
     call.enter();
-    this.#loop.want(); // the timeout starts at the end of this turn
+    this.#loop.rounds.want(); // the timeout starts at the end of this turn
     if (waits) this.#wait(call);
     else this.#loop.accept(call);
   }
 
   /** Accepts the calls that wait, as long as there is room. */
-  letIn(): void {
+  #letIn(): void {
     if (this.#lettingIn) return;
     this.#lettingIn = true;
     while (this.#hasWaiting() && this.#fits(1)) this.#loop.accept(this.#waiting.shift());
@@ -110,7 +114,8 @@ export class Admission {
     const full = new OverflowError(`${name} is full: ${pending} messages are pending`, pending, maxPending);
     if (overflow !== 'dropOldest') return full;
     while (!this.#fits(count)) {
-      const dropped = this.#loop.dropOldest();
+      const dropped = this.#loop.mailbox.take(1); // and the group that it belongs to
+      this.#monitor.counts.dropped += dropped.length;
       if (dropped.length === 0) return full;
       for (const op of dropped) if (op.kind === 'call') op.fail(full);
       this.#monitor.refused('cast', dropped.length, full, true);

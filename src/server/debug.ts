@@ -23,13 +23,14 @@ export interface LoopState {
 
 /** A part of a server whose invariants can be checked. */
 export interface Debugged {
-  debugState(): object;
-  /** Throws if an invariant does not hold. May take time in proportion to what is pending. */
-  checkInvariants(): void;
+  debugState(): LoopState;
+  /** Each throws if an invariant of its own does not hold. */
+  readonly checked: readonly { check(): void }[];
 }
 
-/** Throws if an invariant of the loop does not hold. */
-export function checkLoop(state: LoopState): void {
+/** Throws if an invariant does not hold. Takes time in proportion to what is pending. */
+export function checkInvariants(loop: Debugged): void {
+  const state = loop.debugState();
   const { accepted, taken, size, handled, failed, dropped, running, busy, over } = state;
   const wrong = (what: string): never => {
     throw new Error(`invariant violated: ${what}`);
@@ -40,6 +41,7 @@ export function checkLoop(state: LoopState): void {
   if (running > 0 && !busy) wrong('a batch runs only while the server is busy');
   if (over && size + running > 0) wrong('nothing is pending when the server is over');
   if (size > 0 && !busy && !state.suspended && !state.wanted) wrong('a message in the mailbox is handled in the end');
+  for (const part of loop.checked) part.check();
 }
 
 /** The part of Node's process that is used. */
@@ -61,7 +63,7 @@ export function checkAfterTurns(to: Report | undefined): void {
 export function afterTurn(server: Debugged): void {
   if (report === undefined) return;
   try {
-    server.checkInvariants();
+    checkInvariants(server);
   } catch (error) {
     report(new Error(`${(error as Error).message}: ${JSON.stringify(server.debugState())}`));
   }

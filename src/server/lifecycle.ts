@@ -21,6 +21,7 @@ export class Lifecycle {
   readonly calls: Calls;
   readonly loop: Loop;
   readonly admission: Admission;
+  readonly ended: Promise<unknown>;
   readonly #hooks: AnyHooks;
   readonly #started = new Deferred();
   readonly #ended = new Deferred<unknown>();
@@ -48,6 +49,7 @@ export class Lifecycle {
     clock: Clock,
   ) {
     this.#hooks = hooks;
+    this.ended = this.#ended.promise;
     const monitor = new Monitor(config.name);
     this.monitor = monitor;
     this.clock = contained(clock, (message, error) => {
@@ -57,17 +59,11 @@ export class Lifecycle {
     this.loop = new Loop(hooks, config, this.clock, this.calls, monitor);
     this.admission = new Admission(config, this.loop, monitor, () => this.stoppedError());
     this.#alarm = new Alarm(this.clock, () => this.#onAlarm?.(), false);
-    this.loop.onEnd = (end) => {
-      this.#halt(end);
-    };
+    this.loop.onEnd = (end) => this.#halt(end);
   }
 
   get status(): BatchServerStatus {
     return this.#status === 'running' && this.loop.suspended ? 'suspended' : this.#status;
-  }
-
-  get ended(): Promise<unknown> {
-    return this.#ended.promise;
   }
 
   /** The server has ended, or `init` declined to run. */
@@ -97,36 +93,25 @@ export class Lifecycle {
     try {
       first = await callInit(this.#hooks, this.config.name, args);
     } catch (error) {
-      if (!loop.chain.over) loop.begin({ reason: error, failed: true });
+      loop.begin({ reason: error, failed: true });
       this.#started.reject(error);
       return;
     }
     if (loop.chain.over) return;
-    if (first === 'ignore') {
-      this.#status = 'ignored';
-      loop.begin({ reason: 'ignored', failed: false });
-      this.#started.resolve();
-      return;
-    }
-    if (first.stop !== undefined) {
-      loop.begin({ reason: first.stop, failed: false });
-      this.#started.reject(this.stoppedError());
+    if (first === 'ignore' || first.stop !== undefined) {
+      if (first === 'ignore') this.#status = 'ignored';
+      loop.begin({ reason: first === 'ignore' ? 'ignored' : first.stop, failed: false });
+      if (first === 'ignore') this.#started.resolve();
+      else this.#started.reject(this.stoppedError());
       return;
     }
     const term = loop.chain.adopt(first);
     this.#made = true;
     this.#status = 'running';
     this.#started.resolve();
-    if (term === undefined) {
-      loop.begin(undefined);
-      return;
-    }
     // The caller of `start` gets the server before the chain begins.
-    await new Promise<void>((resolve) => {
-      endOfTurn(this.clock, resolve);
-    });
-    const end = await loop.chain.continue(term);
-    if (!loop.chain.over) loop.begin(end);
+    if (term !== undefined) await new Promise<void>((resolve) => void endOfTurn(this.clock, resolve));
+    loop.begin(term === undefined ? undefined : await loop.chain.continue(term));
   }
 
   // The end
@@ -195,7 +180,8 @@ export class Lifecycle {
 
   /** Returns how many messages were dropped. */
   #dropMailbox(): number {
-    const ops = this.loop.dropAll();
+    const ops = this.loop.mailbox.take(Infinity);
+    this.monitor.counts.dropped += ops.length;
     const { messages } = this.#left;
     this.#left.total += ops.length;
     messages.push(...ops.slice(0, Math.max(0, (this.config.summaryCount ?? 0) - messages.length)));
@@ -234,7 +220,11 @@ export class Lifecycle {
       done.resolve();
     };
     this.#alarm.set(this.#alarmTime());
-    this.#callTerminate().then(
+    const summary = this.config.summaryCount === undefined ? undefined : this.#left;
+    const run = async (): Promise<void> => {
+      await this.#hooks.terminate?.(this.#ending?.reason, this.loop.chain.state, summary);
+    };
+    run().then(
       () => {
         done.resolve();
       },
@@ -246,11 +236,6 @@ export class Lifecycle {
     await done.promise;
     this.#onAlarm = undefined;
     this.#alarm.set(Infinity);
-  }
-
-  async #callTerminate(): Promise<void> {
-    const summary = this.config.summaryCount === undefined ? undefined : this.#left;
-    await this.#hooks.terminate?.(this.#ending?.reason, this.loop.chain.state, summary);
   }
 
   #tell(): void {

@@ -1,10 +1,10 @@
 import type { BatchServerConfig } from './types.js';
 import type { Calls } from './calls.js';
 import { type AnyHooks, Chain, type End } from './chain.js';
-import { type LoopState, afterTurn, checkLoop } from './debug.js';
+import { type LoopState, afterTurn } from './debug.js';
 import { type Interlude, Interludes } from './interludes.js';
 import { SizeLimit } from './limit.js';
-import { type AnyOp, type Entry, Mailbox, opOf } from './mailbox.js';
+import { type Entry, Mailbox, opOf } from './mailbox.js';
 import type { Monitor } from './monitor.js';
 import { Rounds } from './rounds.js';
 import { isThenable } from '../core/promise.js';
@@ -23,13 +23,16 @@ export class Loop {
   readonly mailbox: Mailbox;
   readonly chain: Chain;
   readonly limit: SizeLimit;
+  readonly rounds: Rounds;
+  /** Parts whose invariants are checked after each turn, in simulations only. */
+  readonly checked: { check(): void }[];
   /** A hook runs; at first the `init` that has not been called yet. */
   busy = true;
   suspended = false;
   /** Messages in the batch that runs. */
   running = 0;
-  /** Set if the number of pending messages is bounded. */
-  admission: { letIn(): void; check(): void } | undefined;
+  /** Set if the number of pending messages is bounded: called after each turn. */
+  onRoom: (() => void) | undefined;
   /** Called when a hook failed or asked to stop. */
   onEnd: ((end: End) => void) | undefined;
   /** Set by `close`, and called once when nothing runs and nothing is left to be handled. */
@@ -39,8 +42,10 @@ export class Loop {
   readonly #clock: Clock;
   readonly #calls: Calls;
   readonly #monitor: Monitor;
-  readonly #rounds: Rounds;
   readonly #interludes = new Interludes();
+  readonly #playInterludes = (): void => {
+    this.#interludes.play(() => !this.busy && !this.#ended);
+  };
   /** Messages below this position may be taken. */
   #ready = 0;
   #turning = false;
@@ -59,24 +64,21 @@ export class Loop {
     this.#monitor = monitor;
     this.mailbox = new Mailbox(config.hardLimit);
     this.chain = new Chain(hooks, config.name, clock);
-    this.limit = new SizeLimit(config, (message, error) => {
-      monitor.report(message, error);
-    });
-    this.#rounds = new Rounds(clock, this);
+    this.limit = new SizeLimit(config, (message, error) => monitor.report(message, error));
+    this.rounds = new Rounds(clock, this);
+    this.checked = [this.mailbox, calls];
   }
-
-  // Accepting
 
   accept(entry: Entry): void {
     this.mailbox.push(entry);
-    if (this.mailbox.taken >= this.#ready) this.#rounds.want();
+    if (this.mailbox.taken >= this.#ready) this.rounds.want();
     if (this.#monitor.tracing) this.#monitor.accepted(opOf(entry));
   }
 
   /** Accepts messages that are to stay in one batch. */
   acceptGroup(entries: readonly Entry[]): void {
     this.mailbox.pushGroup(entries);
-    if (this.mailbox.taken >= this.#ready) this.#rounds.want();
+    if (this.mailbox.taken >= this.#ready) this.rounds.want();
     // All of them are in the mailbox before a listener can stop the server.
     if (this.#monitor.tracing) for (const entry of entries) this.#monitor.accepted(opOf(entry));
   }
@@ -84,13 +86,6 @@ export class Loop {
   /** Accepted and not handled. */
   get pending(): number {
     return this.mailbox.size + this.running;
-  }
-
-  // Turns
-
-  /** Asks for the end of the turn, at which timeouts start. */
-  want(): void {
-    this.#rounds.want();
   }
 
   /** Whether a round would take messages. */
@@ -131,24 +126,19 @@ export class Loop {
     const end = this.chain.handle(ops);
     if (isThenable(end)) {
       void Promise.resolve(end).then((settled) => {
-        this.#step(() => {
-          this.#settle(settled);
-        });
+        this.#step(() => this.#settle(settled));
       });
     } else this.#settle(end);
   }
 
   /** Runs a step that may call user code, then goes on with the batches that wait. */
   #step(step: () => void): void {
-    if (this.#turning) {
-      step();
-      return;
-    }
+    const outer = this.#turning;
     this.#turning = true;
     try {
       step();
     } finally {
-      this.#turning = false;
+      this.#turning = outer;
     }
     this.turn(this.#clock.now());
     afterTurn(this);
@@ -179,15 +169,14 @@ export class Loop {
 
   /** `init` has ended, its continue chain included. */
   begin(end: End | undefined): void {
-    this.#step(() => {
-      this.#hookEnded(end);
-    });
+    if (this.chain.over) return; // given up
+    this.#step(() => this.#hookEnded(end));
   }
 
   #afterBatches(): void {
-    this.admission?.letIn();
+    this.onRoom?.();
     if (this.busy) return;
-    if (this.mailbox.size > 0 && this.mailbox.taken >= this.#ready && !this.suspended) this.#rounds.want();
+    if (this.mailbox.size > 0 && this.mailbox.taken >= this.#ready && !this.suspended) this.rounds.want();
     this.chain.collectGarbage();
     if (this.#onIdle !== undefined && this.mailbox.size === 0) {
       this.#onIdle();
@@ -195,16 +184,10 @@ export class Loop {
     }
   }
 
-  // Between batches
-
   /** Runs the interlude now, or when the hook that runs has ended. */
   between(interlude: Interlude): void {
     this.#interludes.add(interlude);
-    if (!this.busy) this.#step(() => this.#playInterludes());
-  }
-
-  #playInterludes(): void {
-    this.#interludes.play(() => !this.busy && !this.#ended);
+    if (!this.busy) this.#step(this.#playInterludes);
   }
 
   /** Takes no messages until `resume` or `close`. */
@@ -214,10 +197,8 @@ export class Loop {
 
   resume(): void {
     this.suspended = false;
-    this.#rounds.want();
+    this.rounds.want();
   }
-
-  // The end
 
   /** Handles what was accepted, then calls `onIdle`, once. */
   close(onIdle: () => void): void {
@@ -226,22 +207,6 @@ export class Loop {
     this.suspended = false;
     this.#ready = this.mailbox.accepted;
     this.turn(this.#clock.now());
-  }
-
-  /** Removes and returns the oldest message, with the group that it belongs to; an empty list if there is none. */
-  dropOldest(): AnyOp[] {
-    return this.#drop(1);
-  }
-
-  /** Removes and returns all messages that are in no batch. */
-  dropAll(): AnyOp[] {
-    return this.#drop(Infinity);
-  }
-
-  #drop(count: number): AnyOp[] {
-    const ops = this.mailbox.take(count);
-    this.#monitor.counts.dropped += ops.length;
-    return ops;
   }
 
   /** Ignores the result of the hook that runs, and says whether one does. */
@@ -260,7 +225,7 @@ export class Loop {
   rest(error: unknown): void {
     this.chain.over = true;
     this.#interludes.failAll(error);
-    this.#rounds.rest();
+    this.rounds.rest();
     this.#calls.failAll(error);
   }
 
@@ -276,16 +241,8 @@ export class Loop {
       busy,
       suspended,
       over: this.chain.over,
-      wanted: this.#rounds.wanted,
+      wanted: this.rounds.wanted,
     };
     return { ...state, ...this.#monitor.counts, ...this.#calls.counts };
-  }
-
-  /** Throws if an invariant does not hold. */
-  checkInvariants(): void {
-    checkLoop(this.debugState());
-    this.mailbox.check();
-    this.#calls.check();
-    this.admission?.check();
   }
 }
