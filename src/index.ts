@@ -1,4 +1,4 @@
-export { BatchPlease } from './collector/batch-please.js';
+export { BatchPlease, STORAGE } from './collector/batch-please.js';
 export type * from './collector/types.js';
 export { BatchServing } from './serving/batch-serving.js';
 export type * from './serving/types.js';
@@ -10,15 +10,18 @@ export { RequestCollection } from './server/collection.js';
 export type { Answer, Labelled, RequestId, Wait } from './server/requests.js';
 export type { ServerStatus, Sys } from './server/sys.js';
 export type { BatchOutcome } from './server/growth.js';
-export type { RetryOptions } from './options/retry.js';
+export type { FailedAttempt, RetryOptions } from './options/retry.js';
 export type { Awaitable } from './core/promise.js';
 export type { Clock } from './core/clock.js';
-export type { Trigger } from './core/ledger.js';
+export type { Trigger } from './core/schedule.js';
 export {
   BatchError,
   OptionsError,
   MissingHookError,
   ClosedError,
+  ClearedError,
+  PartialFlushError,
+  TooLargeError,
   OverflowError,
   ItemError,
   FlushError,

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { once, isNumber, delay, flag, oneOf, signal, check, isPlainObject, optionsError } from './check.js';
 
 const verbs = /* @__PURE__ */ once(() => ({
-  flush: z.strictObject({ signal, timeout: delay }),
+  flush: z.strictObject({ signal, timeout: delay, hurry: flag }),
   close: z.strictObject({ timeout: delay, flush: flag }),
   call: z.strictObject({ signal, timeout: delay }),
   dispatch: z.strictObject({ signal, timeout: delay }),
