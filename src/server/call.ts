@@ -1,5 +1,5 @@
 import type { CallOp } from './types.js';
-import { type Awaitable, hush, isThenable, onAbort } from '../core/promise.js';
+import { type Awaitable, adopt, hush, isThenable, onAbort } from '../core/promise.js';
 
 /** Inside the server, requests and replies are of any type; the public class gives them theirs. */
 export type AnyCall = Call<unknown, unknown>;
@@ -122,9 +122,7 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
       return;
     }
     // The caller waits for the promise, but no longer than its timeout.
-    new Promise<Reply>((resolve) => {
-      resolve(value);
-    }).then(
+    adopt(value).then(
       (reply) => {
         this.#settle(reply);
       },

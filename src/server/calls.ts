@@ -63,7 +63,7 @@ export class Calls implements Callers {
     if (Number.isNaN(deadline)) return;
     this.#inHeap--;
     // At once: an idle server holds no timer, which would keep the process alive.
-    if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity);
+    if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);
   }
 
   /** Starts the timeouts of this turn's calls; `watch` must follow when the batches of the turn have been handled. */
@@ -128,7 +128,10 @@ export class Calls implements Callers {
 
   /** A call that no longer waits may still be on top: the timer then fires too early once, and is set again. */
   #setTimer(): void {
-    this.#alarm.set(this.#timed === 0 ? Infinity : (this.#heap.top?.deadline ?? Infinity));
+    const deadline = this.#timed === 0 ? Infinity : this.#heap.top?.deadline;
+    // Without a timer to be set, there is no need to read the clock.
+    if (deadline === undefined || deadline === Infinity) this.#alarm.set(Infinity, this.#endedAt);
+    else this.#alarm.set(deadline);
   }
 
   #forgetThoseGone(): void {

@@ -2,7 +2,7 @@ import type { BatchServerHooks, Next } from './types.js';
 import type { AnyOp } from './mailbox.js';
 import { checkFirst, checkNext } from './results.js';
 import { MissingHookError } from '../errors.js';
-import { type Awaitable, isThenable } from '../core/promise.js';
+import { type Awaitable, adopt, isThenable } from '../core/promise.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 
 export type AnyHooks = BatchServerHooks<unknown, unknown, unknown, unknown, unknown>;
@@ -90,11 +90,7 @@ export class Chain {
 
   #follow(next: unknown, hook: string, links: number): Awaitable<End | undefined> {
     if (!isThenable(next)) return this.#apply(next, hook, links);
-    try {
-      return Promise.resolve(next).then((settled) => this.#apply(settled, hook, links), failure);
-    } catch (error) {
-      return failure(error); // a promise whose `constructor` or `then` is a getter that throws
-    }
+    return adopt(next).then((settled) => this.#apply(settled, hook, links), failure);
   }
 
   #apply(given: unknown, hook: string, links: number): Awaitable<End | undefined> {

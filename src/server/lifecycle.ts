@@ -1,14 +1,13 @@
 import { Admission } from './admission.js';
 import { Calls } from './calls.js';
 import { type AnyHooks, type End, callInit } from './chain.js';
-import { contained } from './contained-clock.js';
 import { Loop } from './loop.js';
 import type { AnyOp } from './mailbox.js';
 import { Monitor } from './monitor.js';
 import type { BatchServerConfig, BatchServerStatus, Next } from './types.js';
 import { StoppedError, TimeoutError, messageOf } from '../errors.js';
 import { Deferred } from '../core/promise.js';
-import { Alarm, type Clock, endOfTurn } from '../core/clock.js';
+import { Alarm, type Clock, SafeClock, endOfTurn } from '../core/clock.js';
 
 /** Longest time for `terminate` without a timeout of `stop`, and shortest with one, in milliseconds. */
 const LONGEST_TERMINATE = 30_000;
@@ -52,9 +51,7 @@ export class Lifecycle {
     this.ended = this.#ended.promise;
     const monitor = new Monitor(config.name);
     this.monitor = monitor;
-    this.clock = contained(clock, (message, error) => {
-      monitor.report(message, error);
-    });
+    this.clock = new SafeClock(clock);
     this.calls = new Calls(config.name, this.clock);
     this.loop = new Loop(hooks, config, this.clock, this.calls, monitor);
     this.admission = new Admission(config, this.loop, monitor, () => this.stoppedError());
