@@ -5,10 +5,7 @@ import { Alarm, type Clock } from '../core/clock.js';
 
 /** Heap entries of callers that no longer wait are removed once they are more than this many and more than half. */
 const FEW_GONE = 1024;
-/**
- * Callers that time out per timer callback. Each costs an error with a stack, so that tens of thousands at once would
- * block the event loop; the rest follow in the next callbacks.
- */
+/** Callers that time out per timer callback, so that tens of thousands at once do not block the event loop. */
 const EXPIRIES_PER_TURN = 1000;
 
 /**
@@ -114,15 +111,16 @@ export class Calls implements Callers {
   }
 
   #expire(now: number): void {
-    let expiries = 0;
+    const expired: AnyCall[] = [];
     for (let call = this.#heap.top; call !== undefined; call = this.#heap.top) {
       if (call.waits) {
-        if (call.deadline > now || expiries === EXPIRIES_PER_TURN) break;
-        expiries++;
+        if (call.deadline > now || expired.length === EXPIRIES_PER_TURN) break;
+        expired.push(call);
       }
       this.#heap.pop();
-      if (call.waits) call.refuse(new TimeoutError(`a call to ${this.#name}`, call.timeout));
     }
+    const errors = withoutStack(() => expired.map((call) => new TimeoutError(`a call to ${this.#name}`, call.timeout)));
+    for (const [i, call] of expired.entries()) call.refuse(errors[i]);
     this.#setTimer();
   }
 
@@ -138,5 +136,21 @@ export class Calls implements Callers {
     const gone = this.#heap.size - this.#inHeap;
     if (this.#inHeap === 0) this.#heap.clear();
     else if (gone > FEW_GONE && gone > this.#inHeap) this.#heap.keep((call) => call.waits);
+  }
+}
+
+/**
+ * Makes errors that have no stack. In a timer callback a stack shows nothing of the caller, and it is most of what a timeout
+ * costs.
+ */
+function withoutStack<T>(make: () => T): T {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  if (limit?.writable !== true) return make(); // another engine, or a frozen `Error`
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
