@@ -12,6 +12,7 @@ export default {
     '^batch-please$': '<rootDir>/src/index.ts',
     '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
     '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/(streams|opentelemetry)$': '<rootDir>/src/$1/index.ts',
     '^batch-please/testing$': '<rootDir>/src/testing.ts',
   },
   transform: {
