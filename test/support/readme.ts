@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { root } from './project.js';
 
 export interface Block {
   /** What the fence names: `ts`, `sh`; empty if nothing. */
@@ -105,6 +107,8 @@ const plainCommands = [
   /^npm install (--save-dev )?batch-please$/,
   /^cd [\w./-]+$/,
   /^git clone \S+$/,
+  /^export [A-Z_]+=\S+( [A-Z_]+=\S+)*$/,
+  /^esbuild( (--)?[\w./=-]+)+$/,
 ];
 
 export interface Commands {
@@ -129,6 +133,8 @@ export function wrongCommands(code: string, { scripts, bin, startSource }: Comma
     const [, script] = /^npm (?:run )?([\w:-]+)/.exec(command) ?? [];
     const [, binary] = /^npx ([\w@/-]+)/.exec(command) ?? [];
     if (binary !== undefined && binary in bin) continue;
+    const [, source] = /^(?:node --import|npx) tsx (\S+)/.exec(command) ?? [];
+    if (source !== undefined && existsSync(join(root, source))) continue;
     if (script === undefined || !(script in scripts)) {
       wrong.push(`\`${command}\` is neither a script of package.json nor in the allow-list of test/support/readme.ts`);
     } else if (script === 'start') {
