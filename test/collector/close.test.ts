@@ -144,6 +144,27 @@ describe('close', () => {
     expectBalanced(batcher);
   });
 
+  test('A8: no attempt starts after its time is up: an item that its own add hook left out is not delivered', async () => {
+    const flush = sink();
+    const left: unknown[] = [];
+    const { batcher } = bench({
+      maxBatchSize: 2,
+      batchFlush: flush,
+      batchAddItem: ({ items }, item) => {
+        items.push(item);
+        if (item === 4) closed = watch(batcher.close({ timeout: 0 }));
+      },
+      batchTerminate: (batch) => void left.push(batch),
+    });
+    let closed = watch(new Promise(() => {}));
+    batcher.addItems([1, 2, 3, 4]);
+    await settled();
+    expect(flushedBy(flush)).toEqual([[1, 2]]);
+    expect(closed.error).toMatchObject({ name: 'CloseError', undelivered: 4 });
+    expect(left).toEqual([{ items: [1, 2] }, { items: [3, 4] }]);
+    expectBalanced(batcher);
+  });
+
   test('A8: the timeout is 30,000 ms by default', async () => {
     const { clock, batcher } = bench({ maxBatchSize: 1, batchFlush: sink() });
     batcher.addItem(1);
