@@ -267,6 +267,31 @@ describe('close({ flush: false })', () => {
   });
 });
 
+describe('close({ flush: false }) in a hook', () => {
+  test('no other batch whose retry is due at the same moment is tried any more', async () => {
+    const flushed: string[] = [];
+    const { clock, batcher } = bench({
+      maxBatchSize: 1,
+      flushConcurrency: 2,
+      retry: { minDelay: 10, jitter: false },
+      batchFlush: ({ items }, { attempt }) => {
+        flushed.push(`${items.join()} attempt ${attempt}`);
+        if (attempt === 1) throw new Error('no');
+        closed = watch(batcher.close({ flush: false }));
+      },
+    });
+    let closed = watch(new Promise(() => {}));
+    batcher.on('failed', () => {});
+    batcher.on('closed', () => {});
+    batcher.addItems([1, 2]);
+    await clock.advance(10);
+    expect(flushed).toEqual(['1 attempt 1', '2 attempt 1', '1 attempt 2']);
+    expect(closed.state).toBe('resolved');
+    expect(batcher.state.counts.delivered).toBe(1);
+    expectBalanced(batcher);
+  });
+});
+
 describe('batchTerminate', () => {
   test('runs once with undefined if everything was delivered', async () => {
     const batchTerminate = jest.fn();
