@@ -1,6 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import { isThenable } from '../core/promise.js';
-import type { Decision, Fate, Parts } from '../core/runner.js';
+import type { Decision, Fate, Parts } from '../core/driver.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 
 type Split<State> = (state: State, indexes: readonly number[]) => State;

@@ -1,10 +1,10 @@
-import { ClosedError, ClearedError } from '../errors.js';
-import { Batch } from './batch.js';
+import { ClosedError } from '../errors.js';
+import type { Batch } from './batch.js';
 import { Alarm, type Clock } from './clock.js';
 import { DEBUG, checkInvariants } from './debug.js';
-import { Outcome } from './outcome.js';
 import { Deferred, onAbort } from './promise.js';
-import { type Driver, Runner } from './runner.js';
+import { OpenBatch } from './open-batch.js';
+import type { Driver } from './driver.js';
 import type { Limits, Trigger } from './schedule.js';
 
 /** What `close` could not deliver, and the first reason why. */
@@ -22,9 +22,6 @@ interface Closing<State> {
   readonly done: Deferred;
 }
 
-/** Fast-path looks at the clock while a timer is armed: at the 2nd entry of a batch, then 8 times as far each time. */
-const LOOK_FACTOR = 8;
-
 /**
  * A batcher is a log with five cursors and one deadline. The family counts `accepted`, `waiting` and `joined`; the core
  * cuts the open batch, queues it, runs it, and settles everybody who waits. Every event ends in `turn()`, which looks
@@ -41,55 +38,18 @@ const LOOK_FACTOR = 8;
  * 7. Every promise handed out settles in the end; a run that answers after it expired is ignored.
  * 8. With one lane, batches are delivered in the order of acceptance, also across retries.
  */
-export class Core<State> extends Runner<State> {
-  /** Entries the batcher has taken responsibility for. */
-  accepted = 0;
-  /** Of them: not handed to their add hook yet. One whose hook has not returned is neither waiting nor joined. */
-  waiting = 0;
-  /** Entries that have joined a batch, or were refused. */
-  joined = 0;
-  /** Entries whose batch takes no more. */
-  sealed = 0;
-  /** Entries that `clear` has taken back. */
-  returned = 0;
-  /** Entries of batches from an earlier process. */
-  adopted = 0;
-  /** The open batch. */
-  state: State | undefined;
-  opened = false;
-  size = 0;
-  weight = 0;
-  /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
-  fastLimit = 0;
-  /** An entry at or behind this position calls for a turn. */
-  lookAt = Infinity;
-  /** How many may be pending on the fast path; 0 disables it. */
-  capacity = 0;
-  /** When the add hook that has an entry takes too long. */
-  entryDeadline = Infinity;
+export class Core<State> extends OpenBatch<State> {
+  /** Entries that have joined outlive the process: `close` leaves them where they are. */
+  durable = false;
   readonly alarm: Alarm;
-  #outcome: Outcome | undefined;
-  #pace: Deferred | undefined;
-  /** The open batch is to be cut as it is. */
-  #asked: Trigger | undefined;
-  /** Where the next cut is demanded, and up to where everything is. */
-  #cutAt = 0;
-  #demandedTo = 0;
-  #demandReason: Trigger = 'demand';
   #closing: Closing<State> | undefined;
   #drainedAt = 0;
   #turning = false;
   #again = false;
-  /** Entries of the open batch at which the next turn looks at the clock, in case its timer was lost. */
-  #look = 0;
 
   constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
     super(driver, limits, clock, origin);
     this.alarm = new Alarm(clock, (now) => void this.turn(now), unref);
-  }
-
-  get pending(): number {
-    return this.accepted - this.finished;
   }
 
   get closing(): boolean {
@@ -100,132 +60,11 @@ export class Core<State> extends Runner<State> {
     return this.#closing;
   }
 
-  /** No add hook has an entry, and no user code looks at the open batch. */
-  get still(): boolean {
-    return this.accepted - this.joined === this.waiting;
-  }
-
-  /** A time trigger has fired for the open batch, and no lane is idle. */
-  get overdue(): boolean {
-    return this.schedule.trigger !== undefined;
-  }
-
-  /** Every entry below is delivered, refused, returned or given up. */
-  get settled(): number {
-    return this.log.first?.from ?? this.sealed;
-  }
-
-  // The open batch
-
-  /** The first entry of a batch is about to join. */
-  open(acceptedAt: number): void {
-    this.#advance();
-    this.schedule.open(acceptedAt, this.joined);
-    this.#look = 1;
-  }
-
-  /** An entry was refused on its way. */
-  refused(): void {
-    this.joined++;
-    this.finished++;
-    if (this.size === 0) this.#advance();
-  }
-
-  /** The delivery of the entry at this place of the open batch. */
-  delivery(index: number, perEntry: boolean): Promise<void> {
-    this.#outcome ??= new Outcome(perEntry);
-    return this.#outcome.wait(index);
-  }
-
-  /** Callers of the open batch that handle failures themselves. */
-  get outcome(): Outcome | undefined {
-    return this.#outcome;
-  }
-
-  /** Settles when a lane is free for the open batch and another one; rejects if it is given up before. */
-  get pace(): Promise<void> {
-    this.#pace ??= new Deferred();
-    return this.#pace.promise;
-  }
-
-  /** The open batch is to be cut as it is. */
-  ask(reason: Trigger): void {
-    this.#asked = reason;
-    this.fastLimit = 0;
-  }
-
-  /** Why the open batch is to be cut now. */
-  due(): Trigger | undefined {
-    if (this.size === 0 || !this.still) return undefined;
-    if (this.size >= this.limits.size) return 'size';
-    if (this.weight >= this.limits.weight) return 'weight';
-    if (this.#asked !== undefined) return this.#asked;
-    if (this.#cutAt > this.sealed && this.#cutAt <= this.joined) return this.#demandReason;
-    return this.idle ? this.schedule.trigger : undefined;
-  }
-
-  /** Cuts the open batch, which must not be empty, and queues it for a lane. */
-  seal(reason: Trigger): Batch<State> {
-    const { state, sealed, joined, size, weight } = this;
-    const batch = new Batch(state as State, sealed, joined, size, weight, reason, this.#outcome, this.#pace);
-    this.log.insert(batch, this.log.last);
-    this.queue ??= batch;
-    this.#reset();
-    return batch;
-  }
-
-  #reset(): void {
-    this.#advance();
-    this.state = this.#outcome = this.#pace = this.#asked = undefined;
-    this.size = this.weight = this.fastLimit = 0;
-    this.opened = false;
-    this.schedule.sealed();
-  }
-
-  /** Every entry that has joined is sealed or refused. */
-  #advance(): void {
-    this.sealed = this.joined;
-    if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
-  }
-
-  /** Queues a batch from an earlier process, before everything that is accepted in this one. */
-  adopt(state: State, size: number, attempts: number): void {
-    const from = this.adopted - 2 ** 52;
-    const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
-    batch.attempt = attempts;
-    let after: Batch<State> | undefined;
-    for (const other of this.log) {
-      if (other.reason !== 'recovery') break;
-      after = other;
-    }
-    this.log.insert(batch, after);
-    this.skipTo(this.log.first);
-    this.adopted += size;
-    this.finished -= size;
-  }
-
-  /** Takes entries out of the open batch. */
-  withdraw(count: number, weight: number): void {
-    this.finished += count;
-    this.size -= count;
-    this.weight -= weight;
-    // What made the batch due concerns none of the entries that come now.
-    if (this.size === 0) {
-      this.schedule.trigger = this.#asked = undefined;
-      this.weight = 0;
-      this.#advance();
-    }
-    this.fastLimit = 0;
-  }
-
   // Requests
 
   /** Everything accepted so far is to be cut and delivered; what waits for a retry goes on waiting. */
   demand(reason: Trigger = 'demand'): void {
-    this.#demandedTo = this.accepted;
-    this.#demandReason = reason;
-    if (this.#cutAt <= this.sealed) this.#cutAt = this.accepted;
-    this.fastLimit = 0;
+    this.demandAll(reason);
     this.turn();
   }
 
@@ -245,25 +84,6 @@ export class Core<State> extends Runner<State> {
     if (hurry) this.hurryTo(this.accepted, false);
     this.demand();
     return promise;
-  }
-
-  /** Takes back every batch that is not in flight, oldest first. An open one whose add hook has an entry stays. */
-  clear(): State[] {
-    const states: State[] = [];
-    if (this.size > 0 && this.still) this.seal('demand');
-    const error = new ClearedError();
-    for (const batch of this.log) {
-      if (batch.running || batch.status === 'settled') continue;
-      this.detach(batch);
-      states.push(batch.state);
-      this.finished += batch.size;
-      this.returned += batch.size;
-      batch.outcome?.reject(error);
-      batch.pace?.reject(error);
-      this.move(batch, 'settled');
-    }
-    this.turn();
-    return states;
   }
 
   pause(): void {
@@ -357,13 +177,7 @@ export class Core<State> extends Runner<State> {
 
   /** Sets the fast path's limit and the alarm. */
   #aim(now: number): void {
-    const { limits, joined, size } = this;
-    const timed = Math.min(limits.age, limits.idle, limits.sinceFlush, limits.interval) < Infinity;
-    if (size > this.#look) this.#look = size * LOOK_FACTOR;
-    this.lookAt = timed && size > 0 ? joined + this.#look - size : Infinity;
-    const simple = size > 0 && this.waiting === 0 && this.still && this.#closing === undefined;
-    if (!simple || this.due() !== undefined || this.#cutAt > this.sealed) this.fastLimit = 0;
-    else this.fastLimit = Math.min(joined + limits.size - size - 1, this.finished + this.capacity, this.lookAt);
+    this.aimFastPath(this.#closing !== undefined);
     let deadline = Math.min(this.schedule.deadline(this.size), this.entryDeadline, this.waiters.deadline);
     if (this.active.size > 0 && (!this.paused || this.busy > 0)) deadline = Math.min(deadline, this.wakeAt);
     if (this.#closing !== undefined && !this.#empty) deadline = Math.min(deadline, this.#closing.deadline);
@@ -396,6 +210,8 @@ export class Core<State> extends Runner<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
+    // Entries that were accepted before are to be stored, if there is time.
+    if (this.durable && !all && (!this.still || this.waiting > 0)) return;
     const error = new ClosedError('closed before it was delivered');
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
@@ -419,7 +235,7 @@ export class Core<State> extends Runner<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure);
+    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
     const reject = this.waiters.takeCovering(batch.from);
     batch.outcome?.reject(closed);
     batch.pace?.reject(closed);

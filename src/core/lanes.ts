@@ -17,6 +17,8 @@ export abstract class Lanes<State> {
   /** Lanes in use. */
   busy = 0;
   paused = false;
+  /** Batches from an earlier process are still being found: nothing that was accepted in this one starts before them. */
+  recovering = false;
   /** The first batch that has not had a lane yet. */
   queue: Batch<State> | undefined;
   /** No active batch has to be looked at before. Too early is harmless. */

@@ -2,7 +2,7 @@ import { runSeed, sweep, watchStrayFailures } from '../harness.js';
 import { KNOWN_SEEDS } from './known-seeds.js';
 import { KERNEL_PROOF } from './proof.js';
 
-const RUNS = 3000;
+const RUNS = 800;
 
 describe('simulation: A1 to A8 hold, whatever hooks, listeners and callers do', () => {
   let unwatch: () => void;

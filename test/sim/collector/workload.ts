@@ -48,9 +48,7 @@ export class Workload {
   // Adding
 
   add(verb: string = this.#world.random.pick(VERBS)): void {
-    const { plan, model } = this.#world;
     this.#world.sync();
-    // Before API.md (2) it was not said who gets the room that a drop makes.
     const weight = this.#weight();
     if (verb === 'addItem' || verb === 'onError') this.#addItem(verb, weight);
     else this.#addAwaited(verb, weight);
@@ -103,7 +101,7 @@ export class Workload {
   }
 
   #addMany(): void {
-    const { batcher, plan, model } = this.#world;
+    const { batcher, model } = this.#world;
     this.#world.sync();
     model.note('addItems');
     const items = function* (workload: Workload): Generator<number> {
