@@ -201,7 +201,7 @@ class Pipe {
   }
 
   #reasonOf({ full }: RecordBatch, reason: FlushContext['reason']): string {
-    if (reason === 'weight') return full ?? 'weight';
+    if (reason === 'shouldFlush') return full ?? 'size';
     return reason === 'demand' && this.#inputEnded ? 'close' : reason;
   }
 

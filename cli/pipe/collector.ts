@@ -37,8 +37,10 @@ export type Triggers = Pick<BatchPleaseOptions<Piece, RecordBatch>, 'maxTimeSinc
   readonly retry: { readonly attempts: number; readonly delay: () => false | undefined };
 };
 
-/** A piece that completes its batch fills it; the others weigh nothing. */
-export const WEIGHTS = { maxBatchWeight: 1, weigh: (piece: Piece): number => (piece.full === undefined ? 0 : 1) };
+/** A piece that completes its batch cuts it. */
+export function isComplete({ lastItem }: { readonly lastItem: Piece | undefined }): boolean {
+  return lastItem?.full !== undefined;
+}
 
 export function emptyBatch(): RecordBatch {
   return { buffers: [], records: 0, bytes: 0, full: undefined };
@@ -65,8 +67,8 @@ const NOTHING: Filled = emptyBatch();
 
 export function inMemory(triggers: Triggers, delivery: Delivery): Collector {
   const batches = new MemoryBatches({
-    ...WEIGHTS,
     ...triggers,
+    shouldFlush: isComplete,
     giveUp: 'drop',
     batchFlush: (batch, context) => delivery.deliver(batch, context),
     ...(delivery.bury && { batchDeadLetter: delivery.bury }),

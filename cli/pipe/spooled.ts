@@ -7,8 +7,8 @@ import {
   type Delivery,
   type RecordBatch,
   type Triggers,
-  WEIGHTS,
   emptyBatch,
+  isComplete,
   join,
 } from './collector.js';
 import type { Filled, Piece } from './cutter.js';
@@ -35,7 +35,7 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
   let stored: Promise<void> = Promise.resolve();
   let failure: { error: unknown } | undefined;
   const files = new FileBatcher<Piece>({
-    ...WEIGHTS,
+    shouldFlush: isComplete,
     maxTimeSinceFirstItem,
     flushInterval,
     flushConcurrency,
