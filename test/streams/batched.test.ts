@@ -83,12 +83,7 @@ describe('lists', () => {
   test('calls of next that do not wait for each other get lists in order, then the end', async () => {
     const lists = batched([1, 2, 3], { maxBatchSize: 2 });
     const results = await Promise.all([lists.next(), lists.next(), lists.next(), lists.next()]);
-    expect(results.map(({ done, value }) => (done === true ? 'end' : (value).length))).toEqual([
-      2,
-      1,
-      'end',
-      'end',
-    ]);
+    expect(results.map(({ done, value }) => (done === true ? 'end' : value.length))).toEqual([2, 1, 'end', 'end']);
   });
 });
 
