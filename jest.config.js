@@ -3,7 +3,10 @@ export default {
   testEnvironment: 'node',
   // Nothing here is timed: a slow machine gets the time it needs.
   testTimeout: 60_000,
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // `npm run test:long` runs the long lives, `npm test` everything else.
+  testMatch: [
+    process.env['LONG'] === '1' ? '<rootDir>/test/**/*.long.test.ts' : '<rootDir>/test/**/!(*.long|*.cluster).test.ts',
+  ],
   // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
   moduleNameMapper: {
@@ -12,6 +15,8 @@ export default {
     '^batch-please$': '<rootDir>/src/index.ts',
     '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
     '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/distributed$': '<rootDir>/distributed/index.ts',
+    '^batch-please/nats$': '<rootDir>/distributed/nats/index.ts',
     '^batch-please/testing$': '<rootDir>/src/testing.ts',
   },
   transform: {

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import { appendFileSync, closeSync, openSync, statSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   type Inspection,
   type SpoolFile,
+  VisitError,
+  foreignNames,
   inspect,
   isLocked,
   namesIn,
@@ -12,20 +15,21 @@ import {
 
 const USAGE = `Usage: batch-please spool verify|cat|salvage DIRECTORY
 
-What is in the directory of a FileBatcher. Nothing in it is changed, whoever owns it.
+Reads the directory of a FileBatcher. Nothing in it is changed, whether a process owns it or not.
 
-  verify    says for each file how many items it has, and whether it is intact
+  verify    says for each file how many items it has, and whether it is intact; so for those in dead/
   cat       prints the good items of the files that wait for delivery, one per line, oldest first
   salvage   prints all good items, also those in dead/ and quarantine/
 
   -o, --output FILE   of cat and salvage: writes to a new file instead
   -h, --help
 
-Ends with 0 if everything is intact, 1 if damage was found, 2 if it was called wrongly.
+Ends with 0 if everything is intact, 1 if damage was found, 2 if it was called wrongly, 3 if the output could not be
+written.
 `;
 
 /** The exit code. */
-type Code = 0 | 1 | 2;
+type Code = 0 | 1 | 2 | 3;
 
 export async function spool(args: readonly string[]): Promise<Code> {
   const options = { output: { type: 'string', short: 'o' }, help: { type: 'boolean', short: 'h' } } as const;
@@ -44,8 +48,19 @@ export async function spool(args: readonly string[]): Promise<Code> {
     if (command === 'salvage') return await print(directory, true, values.output);
     return wrong(command === 'verify' ? 'verify has no --output' : `no such command: spool ${command ?? ''}`);
   } catch (error) {
-    return wrong(error instanceof Error ? error.message : String(error));
+    if (error instanceof VisitError) return notWritten(error.cause);
+    return wrong(messageOf(error));
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A full device says nothing about the spool. */
+function notWritten(error: unknown): Code {
+  process.stderr.write(`the output could not be written: ${messageOf(error)}\n`);
+  return 3;
 }
 
 function wrong(message: string): Code {
@@ -59,25 +74,29 @@ function isDirectory(path: string): boolean {
 
 async function verify(directory: string): Promise<Code> {
   const live = await isLocked(directory);
-  let files = 0;
-  let items = 0;
-  let damaged = 0;
-  for (const file of await spoolFiles(directory)) {
+  const sum = { files: 0, items: 0, damaged: 0 };
+  const look = async (file: SpoolFile): Promise<void> => {
     const found = await inspect(file);
-    if (found === undefined) continue;
+    if (found === undefined) return;
     const damage = damageOf(found, live);
-    files++;
-    items += found.good;
-    if (damage !== undefined) damaged++;
+    sum.files++;
+    sum.items += found.good;
+    if (damage !== undefined) sum.damaged++;
     process.stdout.write(`${file.name}  ${found.good} items, ${found.bytes} bytes, ${damage ?? 'intact'}\n`);
-  }
-  process.stdout.write(`${files} files, ${items} items, ${damaged} damaged\n`);
-  for (const folder of ['dead', 'quarantine'] as const) {
-    const aside = await namesIn(directory, folder);
-    if (aside.length > 0) process.stdout.write(`${aside.length} files in ${folder}/\n`);
-  }
+  };
+  for (const file of await spoolFiles(directory)) await look(file);
+  const foreign = await foreignNames(directory);
+  for (const name of foreign) process.stdout.write(`${name}  a name or a format that is not known\n`);
+  sum.damaged += foreign.length;
+  const dead = await namesIn(directory, 'dead');
+  const waiting = { ...sum };
+  for (const name of dead) await look({ name, path: join(directory, name) });
+  process.stdout.write(`${waiting.files} files, ${waiting.items} items, ${sum.damaged} damaged\n`);
+  const quarantined = await namesIn(directory, 'quarantine');
+  if (dead.length > 0) process.stdout.write(`${dead.length} files in dead/\n`);
+  if (quarantined.length > 0) process.stdout.write(`${quarantined.length} files in quarantine/\n`);
   if (live) process.stdout.write('a live process owns the directory\n');
-  return damaged > 0 ? 1 : 0;
+  return sum.damaged > 0 ? 1 : 0;
 }
 
 /** The last line of a file that is being written may be on its way. */
@@ -93,27 +112,48 @@ async function print(directory: string, aside: boolean, output: string | undefin
   const live = await isLocked(directory);
   // 'wx': it must not exist, so nothing is overwritten.
   const descriptor = output === undefined ? undefined : openSync(output, 'wx', 0o600);
-  const write = descriptor === undefined ? toStdout() : (line: Buffer): void => appendFileSync(descriptor, line);
-  let damaged = 0;
-  for (const file of await spoolFiles(directory, aside)) {
-    const found = await inspect(file, write);
-    const damage = found === undefined ? undefined : damageOf(found, live);
-    if (damage === undefined || isQuarantined(file)) continue;
-    damaged++;
-    process.stderr.write(`${file.name}: ${damage}\n`);
+  try {
+    const write = descriptor === undefined ? toStdout() : toFile(descriptor);
+    let damaged = 0;
+    for (const file of await spoolFiles(directory, aside)) {
+      const found = await inspect(file, write);
+      const damage = found === undefined ? undefined : damageOf(found, live);
+      if (damage === undefined || isQuarantined(file)) continue;
+      damaged++;
+      process.stderr.write(`${file.name}: ${damage}\n`);
+    }
+    for (const name of await foreignNames(directory)) {
+      damaged++;
+      process.stderr.write(`${name}: a name or a format that is not known\n`);
+    }
+    return damaged > 0 ? 1 : 0;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
-  if (descriptor !== undefined) closeSync(descriptor);
-  return damaged > 0 ? 1 : 0;
 }
 
-/** Bad lines are what that folder is for. */
+/** A line that does not fit is taken back: what is in the file are whole lines. */
+function toFile(descriptor: number): (line: Buffer) => void {
+  return (line) => {
+    const { size } = fstatSync(descriptor);
+    try {
+      appendFileSync(descriptor, line);
+    } catch (error) {
+      ftruncateSync(descriptor, size);
+      throw error;
+    }
+  };
+}
+
+/** Files in quarantine/ consist of bad lines. */
 function isQuarantined({ name }: SpoolFile): boolean {
   return name.startsWith('quarantine');
 }
 
 function toStdout(): (line: Buffer) => void | Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1); // whoever reads has seen enough
+    // The reader of a closed pipe has seen enough.
+    process.exit(error.code === 'EPIPE' ? 0 : notWritten(error));
   });
   return (line) => {
     // A copy: the bytes are used again while this one waits to be written.

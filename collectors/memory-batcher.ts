@@ -19,4 +19,14 @@ export class MemoryBatcher<Item> extends BatchPlease<Item, MemoryBatch<Item>> {
   override batchAddItem(batch: MemoryBatch<Item>, item: Item): void {
     batch.items.push(item);
   }
+
+  override batchSplit({ items }: MemoryBatch<Item>, indexes: readonly number[]): MemoryBatch<Item> {
+    const wanted = new Set(indexes);
+    const taken = items.filter((_, index) => wanted.has(index));
+    // In place: `items` may be what a flush of the user's still reads.
+    const kept = items.filter((_, index) => !wanted.has(index));
+    items.splice(0, items.length);
+    for (const item of kept) items.push(item);
+    return { items: taken };
+  }
 }

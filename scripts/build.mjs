@@ -1,6 +1,6 @@
 // Builds dist/: ESM and CommonJS from the same sources, each with its own declarations.
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,9 +15,6 @@ for (const [format, type] of [
   ['cjs', 'commonjs'],
 ]) {
   execFileSync(process.execPath, [tsc, '-p', `tsconfig.${format}.json`], { cwd: root, stdio: 'inherit' });
-  // Runs in worker threads as it is.
-  const thread = join('src', 'serving', 'workers', 'thread.cjs');
-  cpSync(join(root, thread), join(root, 'dist', format, thread));
   // Without it Node and TypeScript would take the CommonJS files for ESM, as the package itself says "module".
   // sideEffects is repeated because bundlers read the nearest package.json only.
   writeFileSync(join(root, 'dist', format, 'package.json'), JSON.stringify({ type, sideEffects: false }) + '\n');

@@ -43,6 +43,48 @@ export class MissingHookError extends BatchError {
 export class ClosedError extends BatchError {
   override readonly name = 'ClosedError';
   override readonly code = 'ERR_BATCH_CLOSED';
+
+  constructor(
+    message: string,
+    cause?: unknown,
+    /** The item is stored, and is delivered after the next start. */
+    readonly stored: boolean = false,
+  ) {
+    super(message, cause);
+  }
+}
+
+/** `clear()` has taken the item back. */
+export class ClearedError extends BatchError {
+  override readonly name = 'ClearedError';
+  override readonly code = 'ERR_BATCH_CLEARED';
+
+  constructor() {
+    super('taken back by clear() before it was delivered');
+  }
+}
+
+/** For `batchFlush` to throw: some of the items were not delivered, all others were. */
+export class PartialFlushError extends BatchError {
+  override readonly name = 'PartialFlushError';
+  override readonly code = 'ERR_BATCH_PARTIAL';
+
+  constructor(
+    /** Aligned with the items of the batch, `undefined` where one was delivered; or pairs `[index, error]`. */
+    readonly errors: readonly unknown[] | readonly (readonly [index: number, error: unknown])[],
+  ) {
+    super('some items of the batch were not delivered');
+  }
+}
+
+/** For `batchFlush` to throw: the batch is too large for the sink, and is halved. */
+export class TooLargeError extends BatchError {
+  override readonly name = 'TooLargeError';
+  override readonly code = 'ERR_BATCH_TOO_LARGE';
+
+  constructor(message = 'the batch is too large for its sink', cause?: unknown) {
+    super(message, cause);
+  }
 }
 
 /** There is no room: `maxPending` (or `maxBytes` on disk) is reached. */

@@ -60,14 +60,18 @@ interface ProcessLike {
   emitWarning?: (message: string, options: { type: string; code: string; detail?: string }) => void;
 }
 
-/** A failure that nobody else is told of, as a process warning (in a browser: on the console). */
+/** Reports a failure as a process warning (in a browser: on the console). Never throws, whoever has replaced those. */
 export function warn(code: string, message: string, error?: unknown): void {
   const text = error === undefined ? message : `${message}: ${messageOf(error)}`;
-  const process = (globalThis as { process?: ProcessLike }).process;
-  if (process?.emitWarning === undefined) console.warn(`BatchWarning [${code}]: ${text}`);
-  else {
-    const detail = stackOf(error);
-    process.emitWarning(text, { type: 'BatchWarning', code, ...(detail !== undefined && { detail }) });
+  try {
+    const process = (globalThis as { process?: ProcessLike }).process;
+    if (typeof process?.emitWarning !== 'function') console.warn(`BatchWarning [${code}]: ${text}`);
+    else {
+      const detail = stackOf(error);
+      process.emitWarning(text, { type: 'BatchWarning', code, ...(detail !== undefined && { detail }) });
+    }
+  } catch {
+    // There is nowhere left to report to.
   }
 }
 

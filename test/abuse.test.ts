@@ -359,7 +359,6 @@ describe('wrong options', () => {
     ['flushJitter', 1.1, /0 to 1.*1\.1/],
     ['flushJitter', -0.1, /0 to 1.*-0\.1/],
     ['flushConcurrency', 0, /positive whole number.*0/],
-    ['flushConcurrency', Infinity, /positive whole number.*Infinity/],
     ['flushTimeout', 0, /milliseconds.*0/],
     ['retry', 5, /object.*5/],
     ['retry', true, /object.*true/],

@@ -5,7 +5,7 @@ import { filesUnder, manifest, root } from './support/project.js';
 
 function projectSources(): Sources {
   const sources = new Map<string, string>();
-  for (const folder of ['src', 'collectors', 'cli']) {
+  for (const folder of ['src', 'collectors', 'distributed', 'cli']) {
     for (const file of filesUnder(join(root, folder))) {
       if (file.endsWith('.ts')) sources.set(`${folder}/${file}`, readFileSync(join(root, folder, file), 'utf8'));
     }

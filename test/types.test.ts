@@ -184,7 +184,7 @@ export function verbsAreChecked(batcher: MemoryBatcher<number>): void {
 
 export function eventsAreTyped(batcher: MemoryBatcher<string>): void {
   const remove = batcher.on('flushed', (payload) => {
-    holds<Same<keyof typeof payload, 'id' | 'reason' | 'size' | 'weight' | 'attempt' | 'duration'>>();
+    holds<Same<keyof typeof payload, 'id' | 'reason' | 'size' | 'weight' | 'attempt' | 'duration' | 'result'>>();
     holds<Same<typeof payload.reason, Trigger>>();
   });
   holds<Same<typeof remove, () => void>>();

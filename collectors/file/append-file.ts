@@ -1,88 +1,84 @@
 import type { Awaitable } from '../../src/index.js';
-import { crc32 } from './checksum.js';
-import type { OpenFile } from './file-system.js';
-import { type BatchName, batchId, fileName, temporaryName } from './format.js';
+import type { FileStat, OpenFile } from './file-system.js';
+import { batchId } from './format.js';
 import { type Line, sizeOf } from './line.js';
-import { Kept, type Rescued, rescue } from './rescue.js';
+import { LiveFile } from './live-file.js';
 import { type Spool, storageError } from './spool.js';
-import { Turns, discard, writeAll } from './writing.js';
+import { Turns, asError, writeAll } from './writing.js';
 
-const NOBODY = Promise.resolve();
-
-/** Bytes; so many that are not synced yet do not wait for the interval. */
+/** Bytes; with more that are not synced a sync does not wait for the interval. */
 const SYNC_EARLY = 8 * 1024 * 1024;
 
-/**
- * The file of a batch while it takes items: created with the first lines, appended to in groups, synced, sealed.
- *
- * 1. `bytes` is what was acknowledged. What the file has beyond is cut off before anything else is written.
- * 2. A descriptor whose sync has failed is never used again: what was acknowledged is copied to a new file.
- */
+/** How often a group is written again because its file had lost its name meanwhile. */
+const TRIES = 3;
+
+/** What a sealed file is from then on. */
+export interface Sealed {
+  /** To be compared when it is read; `undefined` if it is not known. */
+  readonly stat: FileStat | undefined;
+  /** The only way to a file that has lost its name and could not be copied. */
+  readonly source: OpenFile | undefined;
+}
+
+/** Appends the items of one batch to its file in groups, syncs it as asked, and seals it. */
 export class AppendFile<Item> {
-  name: BatchName;
-  /** Lines. */
-  size = 0;
-  bytes = 0;
-  /** Lines that were acknowledged, and that a failed sync has taken along. */
-  lost = 0;
+  readonly live: LiveFile<Item>;
   readonly #spool: Spool<Item>;
-  #file: OpenFile | undefined;
-  /** Of the acknowledged bytes, where lines have none that would show what a failed sync has changed. */
-  #checksum = 0;
-  readonly #summed: boolean;
-  /** Bytes that survive power loss, and whether the name does. */
-  #synced = 0;
-  #named = false;
-  readonly #kept = new Kept();
-  /** There may be more in the file than was acknowledged. */
-  #torn = false;
-  /** It was cut, and power loss may undo that. */
-  #cut = false;
-  /** Why the descriptor must not be used any more. */
-  #failure: Error | undefined;
   #syncing: Promise<void> | undefined;
   #timer: unknown;
-  #sealed = false;
-  #dropped = false;
+  #sealed: Promise<Sealed> | undefined;
+  #ended = false;
   readonly #turns = new Turns();
 
   constructor(spool: Spool<Item>) {
     this.#spool = spool;
-    this.#summed = spool.config.integrity === 'none' && spool.config.durability !== 'none';
-    this.name = spool.newName();
+    this.live = new LiveFile(spool);
   }
 
   /** Stores the lines as durably as asked; if it fails, none of them is in the file. */
   append(lines: readonly Line<Item>[]): Awaitable<void> {
-    return this.#turns.take(() => this.#append(lines));
+    return this.#turns.take(() => this.#append(lines, TRIES));
   }
 
-  /** Nothing is appended any more: puts it on the disk as asked, looks whether it is still there, lets go of it. */
-  async seal(): Promise<void> {
-    this.#sealed = true;
-    this.#forgetTimer();
-    await this.#syncing;
-    await this.#turns.take(() => this.#seal());
+  /**
+   * Takes no more lines: puts the file on the disk as asked, looks whether it is still there, closes it. Rejects if what a
+   * failed sync has lost is in memory only; it may be called again then.
+   */
+  seal(): Promise<Sealed> {
+    this.#ended = true;
+    this.#sealed ??= this.#close().catch((error: unknown) => {
+      this.#sealed = undefined;
+      throw error;
+    });
+    return this.#sealed;
   }
 
-  /** The file stays as it is, for the next life; without anything in it there is none. */
+  /** The file stays as it is, for the next process; without anything in it there is none. */
   async release(): Promise<void> {
-    if (this.#file === undefined) return;
-    if (this.bytes > 0) await this.seal();
-    // A group that was refused meanwhile may still be at it.
-    else await this.#turns.take(() => this.#giveUp());
+    const { live } = this;
+    if (live.file === undefined) return;
+    if (live.bytes > 0) {
+      try {
+        const { source } = await this.seal();
+        source?.close();
+      } finally {
+        live.letGo()?.close();
+      }
+      return;
+    }
+    // A group that was refused meanwhile may still be written.
+    await this.#turns.take(() => this.#giveUp());
   }
 
-  /** The file is of no use any more. Its descriptor is closed when nobody is at it. */
+  /** The file is of no use any more. Its descriptor is closed when no operation uses it. */
   drop(): void {
-    this.#dropped = true;
+    this.live.dropped = true;
     this.#forgetTimer();
-    const file = this.#file;
+    const file = this.live.letGo();
     if (file === undefined) return;
-    this.#file = undefined;
     const syncing = this.#syncing;
     void this.#turns.take(() =>
-      (syncing ?? NOBODY).then(() => {
+      (syncing ?? Promise.resolve()).then(() => {
         file.close();
       }),
     );
@@ -90,73 +86,93 @@ export class AppendFile<Item> {
 
   // Adding
 
-  #append(lines: readonly Line<Item>[]): Awaitable<void> {
-    if (this.#failure !== undefined) return this.#rescue(this.#failure).then(() => this.#append(lines));
+  #append(lines: readonly Line<Item>[], tries: number): Awaitable<void> {
+    const { live } = this;
+    const spool = this.#spool;
+    if (live.failure !== undefined) return live.restore(live.failure).then(() => this.#append(lines, tries));
     if (lines[0]?.refused === true) return; // all of a group are, or none
-    const crowded = this.#spool.roomFor(lines, this.bytes);
-    if (crowded !== undefined) return crowded.then(() => this.#append(lines));
-    const bytes = this.#spool.encoder.encode(lines, this.#spool.config.integrity);
+    const crowded = spool.roomFor(lines, live.bytes);
+    if (crowded !== undefined) return crowded.then(() => this.#append(lines, tries));
+    const bytes = spool.encoder.encode(lines, spool.config.integrity);
     try {
-      if (this.#torn) this.#cutOff();
-      const file = this.#file ?? this.#create();
-      this.#torn = true; // until we know better
-      const written = writeAll(file, bytes, this.bytes);
-      if (written === undefined && this.#spool.config.durability !== 'item') {
+      if (live.torn) live.cutOff();
+      const file = live.file ?? live.create();
+      live.torn = true; // until we know better
+      const written = writeAll(file, bytes, live.bytes);
+      if (written === undefined && spool.config.durability !== 'item' && spool.isOwned()) {
         this.#acknowledge(lines, bytes);
         return;
       }
-      return this.#finish(file, lines, bytes, written);
+      return this.#finish(lines, bytes, written, tries);
     } catch (error) {
       return this.#refuse(error);
     }
   }
 
-  async #finish(file: OpenFile, lines: readonly Line<Item>[], bytes: Buffer, written: Awaitable<void>): Promise<void> {
+  async #finish(lines: readonly Line<Item>[], bytes: Buffer, written: Awaitable<void>, tries: number): Promise<void> {
+    const { live } = this;
+    const spool = this.#spool;
     try {
       await written;
     } catch (error) {
       return this.#refuse(error);
     }
-    if (this.#spool.config.durability === 'item') {
-      try {
-        this.#cut = false;
-        await file.sync();
-        if (!this.#named) await this.#spool.sync();
-        if (file.stat().links === 0) throw new Error('the file was removed');
-      } catch (error) {
-        // Whether the rest can be rescued or not: this group is not stored.
-        await this.#rescue(asError(error)).catch(() => undefined);
-        throw storageError('a sync failed: the items were not stored', error);
-      }
-      this.#named = true;
+    const owned = spool.isOwned();
+    try {
+      if (spool.config.durability === 'item' && owned) await live.sync();
+    } catch (error) {
+      // Whether the file can be repaired or not: this group is not stored.
+      await live.restore(asError(error)).catch(() => undefined);
+      throw storageError('a sync failed: the items were not stored', error);
+    }
+    let damage: Error | undefined;
+    try {
+      damage = await this.#damage(owned);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    if (damage !== undefined) {
+      live.failure = damage;
+      if (tries === 0) throw storageError('the file was moved again and again', damage);
+      return this.#append(lines, tries - 1);
     }
     if (lines[0]?.refused === true) await this.#takeBack();
     else this.#acknowledge(lines, bytes);
   }
 
+  /** Somebody else may have had the directory meanwhile, or may have moved the file. */
+  async #damage(owned: boolean): Promise<Error | undefined> {
+    const { durability } = this.#spool.config;
+    if (owned && durability !== 'item') return undefined;
+    if (!owned || !this.#spool.isOwned()) await this.#spool.ensure();
+    const damage = this.live.damage();
+    if (damage !== undefined || owned || durability !== 'item') return damage;
+    return new Error('the lock was lost before the sync');
+  }
+
   #acknowledge(lines: readonly Line<Item>[], bytes: Buffer): void {
+    const { live } = this;
     const { durability, maxBytes } = this.#spool.config;
-    this.#torn = false;
-    this.size += lines.length;
-    this.bytes += bytes.length;
+    live.acknowledge(lines.length, bytes.length, durability === 'item');
     this.#spool.bytes += bytes.length;
     if (maxBytes < Infinity) this.#spool.reserved -= sizeOf(lines);
-    if (this.#summed) this.#checksum = crc32(bytes, 0, bytes.length, this.#checksum);
     if (durability === 'batch') {
-      this.#kept.add({ bytes, lines: lines.length });
-      if (this.#kept.bytes > SYNC_EARLY) void this.#syncNow();
+      live.kept.add(bytes);
+      if (live.kept.bytes > SYNC_EARLY) void this.#syncNow();
       else this.#syncLater();
-      return;
     }
-    // For `none` there are no syncs, so none can fail.
-    if (durability === 'item') this.#synced = this.bytes;
-    this.#kept.synced(this.bytes);
     this.#spool.encoder.giveBack(bytes);
+    if (live.bytes > this.#spool.largestFile) this.#spool.beginNewFile();
   }
 
   #refuse(cause: unknown): Awaitable<never> {
+    const { live } = this;
     const refusal = storageError('the items were not stored', cause);
+    const code = (cause as NodeJS.ErrnoException | undefined)?.code;
+    // A limit on the size of files: the next batch has a file of its own.
+    if (code === 'EFBIG' && live.bytes > 0) this.#spool.limitFiles(live.bytes);
     const takenBack = this.#takeBack();
+    if (code === 'EBADF' && live.file !== undefined) live.failure = refusal;
     if (takenBack === undefined) throw refusal;
     return takenBack.then(() => {
       throw refusal;
@@ -165,73 +181,34 @@ export class AppendFile<Item> {
 
   /** A group was not stored: takes back what was written of it, as durably as it would have been stored. */
   #takeBack(): Awaitable<void> {
+    const { live } = this;
     try {
-      this.#cutOff();
+      live.cutOff();
     } catch {
       return; // tried again before anything else is written
     }
     const { durability } = this.#spool.config;
-    if (durability === 'item') return this.#syncCut();
-    if (durability === 'batch' && this.#cut) this.#syncLater();
+    if (durability === 'item') return live.syncCut();
+    if (durability === 'batch' && live.cut) this.#syncLater();
   }
 
-  async #syncCut(): Promise<void> {
-    try {
-      if (this.#cut) await this.#file?.sync();
-      else await this.#spool.syncNames();
-      this.#cut = false;
-    } catch (error) {
-      // The group is refused whatever comes of it; what is left is rescued before anything else is written.
-      if (this.#file !== undefined) this.#failure = asError(error);
-    }
-  }
-
-  #create(): OpenFile {
-    this.#file = this.#spool.files.create(this.#path);
-    this.#named = false;
-    return this.#file;
-  }
-
-  get #path(): string {
-    return this.#spool.path(fileName(this.name));
-  }
-
-  /** Takes back what was not acknowledged. */
-  #cutOff(): void {
-    this.#file?.truncate(this.bytes);
-    this.#torn = false;
-    this.#cut = this.#file !== undefined;
-    if (this.bytes === 0) this.#forget();
-  }
-
-  /** Nothing in it was acknowledged: it goes. */
+  /** Nothing in the file was acknowledged: it goes. */
   #giveUp(): Awaitable<void> {
+    const { live } = this;
     try {
-      this.#file?.truncate(0);
+      live.file?.truncate(0);
     } catch {
       // It is removed all the same.
     }
-    this.#forget();
-    if (this.#spool.config.durability === 'item') return this.#syncCut();
-  }
-
-  /** An empty batcher has no file. The next one gets another name, as this one may be impossible to remove. */
-  #forget(): void {
-    const file = this.#file;
-    this.#file = undefined;
-    this.#failure = undefined;
-    this.#torn = false;
-    this.#cut = false;
     this.#forgetTimer();
-    if (file === undefined) return;
-    this.#spool.discard(file, fileName(this.name));
-    this.name = this.#spool.newName();
+    live.forget();
+    if (this.#spool.config.durability === 'item') return live.syncCut();
   }
 
   // Syncing
 
   #syncLater(): void {
-    if (this.#timer !== undefined || this.#sealed || this.#dropped) return;
+    if (this.#timer !== undefined || this.#ended || this.live.dropped) return;
     const { clock, syncInterval } = this.#spool.config;
     this.#timer = clock.setTimer(() => {
       this.#timer = undefined;
@@ -247,111 +224,93 @@ export class AppendFile<Item> {
   }
 
   async #syncNow(): Promise<void> {
-    if (this.#file === undefined || this.#syncing !== undefined || this.#sealed) return;
+    const { live } = this;
+    if (live.file === undefined || this.#syncing !== undefined || this.#ended) return;
     this.#forgetTimer();
-    this.#syncing = this.#sync(this.#file).catch(async (error: unknown) => {
-      const failure = asError(error);
-      this.#failure = failure;
-      // While it fails, adds are refused; tried again with the next of them, and after the interval.
-      const rescued = this.#turns.take(() => (this.#failure === failure ? this.#rescue(failure) : undefined));
-      await Promise.resolve(rescued).catch(() => {
-        this.#syncLater();
-      });
-    });
+    this.#syncing = this.#syncOpen();
     await this.#syncing;
     this.#syncing = undefined;
-    if (this.#synced < this.bytes || this.#cut) this.#syncLater();
+    if (live.dirty) this.#syncLater();
   }
 
-  async #sync(file: OpenFile): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (file.stat().links === 0) throw new Error('the file was removed');
-    const { bytes } = this;
-    this.#cut = false;
-    await file.sync();
-    if (!this.#named) await this.#spool.sync();
-    this.#named = true;
-    this.#synced = Math.max(this.#synced, bytes);
-    this.#kept.synced(this.#synced);
-  }
-
-  async #seal(): Promise<void> {
-    if (this.#file === undefined) return;
-    const failure = this.#failure ?? (await this.#check(this.#file));
-    if (failure !== undefined) await this.#rescue(failure);
-    const file = this.#file;
-    this.#file = undefined;
-    file.close();
-  }
-
-  async #check(file: OpenFile): Promise<Error | undefined> {
+  /** Never rejects: while it fails, adds are refused, and it is tried again with the next of them, and after the interval. */
+  async #syncOpen(): Promise<void> {
+    const { live } = this;
     try {
-      if (this.#torn) this.#cutOff();
-      const { bytes, links } = file.stat();
-      if (links === 0 || bytes < this.bytes) return new Error('the file was removed or cut');
-      const dirty = this.#synced < this.bytes || this.#cut;
-      if (this.#spool.config.durability !== 'none' && dirty) await this.#sync(file);
-      return undefined;
+      if (live.failure !== undefined) throw live.failure;
+      const damage = this.#seenDamage();
+      if (damage !== undefined) throw damage;
+      await live.sync();
     } catch (error) {
-      return asError(error);
+      const failure = asError(error);
+      live.failure = failure;
+      const restored = this.#turns.take(() => (live.failure === failure ? live.restore(failure) : undefined));
+      await Promise.resolve(restored).catch(() => {
+        this.#syncLater();
+      });
     }
   }
 
-  // Rescue
+  // Sealing
 
-  /** Copies what was acknowledged to a new file under the same name: the descriptor cannot be trusted any more. */
-  async #rescue(cause: Error): Promise<void> {
-    const { files, config } = this.#spool;
-    const old = this.#file;
-    this.#failure = cause;
-    if (old === undefined) return;
-    if (this.bytes === 0) {
-      await this.#giveUp();
-      return;
-    }
-    const temporary = temporaryName(this.#path);
-    let copy: OpenFile | undefined;
+  async #close(): Promise<Sealed> {
+    this.#forgetTimer();
+    if (this.#syncing !== undefined) await this.#syncing;
+    return await this.#turns.take(() => this.#closeNow());
+  }
+
+  async #closeNow(): Promise<Sealed> {
+    const { live } = this;
+    const spool = this.#spool;
+    if (live.file === undefined) return { stat: undefined, source: undefined };
     try {
-      await this.#spool.ensure();
-      discard(files, undefined, temporary);
-      copy = files.create(temporary);
-      const rescued = await rescue(old, copy, this.bytes, config.integrity, this.#kept);
-      if (this.#dropped) throw new Error('the batch was dropped meanwhile');
-      files.rename(temporary, this.#path);
-      await this.#spool.sync();
-      this.#rescued(copy, rescued, cause);
-    } catch (error) {
-      if (copy !== undefined) discard(files, copy, temporary);
-      throw storageError('a sync failed, and the items cannot be stored elsewhere', error);
-    }
-    try {
-      old.close();
+      if (live.torn) live.cutOff();
     } catch {
-      // It is no use any more.
+      // Nothing beyond `bytes` is ever read.
+    }
+    try {
+      const failure = live.failure ?? this.#seenDamage();
+      if (failure !== undefined) throw failure;
+      if (spool.config.durability !== 'none' && live.dirty) await live.sync();
+    } catch (error) {
+      await live.restore(asError(error)).catch((problem: unknown) => {
+        if (!live.readable) throw problem;
+        const { size } = live;
+        const id = batchId(live.name);
+        spool.tell('unsynced', { id, size, error: problem }, `batch ${id} is delivered without being on the disk`);
+      });
+    }
+    return this.#sealedAs(live.letGo());
+  }
+
+  /** A look that fails says nothing about the file. */
+  #seenDamage(): Error | undefined {
+    try {
+      return this.live.damage();
+    } catch {
+      return undefined;
     }
   }
 
-  #rescued(copy: OpenFile, { lines, bytes, checksum }: Rescued, error: unknown): void {
-    const id = batchId(this.name);
-    const changed = this.#summed && checksum !== this.#checksum;
-    const lost = Math.max(this.size - lines, changed ? 1 : 0);
-    this.#file = copy;
-    this.#failure = undefined;
-    this.#torn = false;
-    this.#cut = false;
-    this.#named = true;
-    this.#spool.bytes += bytes - this.bytes;
-    this.lost += this.size - lines;
-    this.size = lines;
-    this.bytes = bytes;
-    this.#checksum = checksum;
-    this.#synced = bytes;
-    this.#kept.synced(bytes);
-    this.#spool.tell('rescued', { id, size: lines, error }, `batch ${id} was copied to a new file`);
-    if (lost > 0) this.#spool.tell('lost', { id, items: lost, error }, `${lost} stored items of batch ${id} are lost`);
+  /** Closes the file, unless nothing else leads to it any more. */
+  #sealedAs(file: OpenFile | undefined): Sealed {
+    const { live } = this;
+    let stat: FileStat | undefined;
+    let named = false;
+    try {
+      stat = file?.stat();
+      const found = this.#spool.files.stat(live.path);
+      named = found !== undefined && stat !== undefined && found.inode === stat.inode && found.device === stat.device;
+    } catch {
+      named = true; // it is looked at again before it is read
+      stat = undefined;
+    }
+    if (!named) return { stat, source: file };
+    try {
+      file?.close();
+    } catch {
+      // It is of no use any more.
+    }
+    return { stat, source: undefined };
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error('of no known kind', { cause: error });
 }

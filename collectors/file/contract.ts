@@ -40,7 +40,7 @@ export interface SpoolOptions<Item> {
   maxAttempts?: number | null | undefined;
 }
 
-type OwnHooks = 'batchInit' | 'batchAddItem' | 'batchAddItems' | 'batchId';
+type OwnHooks = 'batchInit' | 'batchAddItem' | 'batchAddItems' | 'batchId' | 'batchSplit';
 
 export type FileBatcherOptions<Item> = SpoolOptions<Item> & Omit<BatchPleaseOptions<Item, FileBatch<Item>>, OwnHooks>;
 
@@ -68,23 +68,30 @@ export type FileBatcherEvents = {
   quarantined: { id: string; lines: number; bytes: number; filename: string };
   /** A batch was given up; its file is `filename`. */
   dead: { id: string; size: number; filename: string; error: unknown };
-  /** A sync failed or a file had lost its name; what was added is in a new file. */
+  /** A sync failed, or a file had lost its name or a part; what was stored is in the file again, and synced as asked. */
   rescued: { id: string; size: number; error: unknown };
+  /** A sealed file cannot be synced: it is delivered all the same, and power loss before that may cost its newest items. */
+  unsynced: { id: string; size: number; error: unknown };
   /** Items that were stored are gone. */
   lost: { id: string; items: number; error: unknown };
+  /** The directory's lock was taken away, and another process has it: nothing is acknowledged any more. */
+  unowned: { directory: string; error: unknown };
 };
 
-/** At every moment `added = delivered + refused + dropped + quarantined + dead + pending`. */
+/** At every moment `added = delivered + refused + dropped + quarantined + dead + lost + returned + pending`. */
 export interface SpoolCounts {
   readonly added: number;
   readonly delivered: number;
   readonly refused: number;
-  /** What was lost is among these. */
   readonly dropped: number;
   /** Lines. */
   readonly quarantined: number;
   /** Items in files that this batcher moved to `dead/`. */
   readonly dead: number;
+  /** Items that were stored, and were not in their file any more. */
+  readonly lost: number;
+  /** Handed back by `clear`. */
+  readonly returned: number;
   /** On disk, or on their way to it. */
   readonly pending: number;
   /** On disk, `quarantine/` and `dead/` included. */

@@ -3,17 +3,31 @@ import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Awaitable } from '../../src/index.js';
 import { type Lock, lockDirectory } from './lock.js';
+import { type Sync, syncInTurn } from './sync-slots.js';
+
+/** What is compared to tell whether a name still leads to the same, unchanged file. */
+export interface FileStat {
+  readonly bytes: number;
+  /** 0 once its last name was removed. */
+  readonly links: number;
+  readonly device: number;
+  readonly inode: number;
+  /** When its content last changed, in milliseconds. */
+  readonly modified: number;
+  /** Bytes on disk; fewer than `bytes` for a file with holes. */
+  readonly allocated: number;
+}
 
 /**
  * The few calls that are used, so that a simulated file system can stand in.
  *
- * What is synchronous here is short by nature (a name, a few numbers, a small write into the page cache), and then about
+ * The synchronous ones are short by nature (a name, a few numbers, a small write into the page cache), and then about
  * twenty times cheaper than by way of a thread.
  */
 export interface FileSystem {
   /**
    * Makes the directory and its missing parents, for this user only. With `sync` its name survives power loss once it
-   * resolves, whoever has made it: a process that was killed just then has not synced it.
+   * resolves, whichever process made it: one that was killed just then has not synced it.
    */
   makeDirectory(path: string, sync: boolean): Promise<void>;
   /** The names in a directory, in no order. */
@@ -22,7 +36,9 @@ export interface FileSystem {
   create(path: string): OpenFile;
   /** Opens a regular file of this user, to read, or to write as well; never waits for it, and follows no link. */
   open(path: string, mode: 'read' | 'write'): OpenFile;
-  /** Atomic; replaces what has the new name. */
+  /** Of the name itself, following no link; `undefined` if there is no such name. */
+  stat(path: string): FileStat | undefined;
+  /** Atomic; replaces a file that has the new name. */
   rename(from: string, to: string): void;
   remove(path: string): void;
   /** Makes the names in it survive power loss. */
@@ -31,7 +47,7 @@ export interface FileSystem {
   lock(directory: string): Promise<Lock>;
   /** Milliseconds since 1970, for file names only. */
   wallClock(): number;
-  /** 16 hex digits that nobody else draws. */
+  /** 16 random hex digits. */
   nonce(): string;
 }
 
@@ -40,19 +56,15 @@ export interface OpenFile {
   write(bytes: Uint8Array, position: number): Awaitable<number>;
   /** How many bytes were read; 0 at the end. */
   read(into: Uint8Array, position: number): Promise<number>;
-  /** The contents survive power loss. One that has failed is final for this descriptor: the next would lie. */
+  /** The content survives power loss. A failure is final for this descriptor: the next sync would lie. */
   sync(): Promise<void>;
   truncate(length: number): void;
-  /** `links` is 0 once its name was removed. */
-  stat(): { bytes: number; links: number };
+  stat(): FileStat;
   close(): void;
 }
 
-/** Above this a write goes by way of a thread: it could hold up the event loop for milliseconds. */
+/** Bytes; a larger write goes by way of a thread, since it could block the event loop for milliseconds. */
 const LARGEST_SYNCHRONOUS_WRITE = 512 * 1024;
-
-/** Node has four threads for files, and a sync may keep one for long: two must stay for everybody else. */
-const CONCURRENT_SYNCS = 2;
 
 // On Windows these do not exist.
 const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants as Partial<typeof fs.constants>;
@@ -67,13 +79,13 @@ export const nodeFileSystem: FileSystem = {
       try {
         await syncDirectory(dirname(made));
       } catch (error) {
-        // A parent that we may not read is not where we could have made a name: that was somebody else.
+        // A parent that we may not read is not where we could have made a name: somebody else did.
         if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       }
     }
   },
   names: (path) => fs.promises.readdir(path),
-  create: (path) => new NodeFile(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)),
+  create: (path) => new NodeFile(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600), path),
   open(path, mode) {
     // Looked at before as well: to open a device can have effects.
     if (!fs.lstatSync(path).isFile()) throw new Error('not a regular file');
@@ -82,11 +94,15 @@ export const nodeFileSystem: FileSystem = {
       const stat = fs.fstatSync(descriptor);
       if (!stat.isFile()) throw new Error('not a regular file');
       if (stat.uid !== (process.geteuid?.() ?? stat.uid)) throw new Error('a file of another user');
-      return new NodeFile(descriptor);
+      return new NodeFile(descriptor, path);
     } catch (error) {
       fs.closeSync(descriptor);
       throw error;
     }
+  },
+  stat(path) {
+    const found = fs.lstatSync(path, { throwIfNoEntry: false });
+    return found === undefined ? undefined : statOf(found);
   },
   rename: fs.renameSync,
   remove: fs.unlinkSync,
@@ -98,9 +114,11 @@ export const nodeFileSystem: FileSystem = {
 
 class NodeFile implements OpenFile {
   readonly #descriptor: number;
+  readonly #path: string;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, path: string) {
     this.#descriptor = descriptor;
+    this.#path = path;
   }
 
   write(bytes: Uint8Array, position: number): Awaitable<number> {
@@ -118,16 +136,17 @@ class NodeFile implements OpenFile {
   }
 
   sync(): Promise<void> {
-    return syncDescriptor(this.#descriptor, fs.fdatasync);
+    return syncInTurn(dirname(this.#path), (done) => {
+      fs.fdatasync(this.#descriptor, done);
+    });
   }
 
   truncate(length: number): void {
     fs.ftruncateSync(this.#descriptor, length);
   }
 
-  stat(): { bytes: number; links: number } {
-    const { size, nlink } = fs.fstatSync(this.#descriptor);
-    return { bytes: size, links: nlink };
+  stat(): FileStat {
+    return statOf(fs.fstatSync(this.#descriptor));
   }
 
   close(): void {
@@ -135,38 +154,28 @@ class NodeFile implements OpenFile {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return; // a directory cannot be opened there
-  const descriptor = fs.openSync(path, O_RDONLY);
-  try {
-    await syncDescriptor(descriptor, fs.fsync);
-  } catch (error) {
-    // Some file systems have no such thing.
-    if (!['EINVAL', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  } finally {
-    fs.closeSync(descriptor);
-  }
+function statOf({ size, nlink, dev, ino, mtimeMs, blocks }: fs.Stats): FileStat {
+  return { bytes: size, links: nlink, device: dev, inode: ino, modified: mtimeMs, allocated: blocks * 512 };
 }
 
-type Sync = (descriptor: number, done: (error: Error | null) => void) => void;
-
-let syncing = 0;
-const waitingToSync: (() => void)[] = [];
-
-function syncDescriptor(descriptor: number, sync: Sync): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const start = (): void => {
-      syncing++;
-      sync(descriptor, (error) => {
-        syncing--;
-        waitingToSync.shift()?.();
-        if (error === null) resolve();
-        else reject(error);
-      });
-    };
-    if (syncing < CONCURRENT_SYNCS) start();
-    else waitingToSync.push(start);
-  });
+/** The descriptor is opened when it is its turn: a queue of syncs holds none. */
+function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return Promise.resolve(); // a directory cannot be opened there
+  const sync: Sync = (done) => {
+    const descriptor = fs.openSync(path, O_RDONLY);
+    fs.fsync(descriptor, (failure) => {
+      let error = failure;
+      // Some file systems have no such thing.
+      if (['EINVAL', 'ENOTSUP'].includes(error?.code ?? '')) error = null;
+      try {
+        fs.closeSync(descriptor);
+      } catch (problem) {
+        error ??= problem as Error;
+      }
+      done(error);
+    });
+  };
+  return syncInTurn(path, sync);
 }
 
 function settle(resolve: (count: number) => void, reject: (error: Error) => void) {

@@ -7,7 +7,7 @@ export type { Integrity };
 export interface BatchName {
   /** Orders the files; a later one has a higher number. */
   sequence: number;
-  /** Keeps names apart that have the same number. */
+  /** Keeps names apart that have the same number; a part that was split off has `.`, and a number, behind that of the whole. */
   nonce: string;
   /** Begun so far. */
   attempts: number;
@@ -19,6 +19,8 @@ export const LONGEST_LINE = 64 * 1024 * 1024;
 
 export const QUARANTINE = 'quarantine';
 export const DEAD = 'dead';
+/** Batches that `clear` has handed back: their files are the caller's. */
+export const RETURNED = 'returned';
 
 export const NEWLINE = 10;
 export const SPACE = 32;
@@ -26,10 +28,11 @@ export const TAB = 9;
 const BLANKS = 32;
 
 const VERSION = 1;
-const OURS = /^(\d{15})-([0-9a-f]{16})-(\d{1,9})-(line|suffix|none)1\.batch$/;
+const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,6}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
 /** As the seed named its files, and anybody else who puts lines into a file for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
-const TEMPORARY = /^\w[\w.-]{0,199}\.batch\.tmp$/;
+/** As ours, of a version that we do not know. */
+const LIKE_OURS = /^\d{15}-[0-9a-f]{16}[-.]/;
 
 /** `000001763719000123-9f3a1c2b7d4e5f60-0-line1.batch` */
 export function fileName({ sequence, nonce, attempts, integrity }: BatchName): string {
@@ -38,7 +41,7 @@ export function fileName({ sequence, nonce, attempts, integrity }: BatchName): s
 
 /** The batch's id: the part of the name that never changes. */
 export function batchId({ sequence, nonce }: BatchName): string {
-  return `${String(sequence).padStart(15, '0')}-${nonce}`;
+  return `${String(sequence).padStart(15, '0')}-${nonce.replaceAll('.', '/')}`;
 }
 
 /** `undefined` for whatever is not a name of ours. */
@@ -50,11 +53,19 @@ export function parseName(name: string): BatchName | undefined {
 
 /** A file without our name, whose lines have no checksums. */
 export function isBareName(name: string): boolean {
-  return BARE.test(name) && !OURS.test(name);
+  return BARE.test(name) && !LIKE_OURS.test(name);
 }
 
+/** A batch by its name, of a format that we do not know or with a name that we would not give: left alone. */
+export function isForeignName(name: string): boolean {
+  return name.endsWith('.batch') && parseName(name) === undefined && !isBareName(name);
+}
+
+/** A copy that was not finished; the file that it was copied from is still there. */
 export function isTemporary(name: string): boolean {
-  return TEMPORARY.test(name);
+  if (!name.endsWith('.batch.tmp')) return false;
+  const copied = name.slice(0, -'.tmp'.length);
+  return parseName(copied) !== undefined || isBareName(copied);
 }
 
 export function temporaryName(name: string): string {
@@ -83,6 +94,18 @@ export function endOfText(bytes: Buffer, from: number, to: number, integrity: In
   if (end < from) return -1;
   const sum = integrity === 'suffix' ? readDigits(bytes, end) : readBlanks(bytes, end, to);
   return sum === crc32(bytes, from, end) ? end : -1;
+}
+
+/**
+ * Where a line begins, and where its text ends, which is -1 if it is damaged. A line that was written behind a hole in the
+ * file has zeros, and perhaps the rest of another line, before it.
+ */
+export function textIn(bytes: Buffer, from: number, to: number, integrity: Integrity): { start: number; end: number } {
+  const end = endOfText(bytes, from, to, integrity);
+  if (end >= 0 || integrity === 'none') return { start: from, end };
+  const start = bytes.subarray(from, to).lastIndexOf(0) + 1 + from;
+  const behind = start > from ? endOfText(bytes, start, to, integrity) : -1;
+  return behind < 0 ? { start: from, end: -1 } : { start, end: behind };
 }
 
 /** -1 unless all of them are blanks. */

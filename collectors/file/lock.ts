@@ -137,7 +137,8 @@ async function listen(directory: string, name: string): Promise<net.Server> {
   await withAddress(directory, name, (address) => {
     return new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(address, () => {
+      // A worker of node:cluster would let its primary listen, and lose the lock when it disconnects.
+      server.listen({ path: address, exclusive: true }, () => {
         server.off('error', reject);
         resolve();
       });
@@ -151,13 +152,17 @@ async function listen(directory: string, name: string): Promise<net.Server> {
 /** `undefined` if it is gone. */
 function isAlive(directory: string, name: string): Promise<boolean | undefined> {
   return withAddress(directory, name, (address) => {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const connection = net.connect(address);
       connection.once('connect', () => {
         connection.destroy();
         resolve(true);
       });
       connection.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EACCES' || error.code === 'EPERM') {
+          reject(new StorageError(`the lock in ${directory} belongs to another user (${error.code})`, error));
+          return;
+        }
         // Anything else, a full backlog for example, is no proof of death.
         resolve(error.code === 'ENOENT' ? undefined : error.code !== 'ECONNREFUSED');
       });
@@ -165,10 +170,19 @@ function isAlive(directory: string, name: string): Promise<boolean | undefined> 
   });
 }
 
-/** An address that is short enough: by a link elsewhere if need be. */
+/** An address that is short enough: by way of a descriptor, or of a link elsewhere, if need be. */
 async function withAddress<T>(directory: string, name: string, use: (address: string) => Promise<T>): Promise<T> {
   const address = join(directory, name);
   if (Buffer.byteLength(address) <= LONGEST_ADDRESS) return await use(address);
+  const descriptors = '/proc/self/fd';
+  if (fs.existsSync(descriptors)) {
+    const descriptor = fs.openSync(directory, fs.constants.O_RDONLY);
+    try {
+      return await use(join(descriptors, String(descriptor), name));
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  }
   const folder = fs.mkdtempSync(join(tmpdir(), 'bp-'));
   const link = join(folder, 'd');
   try {

@@ -27,7 +27,7 @@ const RULES: Readonly<Record<keyof SpoolOptions<unknown>, Rule>> = {
 };
 
 /** Its own work, which no option may switch off. */
-const OWN_HOOKS = ['batchInit', 'batchAddItem', 'batchAddItems', 'batchId'];
+const OWN_HOOKS = ['batchInit', 'batchAddItem', 'batchAddItems', 'batchId', 'batchSplit'];
 
 /** What is left for the base class. Throws `OptionsError` at the first wrong option. */
 export function baseOptions<Item>(

@@ -1,75 +1,169 @@
 import { basename } from 'node:path';
 import { StorageError } from '../../src/index.js';
 import type { OpenFile } from './file-system.js';
-import { NEWLINE, endOfText, parseName } from './format.js';
-import { blocksOf } from './lines.js';
+import { NEWLINE, parseName, textIn } from './format.js';
+import { type Block, blocksOf } from './lines.js';
 import { type Spool, storageError } from './spool.js';
 
-/** A batch whose items are wanted. */
+/** A batch that is read. */
 export interface Readable {
   readonly id: string;
   readonly filename: string;
   readonly bytes: number;
   /** Positions of the lines that are in `quarantine/` already. */
-  readonly badLines: Set<number>;
+  readonly badLines: ReadonlySet<number>;
+  /** The only way to a file that has no name any more. */
+  readonly source: OpenFile | undefined;
+  /** Which of the items in the file are the batch's, in their order; `undefined` for all. */
+  readonly order: readonly number[] | undefined;
+  /** Resolves when the file has all its lines. */
+  whole(): Promise<void>;
+  /** The readers of the attempt, which end with it. */
+  readonly readers: Set<Reader>;
+  /** What a reader has found that came to the end of the file. */
+  wasRead(good: number, bad: readonly number[], quarantined: boolean): void;
 }
 
-/** The items of a file, a piece of it at a time. What is no item goes to `quarantine/`, once, and blocks nothing. */
-export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
-  const { decode } = spool.config;
-  const name = basename(batch.filename);
-  const integrity = parseName(name)?.integrity ?? 'none';
-  const quarantine = spool.quarantine(name);
-  const found: number[] = [];
-  const condemn = async (bytes: Uint8Array, position: number): Promise<void> => {
-    if (batch.badLines.has(position)) return;
-    await quarantine.add(bytes);
-    found.push(position);
-  };
-  const file = open(spool, batch);
-  try {
-    let end = 0;
-    for await (const { bytes, position, kind } of blocksOf(file, batch.bytes)) {
-      end = position + bytes.length;
-      if (kind !== 'lines') {
-        await condemn(bytes, position);
-        continue;
-      }
-      for (let from = 0; from < bytes.length;) {
-        const to = bytes.indexOf(NEWLINE, from);
-        const textEnd = to > from ? endOfText(bytes, from, to, integrity) : -1;
-        let item: Item | undefined;
-        let good = false;
-        try {
-          if (textEnd >= 0) {
-            item = decode(bytes.toString('utf8', from, textEnd));
-            good = true;
-          }
-        } catch {
-          // What decode says may quote the item, which belongs into no log.
-        }
-        if (good) yield item as Item;
-        else if (to > from) await condemn(bytes.subarray(from, to + 1), position + from);
-        from = to + 1;
-      }
-    }
-    if (end < batch.bytes) throw new StorageError(`the file of batch ${batch.id} is shorter than it was`);
-  } finally {
-    file.close();
+/** An open file that may be closed at any time, also while a read is under way. */
+export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
+  readonly #file: OpenFile;
+  readonly #shared: boolean;
+  #reading = false;
+  #closed = false;
+
+  constructor(file: OpenFile, shared: boolean) {
+    this.#file = file;
+    this.#shared = shared;
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    this.#check();
+    this.#reading = true;
     try {
-      await quarantine.finish(batch.id);
-    } catch (error) {
-      quarantine.abandon();
-      // The lines are not safe: the batch must not count as delivered.
-      throw storageError('damaged lines could not be moved to quarantine', error);
+      return await this.#file.read(into, position);
+    } finally {
+      this.#reading = false;
+      if (this.#closed) this.#close();
     }
-    for (const position of found) batch.badLines.add(position);
+  }
+
+  stat(): ReturnType<OpenFile['stat']> {
+    this.#check();
+    return this.#file.stat();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // The descriptor's number must not be given to another file before the read is done.
+    if (!this.#reading) this.#close();
+  }
+
+  #check(): void {
+    if (this.#closed) throw new StorageError('the attempt that these items belong to is over');
+  }
+
+  #close(): void {
+    if (this.#shared) return;
+    try {
+      this.#file.close();
+    } catch {
+      // It was only read.
+    }
   }
 }
 
-function open<Item>(spool: Spool<Item>, batch: Readable): OpenFile {
+/** The items of a file, a piece of it at a time. A line that is no item goes to `quarantine/`, once, and blocks nothing. */
+export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
+  await batch.whole();
+  const name = basename(batch.filename);
+  const { order } = batch;
+  let own = 0;
+  const quarantine = spool.quarantine(name);
+  const bad: number[] = [];
+  let safe = true;
+  const condemn = async (bytes: Uint8Array, position: number): Promise<void> => {
+    if (batch.badLines.has(position)) return;
+    bad.push(position);
+    try {
+      if (safe) await quarantine.add(bytes);
+    } catch {
+      safe = false; // no room for it: the file itself is kept then
+    }
+  };
+  const reader = open(spool, batch);
+  batch.readers.add(reader);
+  let good = 0;
+  let whole = false;
   try {
-    return spool.files.open(batch.filename, 'read');
+    for await (const block of blocksOf(reader, batch.bytes)) {
+      for (const line of linesOf(block, name, spool.config.decode)) {
+        if (line.good) {
+          if (order === undefined || order[own] === good) {
+            own++;
+            good++;
+            yield line.item;
+          } else good++;
+        } else await condemn(line.bytes, line.position);
+      }
+    }
+    whole = true;
+  } finally {
+    reader.close();
+    batch.readers.delete(reader);
+    try {
+      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- condemn changes it
+      if (safe) await quarantine.finish(batch.id);
+    } catch {
+      safe = false;
+    }
+    if (!safe) quarantine.abandon();
+    if (whole) batch.wasRead(own, bad, safe);
+  }
+}
+
+type ReadLine<Item> = { good: true; item: Item } | { good: false; bytes: Uint8Array; position: number };
+
+function* linesOf<Item>(
+  { bytes, position, kind }: Block,
+  name: string,
+  decode: (text: string) => Item,
+): Generator<ReadLine<Item>> {
+  const integrity = parseName(name)?.integrity ?? 'none';
+  if (kind === 'hole') return; // nothing is there that could be kept
+  if (kind === 'overlong') {
+    yield { good: false, bytes, position };
+    return;
+  }
+  for (let from = 0; from < bytes.length;) {
+    const newline = bytes.indexOf(NEWLINE, from);
+    const to = newline < 0 ? bytes.length : newline;
+    if (to > from) {
+      const { start, end } = textIn(bytes, from, to, integrity);
+      const text = firstText(bytes, from, to);
+      let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(text, to + 1), position: position + from };
+      try {
+        if (end >= 0) line = { good: true, item: decode(bytes.toString('utf8', start, end)) };
+      } catch {
+        // What decode says may quote the item, which belongs into no log.
+      }
+      if (line.good || text < to) yield line;
+    }
+    from = to + 1;
+  }
+}
+
+/** Zeros are a hole, and no content. */
+function firstText(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && bytes[at] === 0) at++;
+  return at;
+}
+
+function open<Item>(spool: Spool<Item>, batch: Readable): Reader {
+  if (batch.source !== undefined) return new Reader(batch.source, true);
+  try {
+    return new Reader(spool.files.open(batch.filename, 'read'), false);
   } catch (error) {
     throw storageError(`the file of batch ${batch.id} cannot be read`, error);
   }

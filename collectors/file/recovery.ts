@@ -1,184 +1,166 @@
 import type { RecoveryReport } from './contract.js';
-import type { OpenFile } from './file-system.js';
-import { type BatchName, byAge, isBareName, isTemporary, parseName, temporaryName } from './format.js';
-import { type Tally, visitLines } from './lines.js';
-import type { Spool } from './spool.js';
-import { Writer, discard } from './writing.js';
+import { type Examined, examine } from './examine.js';
+import { type BatchName, batchId, byAge, fileName, isBareName, isTemporary, parseName } from './format.js';
+import { onDisk } from './measure.js';
+import { type Spool, isSame } from './spool.js';
+import { asError, discard, freeName } from './writing.js';
 
-/** What was found of an earlier life. */
-export interface Found {
+/** A file that was found by `open`. */
+export interface Found extends Omit<Examined, 'bad' | 'torn' | 'quarantined'> {
   readonly name: string;
-  /** Lines. */
-  readonly size: number;
-  readonly bytes: number;
 }
 
 /** More names than this are left to the next open: they have to be sorted in memory. */
 const MOST_FILES = 1_000_000;
 
+/** So many files are read at the same time; they are delivered in their order. */
+const AHEAD = 8;
+
+/** The names that were found, before anything is read. */
+export interface Names {
+  readonly batches: readonly string[];
+  readonly foreign: readonly string[];
+  /** Bytes that were counted. */
+  readonly sizes: ReadonlyMap<string, number>;
+}
+
+/** Looks at the names only: that is enough to begin new files after them. */
+export async function findNames<Item>(spool: Spool<Item>): Promise<Names> {
+  const names = await spool.files.names(spool.path(''));
+  const ours: string[] = [];
+  const bare: string[] = [];
+  const foreign: string[] = [];
+  for (const name of names) {
+    if (isTemporary(name)) discard(spool.files, undefined, spool.path(name));
+    else if (!name.endsWith('.batch')) continue;
+    else if (parseName(name) !== undefined) ours.push(name);
+    else (isBareName(name) ? bare : foreign).push(name);
+  }
+  // The numbers in names of ours have a fixed width.
+  const batches = [...bare.sort(byAge), ...ours.sort()];
+  const last = parseName(batches.at(-1) ?? '');
+  if (last !== undefined) spool.seen(last);
+  return { batches, foreign, sizes: countFound(spool, batches) };
+}
+
+/** Counts what is on the disk before it is read, where that decides whether there is room. */
+function countFound<Item>(spool: Spool<Item>, names: readonly string[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  if (spool.config.maxBytes === Infinity) return sizes;
+  for (const name of names) {
+    try {
+      const stat = spool.files.stat(spool.path(name));
+      if (stat !== undefined) sizes.set(name, onDisk(stat));
+    } catch {
+      // It is counted when it is read.
+    }
+  }
+  for (const bytes of sizes.values()) spool.bytes += bytes;
+  return sizes;
+}
+
 /**
- * What earlier lives have left: file by file, oldest first, streaming. Every step may be cut short by a crash and is
- * then repeated by the next open.
+ * Reads the files that earlier processes have left, oldest first. A crash may cut short any step, and the next open
+ * repeats it.
  *
- * Nothing here fails because of what is in the directory. What cannot be read stays.
+ * Nothing here fails because of what is in the directory. A file that cannot be read stays.
  */
 export async function recover<Item>(
   spool: Spool<Item>,
-  adopt: (found: Found, name: BatchName | undefined) => Promise<void>,
+  { batches, foreign, sizes }: Names,
+  adopt: (found: Found) => Promise<void>,
   stopped: () => boolean,
 ): Promise<RecoveryReport> {
-  const report = {
-    files: 0,
-    items: 0,
-    tornLines: 0,
-    badLines: 0,
-    quarantinedFiles: 0,
-    unreadableFiles: 0,
+  const report = { files: 0, items: 0, tornLines: 0, badLines: 0, quarantinedFiles: 0, unreadableFiles: 0 };
+  const unreadable = (name: string, error: unknown): void => {
+    report.unreadableFiles++;
+    spool.measure.addUnreadable(name);
+    const filename = spool.path(name);
+    spool.tell('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
   };
-  const names = await spool.files.names(spool.path(''));
-  // Left behind by a copy that was not finished: what it was copied from is still there.
-  for (const name of names) if (isTemporary(name)) discard(spool.files, undefined, spool.path(name));
-  const batches = names.filter((name) => parseName(name) !== undefined || isBareName(name)).sort(byAge);
-  for (const name of batches) spool.seen(parseName(name) ?? NO_NAME);
-  await countAside(spool);
-  await spool.syncFound();
+  for (const name of foreign) unreadable(name, new Error('a name or a format that is not known'));
+  const scan: Scan = { sizes, ids: new Set(), report };
+  const ahead: Promise<Found | Error | undefined>[] = [];
+  let next = 0;
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
-    try {
-      if (index >= MOST_FILES) throw new Error('too many files');
-      const found = await new Recovery(spool, name).run(report);
-      if (found !== undefined) await adopt(found, parseName(name));
-    } catch (error) {
-      report.unreadableFiles++;
-      const filename = spool.path(name);
-      spool.tell('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
+    for (; next < batches.length && next < index + AHEAD; next++) {
+      ahead.push(
+        next < MOST_FILES ? find(spool, batches[next] ?? '', next, scan) : Promise.resolve(new Error('too many files')),
+      );
+    }
+    const found = await ahead.shift();
+    if (found instanceof Error) unreadable(name, found);
+    else if (found !== undefined) {
+      await adopt(found).catch((error: unknown) => {
+        unreadable(found.name, error);
+      });
     }
   }
+  await Promise.all(ahead);
   return report;
 }
 
-const NO_NAME: BatchName = { sequence: 0, nonce: '', attempts: 0, integrity: 'none' };
-
-/** What lies in `quarantine/` and `dead/` takes room as well. */
-async function countAside<Item>(spool: Spool<Item>): Promise<void> {
-  if (spool.config.maxBytes === Infinity) return;
-  for (const folder of ['quarantine', 'dead']) {
-    const names = await spool.files.names(spool.path(folder)).catch(() => []);
-    for (const name of names) {
-      try {
-        const file = spool.files.open(`${spool.path(folder)}/${name}`, 'read');
-        const { bytes } = file.stat();
-        spool.bytes += bytes;
-        spool.aside += bytes;
-        file.close();
-      } catch {
-        // No file of ours.
-      }
-    }
-  }
+/** What the files of one scan share. */
+interface Scan {
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly ids: Set<string>;
+  readonly report: { -readonly [Key in keyof RecoveryReport]: RecoveryReport[Key] };
 }
 
-/** Of one file. */
-class Recovery<Item> {
-  readonly #spool: Spool<Item>;
-  readonly #name: string;
-  readonly #path: string;
-  readonly #integrity: BatchName['integrity'];
-  readonly #accepts: ((text: string) => boolean) | undefined;
-
-  constructor(spool: Spool<Item>, name: string) {
-    this.#spool = spool;
-    this.#name = name;
-    this.#path = spool.path(name);
-    this.#integrity = parseName(name)?.integrity ?? 'none';
-    // Without a checksum it is for decode to tell what is no item.
-    this.#accepts = this.#integrity === 'none' ? (text) => decodes(spool.config.decode, text) : undefined;
-  }
-
-  async run(report: RecoveryReport): Promise<Found | undefined> {
-    const file = this.#spool.files.open(this.#path, 'read');
-    let tally: Tally;
-    let bytes: number;
-    try {
-      ({ bytes } = file.stat());
-      tally = await visitLines(file, bytes, this.#integrity, this.#accepts);
-      // Its process may have died before it came to that.
-      if (this.#spool.config.durability !== 'none') await file.sync();
-      if (tally.bad > 0 || tally.torn > 0) {
-        await this.#quarantine(file, bytes);
-        report.quarantinedFiles++;
-        report.tornLines += tally.torn;
-        report.badLines += tally.bad;
-        if (tally.good > 0) bytes = await this.#mend(file, bytes, tally);
-      }
-    } finally {
-      file.close();
+/** Never rejects. `index` is the place in the order of delivery. */
+async function find<Item>(
+  spool: Spool<Item>,
+  name: string,
+  index: number,
+  { sizes, ids, report }: Scan,
+): Promise<Found | Error | undefined> {
+  let counted = sizes.get(name) ?? 0;
+  const uncount = (): void => {
+    spool.bytes -= counted;
+    counted = 0;
+  };
+  const parsed = parseName(name);
+  const unique = parsed !== undefined && !ids.has(batchId(parsed));
+  if (unique) ids.add(batchId(parsed));
+  try {
+    const examined = await examine(spool, name);
+    const { size, bad, torn, unsafe } = examined;
+    if (bad + torn > 0) {
+      report.quarantinedFiles += unsafe ? 0 : 1;
+      report.tornLines += torn;
+      report.badLines += bad;
     }
-    if (tally.good === 0) {
-      this.#spool.files.remove(this.#path);
+    uncount();
+    if (size === 0) {
+      if (unsafe) throw new Error('it has no whole line, and cannot be moved to quarantine');
+      spool.remove(name);
       return undefined;
     }
     report.files++;
-    report.items += tally.good;
-    this.#spool.bytes += bytes;
-    return { name: this.#name, size: tally.good, bytes };
-  }
-
-  /** Copies what is no good line. */
-  async #quarantine(file: OpenFile, bytes: number): Promise<void> {
-    const quarantine = this.#spool.quarantine(this.#name);
-    try {
-      await visitLines(file, bytes, this.#integrity, this.#accepts, (block, from, to, end) => {
-        return end < 0 ? quarantine.add(block.bytes.subarray(from, to)) : undefined;
-      });
-      await quarantine.finish(this.#name.replace(/\.batch$/, ''));
-    } catch (error) {
-      quarantine.abandon();
-      throw error;
-    }
-  }
-
-  /** Leaves the good lines in the file; answers how many bytes these are. */
-  async #mend(file: OpenFile, bytes: number, tally: Tally): Promise<number> {
-    if (tally.bad === 0) {
-      await this.#cutTail(tally.end);
-      return tally.end;
-    }
-    const { files } = this.#spool;
-    const temporary = this.#spool.path(temporaryName(this.#name));
-    const copy = files.create(temporary);
-    try {
-      const writer = new Writer(copy);
-      await visitLines(file, bytes, this.#integrity, this.#accepts, (block, from, to, end) => {
-        return end < 0 ? undefined : writer.add(block.bytes.subarray(from, to));
-      });
-      await writer.finish();
-      files.rename(temporary, this.#path);
-      copy.close();
-      await this.#spool.sync();
-      return writer.bytes;
-    } catch (error) {
-      discard(files, copy, temporary);
-      throw error;
-    }
-  }
-
-  async #cutTail(length: number): Promise<void> {
-    const file = this.#spool.files.open(this.#path, 'write');
-    try {
-      file.truncate(length);
-      await file.sync();
-    } finally {
-      file.close();
-    }
+    report.items += size;
+    spool.bytes += onDisk(examined.stat);
+    const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
+    return { ...examined, name: unique ? name : rename(spool, name, ours, examined) };
+  } catch (error) {
+    uncount();
+    return asError(error);
   }
 }
 
-function decodes(decode: (text: string) => unknown, text: string): boolean {
+/**
+ * A bare file is given a name of ours, before all others, and the second file of one id another id: no two files have the
+ * same, and each has a place for its attempts.
+ */
+function rename<Item>(spool: Spool<Item>, name: string, ours: Omit<BatchName, 'nonce'>, { stat }: Examined): string {
+  const { files } = spool;
   try {
-    decode(text);
-    return true;
+    const found = files.stat(spool.path(name));
+    if (found === undefined || !isSame(found, stat)) return name;
+    const free = freeName(files, spool.path(''), fileName({ ...ours, nonce: files.nonce() }));
+    files.rename(spool.path(name), spool.path(free));
+    return free;
   } catch {
-    return false;
+    return name;
   }
 }

@@ -1,98 +1,133 @@
-import { crc32 } from './checksum.js';
 import type { Integrity } from './format.js';
 import { visitLines } from './lines.js';
 import type { OpenFile } from './file-system.js';
 import { Writer } from './writing.js';
 
-/** Bytes; beyond it what is not synced yet is not kept any longer, and a rescue has to read it back. */
+/** Bytes, of all files of a batcher; beyond it nothing more is kept, and a repair has to read it back. */
 const MOST_KEPT = 32 * 1024 * 1024;
 
-interface Group {
-  bytes: Buffer;
-  lines: number;
+/** Bytes; the first piece of memory of a file. Each further one is twice as large, up to the second number. */
+const FIRST_CHUNK = 4 * 1024;
+const LARGEST_CHUNK = 256 * 1024;
+
+/** How much is kept for all files of a batcher together. */
+export interface KeptTotal {
+  bytes: number;
 }
 
 /**
- * What was acknowledged and has not been synced: a sync that fails may take it along, so that the descriptor reads
- * nothing, or zeros, where it was.
+ * What was acknowledged and is not synced: a sync that fails may lose it, so that the descriptor reads nothing, or
+ * zeros, where it was. Copied into few large pieces: a piece for each add would take 4 KB each.
  */
 export class Kept {
-  #groups: Group[] = [];
+  readonly #total: KeptTotal;
+  #chunks: { bytes: Buffer; used: number }[] = [];
+  /** Where the first byte is in the file. */
+  #from = 0;
   #bytes = 0;
-  /** Where the first of them is in the file. */
-  from = 0;
-  complete = true;
+  #complete = true;
+  /** How many pieces the sync that runs covers. */
+  #marked = 0;
+
+  constructor(total: KeptTotal) {
+    this.#total = total;
+  }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  add(group: Group): void {
-    if (!this.complete) return;
-    this.#groups.push(group);
-    this.#bytes += group.bytes.length;
-    if (this.#bytes > MOST_KEPT) this.#drop();
+  /** Everything from here on is kept; `undefined` if there was too much of it. */
+  get from(): number | undefined {
+    return this.#complete ? this.#from : undefined;
   }
 
-  /** Everything below is safe. */
-  synced(position: number): void {
-    let count = 0;
-    for (const { bytes } of this.#groups) {
-      if (this.from + bytes.length > position) break;
-      this.from += bytes.length;
-      this.#bytes -= bytes.length;
-      count++;
+  add(bytes: Buffer): void {
+    if (!this.#complete) return;
+    if (this.#total.bytes + bytes.length > MOST_KEPT) {
+      this.clear();
+      this.#complete = false;
+      return;
     }
-    this.#groups.splice(0, count);
-    // Also what was not kept: it can be read back.
-    if (this.#groups.length === 0) {
-      this.from = Math.max(this.from, position);
-      this.complete = true;
+    this.#bytes += bytes.length;
+    this.#total.bytes += bytes.length;
+    for (let at = 0; at < bytes.length;) {
+      let last = this.#chunks.at(-1);
+      if (last === undefined || last.used === last.bytes.length) {
+        const length = Math.min((last?.bytes.length ?? FIRST_CHUNK / 2) * 2, LARGEST_CHUNK);
+        last = { bytes: Buffer.allocUnsafeSlow(length), used: 0 };
+        this.#chunks.push(last);
+      }
+      const count = bytes.copy(last.bytes, last.used, at);
+      last.used += count;
+      at += count;
     }
   }
 
-  [Symbol.iterator](): Iterator<Group> {
-    return this.#groups[Symbol.iterator]();
+  /** A sync begins, of everything that was added before. */
+  mark(): void {
+    this.#marked = this.#chunks.length;
+    // The next piece begins with a whole line.
+    const last = this.#chunks.at(-1);
+    if (last !== undefined) last.bytes = last.bytes.subarray(0, last.used);
   }
 
-  #drop(): void {
-    this.#groups = [];
+  /** The sync has succeeded: everything below `position` is safe, of `end` bytes in all. */
+  synced(position: number, end: number): void {
+    if (!this.#complete) {
+      // What was added meanwhile is not kept.
+      if (position < end) return;
+      this.#complete = true;
+    }
+    for (const { used } of this.#chunks.splice(0, this.#marked)) {
+      this.#bytes -= used;
+      this.#total.bytes -= used;
+    }
+    this.#marked = 0;
+    this.#from = position;
+  }
+
+  clear(): void {
+    this.#total.bytes -= this.#bytes;
     this.#bytes = 0;
-    this.complete = false;
+    this.#chunks = [];
+    this.#marked = 0;
+  }
+
+  *[Symbol.iterator](): IterableIterator<Buffer> {
+    for (const { bytes, used } of this.#chunks) yield bytes.subarray(0, used);
   }
 }
 
 export interface Rescued {
   lines: number;
   bytes: number;
-  checksum: number;
 }
 
 /**
- * Copies the acknowledged part of a file whose descriptor cannot be trusted: what was synced is read back, the rest
- * comes from memory. Lines that turn out to be damaged are left out.
+ * Copies the acknowledged part of a file that has lost its name, or a part of its content: what was synced is read back,
+ * the rest comes from memory. Damaged lines are left out.
  */
 export async function rescue(
   from: OpenFile,
   to: OpenFile,
   length: number,
   integrity: Integrity,
-  kept: Kept,
+  /** What is not synced; without it everything is read back. */
+  kept: Kept | undefined,
+  sync: boolean,
 ): Promise<Rescued> {
   const writer = new Writer(to);
-  let checksum = 0;
-  const add = (piece: Uint8Array): Promise<void> => {
-    checksum = crc32(piece, 0, piece.length, checksum);
-    return writer.add(piece);
-  };
-  const readable = kept.complete ? kept.from : length;
+  const readable = Math.min(kept?.from ?? length, length);
   let { good: lines } = await visitLines(from, readable, integrity, undefined, (block, start, end, text) => {
-    return text < 0 ? undefined : add(block.bytes.subarray(start, end));
+    return text < 0 ? undefined : writer.add(block.bytes.subarray(start, end));
   });
-  for (const group of kept) {
-    await add(group.bytes);
-    lines += group.lines;
+  if (kept?.from !== undefined) {
+    for (const piece of kept) {
+      for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) lines++;
+      await writer.add(piece);
+    }
   }
-  await writer.finish();
-  return { lines, bytes: writer.bytes, checksum };
+  await writer.finish(sync);
+  return { lines, bytes: writer.bytes };
 }

@@ -2,11 +2,16 @@ import { join } from 'node:path';
 import { LockedError, OverflowError, StorageError, type Clock } from '../../src/index.js';
 import type { Durability, FileBatcherEvents } from './contract.js';
 import { Encoder } from './encoder.js';
-import type { FileSystem, OpenFile } from './file-system.js';
-import { type BatchName, DEAD, type Integrity, QUARANTINE } from './format.js';
+import type { FileStat, FileSystem, OpenFile } from './file-system.js';
+import { type BatchName, type DEAD, type Integrity, QUARANTINE, type RETURNED } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
-import { Writer, discard } from './writing.js';
+import { Measure } from './measure.js';
+import { Quarantine } from './quarantine.js';
+import { discard, freeName } from './writing.js';
+
+/** Where files go that are not delivered any more. */
+export type Folder = typeof DEAD | typeof QUARANTINE | typeof RETURNED;
 
 /** The options in force; `Infinity` is "none". */
 export interface SpoolConfig<Item> {
@@ -27,27 +32,61 @@ export type Tell = <Name extends keyof FileBatcherEvents>(
   warning?: string,
 ) => void;
 
+/** What a spool asks of its batcher. */
+export interface Owner {
+  tell: Tell;
+  /** The open batch is to take no more items. */
+  endBatch(): void;
+  /** Room may have come free. */
+  look(): void;
+}
+
 /** The directory of one batcher: its lock, its names, and how much is in it. */
 export class Spool<Item> {
-  /** Bytes on disk, `quarantine/` and `dead/` included. */
-  bytes = 0;
-  /** Those of them that are in `quarantine/` and `dead/`. */
-  aside = 0;
   /** Bytes of lines that were accepted and are not written yet. */
   reserved = 0;
+  /** Bytes; a file that has become larger is the last one of its batch. */
+  largestFile = Infinity;
   readonly encoder = new Encoder();
+  /** Bytes that all files keep in memory until they are synced. */
+  readonly kept = { bytes: 0 };
+  readonly measure: Measure;
+  readonly tell: Tell;
+  readonly #owner: Owner;
   #lock: Lock | undefined;
+  #taking: Promise<void> | undefined;
+  #lostLock = false;
   #sequence = 0;
   /** Names that were removed or found, and how many of these changes survive power loss. */
   #changes = 0;
   #syncedChanges = 0;
+  #failedSyncs = 0;
+  /** Of each folder: the sync that runs, and the one that begins after it. */
+  readonly #syncing = new Map<string, Promise<void>>();
+  readonly #syncNext = new Map<string, Promise<void>>();
   readonly #waiting: (() => void)[] = [];
 
   constructor(
     readonly config: SpoolConfig<Item>,
     readonly files: FileSystem,
-    readonly tell: Tell,
-  ) {}
+    owner: Owner,
+  ) {
+    this.#owner = owner;
+    this.tell = owner.tell;
+    this.measure = new Measure(files, config, () => {
+      this.#admit();
+      owner.look();
+    });
+  }
+
+  /** Bytes on disk, `quarantine/` and `dead/` included. */
+  get bytes(): number {
+    return this.measure.bytes;
+  }
+
+  set bytes(bytes: number) {
+    this.measure.bytes = bytes;
+  }
 
   /** Takes the directory; rejects with `LockedError` or `StorageError`. */
   async take(): Promise<void> {
@@ -55,6 +94,8 @@ export class Spool<Item> {
     try {
       await this.files.makeDirectory(directory, durability !== 'none');
       this.#lock = await this.files.lock(directory);
+      this.#lostLock = false;
+      this.measure.start();
     } catch (error) {
       throw storageError(`the directory ${directory} cannot be used`, error);
     }
@@ -63,24 +104,76 @@ export class Spool<Item> {
   async release(): Promise<void> {
     const lock = this.#lock;
     this.#lock = undefined;
+    this.measure.stop();
     await lock?.release();
   }
 
-  /** The directory was deleted: makes it anew, and takes it, unless somebody else has meanwhile. */
-  async ensure(): Promise<void> {
-    if (this.#lock?.held() === true) return;
-    await this.release();
-    await this.take();
+  /** Nobody has taken the directory or the lock's name away from us. */
+  isOwned(): boolean {
+    try {
+      return this.#lock?.held() === true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The lock is gone, perhaps with its directory: takes it again, unless another process has it. */
+  ensure(): Promise<void> {
+    if (this.isOwned()) return Promise.resolve();
+    this.#taking ??= this.#takeAgain().finally(() => {
+      this.#taking = undefined;
+    });
+    return this.#taking;
+  }
+
+  async #takeAgain(): Promise<void> {
+    try {
+      const lock = this.#lock;
+      this.#lock = undefined;
+      await lock?.release();
+      await this.take();
+    } catch (error) {
+      const { directory } = this.config;
+      if (!this.#lostLock) this.tell('unowned', { directory, error }, `the lock of ${directory} is lost`);
+      this.#lostLock = true;
+      throw error;
+    }
   }
 
   path(name: string): string {
     return join(this.config.directory, name);
   }
 
-  async sync(folder = ''): Promise<void> {
+  /** Makes the names in a folder survive power loss. Calls that wait share the next sync. */
+  sync(folder = ''): Promise<void> {
+    const shared = this.#syncNext.get(folder);
+    if (shared !== undefined) return shared;
+    const running = this.#syncing.get(folder);
+    if (running === undefined) return this.#sync(folder);
+    const next = running
+      .catch(() => undefined)
+      .then(() => {
+        this.#syncNext.delete(folder);
+        return this.#sync(folder);
+      });
+    this.#syncNext.set(folder, next);
+    return next;
+  }
+
+  #sync(folder: string): Promise<void> {
     const changes = this.#changes;
-    await this.files.syncDirectory(join(this.config.directory, folder));
-    if (folder === '') this.#syncedChanges = Math.max(this.#syncedChanges, changes);
+    const syncing = this.files.syncDirectory(join(this.config.directory, folder)).then(
+      () => {
+        this.#syncing.delete(folder);
+        if (folder === '') this.#syncedChanges = Math.max(this.#syncedChanges, changes);
+      },
+      (error: unknown) => {
+        this.#syncing.delete(folder);
+        throw error;
+      },
+    );
+    this.#syncing.set(folder, syncing);
+    return syncing;
   }
 
   remove(name: string): void {
@@ -88,27 +181,30 @@ export class Spool<Item> {
     this.#changes++;
   }
 
-  /** Removes what is of no use any more, whatever state it is in. */
+  /** Removes a file that is of no use any more, whatever state it is in. */
   discard(file: OpenFile, name: string): void {
     discard(this.files, file, this.path(name));
     this.#changes++;
   }
 
-  /** The names may be as young as what is in the files; what fails here is tried again before a batch is begun. */
+  /** The names may be as young as the lines in the files; a sync that fails here is tried again before a batch is begun. */
   async syncFound(): Promise<void> {
     this.#changes++;
     await this.syncNames().catch(() => undefined);
   }
 
   /**
-   * Power loss would undo what was removed, and have it delivered again: that is for one batch to bear, so the next is
-   * not begun before.
+   * Power loss would undo removals, and the batches would be delivered again: at most one batch may be, so the next is not
+   * begun before this resolves.
    */
   async syncNames(): Promise<void> {
     if (this.#syncedChanges === this.#changes || this.config.durability === 'none') return;
     try {
       await this.sync();
+      this.#failedSyncs = 0;
     } catch (error) {
+      // Delivery must not end with a directory that cannot be synced for long.
+      if (++this.#failedSyncs > MOST_FAILED_SYNCS) return;
       throw storageError('the directory was not synced', error);
     }
   }
@@ -124,8 +220,20 @@ export class Spool<Item> {
     this.#sequence = Math.max(this.#sequence, sequence);
   }
 
+  /** Files must not become larger than this, in bytes. */
+  limitFiles(bytes: number): void {
+    this.largestFile = Math.min(this.largestFile, Math.floor(bytes * 0.9));
+    this.beginNewFile();
+  }
+
+  beginNewFile(): void {
+    this.#owner.endBatch();
+  }
+
   hasRoom(bytes: number): boolean {
-    return this.bytes + this.reserved + bytes <= this.config.maxBytes;
+    if (this.bytes + this.reserved + bytes <= this.config.maxBytes) return true;
+    this.measure.soon();
+    return false;
   }
 
   overflow(): OverflowError {
@@ -135,85 +243,55 @@ export class Spool<Item> {
   }
 
   /**
-   * Lines that were accepted before it was known what earlier lives have left: a promise to wait for if they do not fit
-   * beside that. Nothing waits for these lines, so what is there can be delivered. Throws `OverflowError` if they cannot
-   * fit beside `own` bytes of the same file and what is never delivered.
+   * For lines that were accepted before it was known what is on the disk: a promise to wait for if they do not fit beside
+   * that. Nothing waits for these lines, so what is there can be delivered. Throws `OverflowError` if they cannot fit
+   * beside `own` bytes of the same file and what is never delivered.
    */
   roomFor(lines: readonly Line<Item>[], own: number): Promise<void> | undefined {
     const { maxBytes } = this.config;
     if (maxBytes === Infinity) return undefined;
     const bytes = sizeOf(lines);
     if (this.bytes + bytes <= maxBytes) return undefined;
-    if (this.aside + own + bytes > maxBytes) throw this.overflow();
+    if (this.measure.aside + own + bytes > maxBytes) throw this.overflow();
+    this.measure.soon();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   free(bytes: number): void {
     this.bytes -= bytes;
+    this.#admit();
+  }
+
+  #admit(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Moves a file to `dead/`, as it is; answers where in the directory it is now. */
-  async bury(name: string): Promise<string> {
-    await this.files.makeDirectory(join(this.config.directory, DEAD), true);
-    this.files.rename(this.path(name), this.path(join(DEAD, name)));
+  /** Moves a file to a folder, as it is; answers its name in the directory now. */
+  async moveTo(folder: Folder, name: string): Promise<string> {
+    await this.files.makeDirectory(this.path(folder), true);
+    const wanted = folder === QUARANTINE ? `${name}.${this.files.nonce()}.bad` : name;
+    const target = join(folder, freeName(this.files, this.path(folder), wanted));
+    this.files.rename(this.path(name), this.path(target));
+    this.#changes++;
     // The move has happened; that it survives power loss is worth no failure: it would be made again.
-    await this.sync(DEAD).catch(() => undefined);
-    return join(DEAD, name);
+    await this.sync(folder).catch(() => undefined);
+    return target;
   }
 
-  quarantine(name: string): Quarantine<Item> {
+  quarantine(name: string): Quarantine {
     return new Quarantine(this, name);
   }
 }
 
+/** In a row; after that batches are delivered without a sync of the directory: power loss may then bring back several. */
+const MOST_FAILED_SYNCS = 3;
+
 /** Fifteen digits. */
 const LAST_SEQUENCE = 999_999_999_999_999;
 
-/** A copy of the bytes of one file that are no good lines; it is made with the first of them. */
-export class Quarantine<Item> {
-  lines = 0;
-  bytes = 0;
-  readonly #spool: Spool<Item>;
-  readonly #path: string;
-  #file: OpenFile | undefined;
-  #writer: Writer | undefined;
-
-  constructor(spool: Spool<Item>, name: string) {
-    this.#spool = spool;
-    this.#path = join(spool.config.directory, QUARANTINE, `${name}.${spool.files.nonce()}.bad`);
-  }
-
-  async add(bytes: Uint8Array, lines = 1): Promise<void> {
-    if (this.#writer === undefined) {
-      await this.#spool.files.makeDirectory(join(this.#spool.config.directory, QUARANTINE), true);
-      this.#file = this.#spool.files.create(this.#path);
-      this.#writer = new Writer(this.#file);
-    }
-    await this.#writer.add(bytes);
-    this.lines += lines;
-    this.bytes += bytes.byteLength;
-  }
-
-  /** The copy is on the disk when it resolves; only then may the bytes go. */
-  async finish(id: string): Promise<void> {
-    if (this.#writer === undefined) return;
-    await this.#writer.finish();
-    this.#file?.close();
-    this.#writer = undefined;
-    await this.#spool.sync(QUARANTINE);
-    this.#spool.aside += this.bytes;
-    this.#spool.bytes += this.bytes;
-    const { lines, bytes } = this;
-    const filename = this.#path;
-    this.#spool.tell('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
-  }
-
-  /** What there is of the copy is removed again. */
-  abandon(): void {
-    if (this.#writer !== undefined) discard(this.#spool.files, this.#file, this.#path);
-    this.#writer = undefined;
-  }
+/** Two looks at the same file; its content may differ. */
+export function isSame(a: FileStat, b: FileStat): boolean {
+  return a.inode === b.inode && a.device === b.device;
 }
 
 export function storageError(message: string, cause: unknown): StorageError | LockedError {

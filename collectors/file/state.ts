@@ -3,14 +3,20 @@ import type { FileBatch, FileBatcherState, SpoolCounts } from './contract.js';
 
 /** What the base class cannot know. */
 export interface Counts {
-  /** Lines that were handed over with their batch, and turned out to be damaged. */
+  /** Items that the base class counts as delivered, and that the sink did not get. */
   quarantined: number;
-  /** Items of delivered batches that a failed sync has taken along. */
   lost: number;
+  /** Items that the base class counts as dropped: of batches that are in `dead/`, or of which nothing is left. */
   dead: number;
-  /** Of earlier lives: lines that `open` found to be damaged, and items that it moved to `dead/`. */
+  goneQuarantined: number;
+  goneLost: number;
+  /** Of earlier processes: lines that `open` found to be damaged, and items that it moved to `dead/`. */
   foundBad: number;
   foundDead: number;
+}
+
+export function noCounts(): Counts {
+  return { quarantined: 0, lost: 0, dead: 0, goneQuarantined: 0, goneLost: 0, foundBad: 0, foundDead: 0 };
 }
 
 /** The state of the base class, with the spool's. */
@@ -30,13 +36,19 @@ export function fileState<Item>(
       return base.counts.refused;
     },
     get dropped() {
-      return base.counts.dropped - (counts.dead - counts.foundDead) + counts.lost;
+      return base.counts.dropped - counts.dead - counts.goneQuarantined - counts.goneLost;
     },
     get quarantined() {
-      return counts.quarantined + counts.foundBad;
+      return counts.quarantined + counts.goneQuarantined + counts.foundBad;
     },
     get dead() {
-      return counts.dead;
+      return counts.dead + counts.foundDead;
+    },
+    get lost() {
+      return counts.lost + counts.goneLost;
+    },
+    get returned() {
+      return base.counts.returned;
     },
     get pending() {
       return base.pending;

@@ -1,5 +1,6 @@
 import type { Awaitable } from '../../src/index.js';
 import type { FileSystem, OpenFile } from './file-system.js';
+import { fileName, parseName } from './format.js';
 
 /** Writes until all bytes are out: a short write is how a full disk announces itself. */
 export function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Awaitable<void> {
@@ -39,10 +40,10 @@ export class Writer {
     this.bytes += piece.byteLength;
   }
 
-  /** Everything is on the disk when it resolves. */
-  async finish(): Promise<void> {
+  /** Everything is in the file, and with `sync` on the disk, when it resolves. */
+  async finish(sync = true): Promise<void> {
     await this.#empty();
-    await this.#file.sync();
+    if (sync) await this.#file.sync();
   }
 
   async #empty(): Promise<void> {
@@ -92,4 +93,18 @@ export function discard(files: FileSystem, file: OpenFile | undefined, path: str
 
 export function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+}
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('of no known kind', { cause: error });
+}
+
+/** The name, or one made from it that no file in the directory has. */
+export function freeName(files: FileSystem, directory: string, name: string): string {
+  let free = name;
+  while (files.stat(`${directory}/${free}`) !== undefined) {
+    const parsed = parseName(name);
+    free = parsed === undefined ? `${files.nonce()}-${name}` : fileName({ ...parsed, nonce: files.nonce() });
+  }
+  return free;
 }

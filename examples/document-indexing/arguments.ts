@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { MAX_USER } from './live/requests.js';
 import type { ProgressWay } from './protocol.js';
 
 /** What both ways to run need. */
@@ -21,7 +22,10 @@ export interface OnceArguments extends Common {
 }
 
 export interface LiveArguments {
-  port: number;
+  /** `exact`: it was asked for, so no other one will do. */
+  port: { number: number; exact: boolean };
+  /** Opens the page in a browser. */
+  open: boolean;
   host: string;
   roots: string[];
   progress: ProgressWay;
@@ -50,7 +54,8 @@ interface Options {
   batchAge: number;
   limit?: number;
   data: string;
-  port: number;
+  port?: number;
+  open: boolean;
   host: string;
   root?: string[];
   progress: ProgressWay;
@@ -58,7 +63,8 @@ interface Options {
 }
 
 const DOCUMENTATION = 'node_modules';
-const OF_THE_SERVER = ['port', 'host', 'root', 'progress', 'user'] as const;
+const DEFAULT_PORT = 4747;
+const OF_THE_SERVER = ['port', 'open', 'host', 'root', 'progress', 'user'] as const;
 const WITHOUT_SERVER = ['query', 'limit'] as const;
 
 /** `undefined` when the help was asked for and has been printed. */
@@ -72,7 +78,12 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
       words,
     )
     .option('--no-index', 'begin with nothing')
-    .option('-p, --port <number>', 'of the page; 0 is a free one', wholeNumber(0, 65_535), 0)
+    .option(
+      '-p, --port <number>',
+      'of the page; 0 is a free one (default: 4747, or the next one that is free)',
+      wholeNumber(0, 65_535),
+    )
+    .option('-o, --open', 'open the page in a browser', false)
     .option('--host <address>', 'where to listen; the default is for this machine alone', words, '127.0.0.1')
     .option(
       '-r, --root <dir>',
@@ -84,7 +95,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
         .choices(['summary', 'items', 'isolated'])
         .default('summary'),
     )
-    .option('-u, --user <name>', 'whose the first job is', words, 'you')
+    .option('-u, --user <name>', 'whose the first job is', userName, 'you')
     .option('-b, --batch-size <rows>', 'sections in one insert', wholeNumber(1, 5_000), 500)
     .option('-a, --batch-age <ms>', 'longest time a section waits for its insert', wholeNumber(1, 3_600_000), 1_000)
     .option('-d, --data <dir>', 'where uploads and the embedded database are kept', words, '.data')
@@ -93,6 +104,8 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     .option('-l, --limit <files>', 'with --no-server: only that many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', '\nWith DATABASE_URL set, that Postgres server is used instead of the embedded database;')
     .addHelpText('after', 'with EMBEDDINGS_URL (and EMBEDDINGS_MODEL, _KEY, _COST), that API makes the vectors.')
+    .version(version(), '-V, --version')
+    .showSuggestionAfterError(false)
     .configureOutput({ outputError: () => undefined })
     .exitOverride();
   try {
@@ -119,8 +132,9 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   }
   const roots = options.root ?? [directory ?? DOCUMENTATION];
   roots.forEach(requireDirectory);
-  const { port, host, progress, user } = options;
-  const live = { port, host, progress, user, roots, embeddings: embeddingsOf(environment) };
+  const { host, open, progress, user } = options;
+  const port = { number: options.port ?? DEFAULT_PORT, exact: options.port !== undefined };
+  const live = { port, open, host, progress, user, roots, embeddings: embeddingsOf(environment) };
   return { ...common, directory, live };
 }
 
@@ -135,6 +149,16 @@ function directoryOf(argument: string | undefined, { index }: Options): string |
 function words(value: string): string {
   if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
   return value;
+}
+
+function userName(value: string): string {
+  if (words(value).length > MAX_USER) throw new InvalidArgumentError(`It has at most ${MAX_USER} characters.`);
+  return value;
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function several(value: string, before: string[] = []): string[] {

@@ -5,7 +5,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 export type Complaint = (path: string, error: unknown) => void;
 
 /** One document is read whole, so this bounds the memory it takes. */
-const MAX_BYTES = 16 * 1024 * 1024;
+export const MAX_BYTES = 16 * 1024 * 1024;
 /** What fits into a row of the index of places. */
 const MAX_PATH_BYTES = 2_000;
 
@@ -44,6 +44,7 @@ export async function readDocument(file: string): Promise<string> {
   const { size } = await lstat(file);
   if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES / 1024 / 1024} MiB`);
   const bytes = await readFile(file);
+  if (bytes.subarray(0, 4).toString('latin1') === '%PDF') throw new Error('a PDF, which is not supported: text only');
   try {
     // Postgres stores every character in a text but this one.
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\0', '\uFFFD');

@@ -3,6 +3,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { vector } from '@electric-sql/pglite-pgvector';
 import type { Row } from './database.js';
 import { reasonOf } from './printable.js';
+import { sqlStateOf } from './sql-state.js';
 
 export type Request =
   | { kind: 'open'; directory: string }
@@ -14,7 +15,8 @@ export interface Question {
   request: Request;
 }
 
-export type Answer = { id: number; rows: readonly Row[]; error?: undefined } | { id: number; error: string };
+export type Answer =
+  { id: number; rows: readonly Row[]; error?: undefined } | { id: number; error: string; code: string | undefined };
 
 let postgres: PGlite | undefined;
 
@@ -32,6 +34,7 @@ async function answer(request: Request): Promise<readonly Row[]> {
 parentPort?.on('message', ({ id, request }: Question) => {
   answer(request).then(
     (rows) => parentPort?.postMessage({ id, rows } satisfies Answer),
-    (error: unknown) => parentPort?.postMessage({ id, error: reasonOf(error) } satisfies Answer),
+    (error: unknown) =>
+      parentPort?.postMessage({ id, error: reasonOf(error), code: sqlStateOf(error) } satisfies Answer),
   );
 });

@@ -15,6 +15,7 @@ export function listenForInterrupt(): Interrupt {
   const controller = new AbortController();
   let code = 0;
   let first = 0;
+  endWithNpm(() => process.kill(process.pid, 'SIGTERM'));
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) {
@@ -27,4 +28,16 @@ export function listenForInterrupt(): Interrupt {
     });
   }
   return { signal: controller.signal, exitCode: () => code };
+}
+
+/** npm does not pass SIGTERM on, and what it has started would stay behind without it. */
+function endWithNpm(end: () => void): void {
+  if (process.env['npm_lifecycle_event'] !== 'start') return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    end();
+  }, 500);
+  timer.unref();
 }

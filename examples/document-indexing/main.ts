@@ -9,6 +9,7 @@ import { print, printable, reasonOf, shortPath } from './printable.js';
 /** Resolves to the exit code. */
 async function run(options: Arguments): Promise<number> {
   const interrupt = listenForInterrupt();
+  if (options.server === undefined) print([`Opening the embedded Postgres in ${shortPath(options.data)} …`]);
   const database = await openDatabase(options.server, options.data);
   const { directory } = options;
   try {

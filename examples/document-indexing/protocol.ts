@@ -18,7 +18,15 @@ export interface Info {
   database: { kind: 'embedded' | 'server'; available: boolean };
   /** The folders of this machine that a job of kind 'directory' may name, or lie below. */
   roots: string[];
-  limits: { uploadBytes: number; files: number };
+  limits: {
+    /** All files of an upload together. */
+    uploadBytes: number;
+    /** One document; a larger one is left out of its job. */
+    documentBytes: number;
+    files: number;
+  };
+  /** Milliseconds that one call to a hosted model is assumed to take; where calls are `measured`, `Totals` has them. */
+  call: { milliseconds: number; measured: boolean };
 }
 
 /** POST /api/jobs as application/json. Dropped files: multipart/form-data with field `user`, then files. */
@@ -42,7 +50,14 @@ export interface Job {
   message?: string;
   files: { done: number; failed: number; total?: number };
   /** `total` is known once reading ended. */
-  chunks: { read: number; embedded: number; stored: number; total?: number };
+  chunks: {
+    read: number;
+    embedded: number;
+    stored: number;
+    /** Given up, by the embedding or by the database; `problems` says why. */
+    refused: number;
+    total?: number;
+  };
   /** Shared batches that carried at least one chunk of this job. */
   batches: number;
   /** 0..1: size over capacity, mean over those batches. */
@@ -72,27 +87,85 @@ export interface Batch {
   size: number;
   capacity: number;
   milliseconds: number;
-  /** Job ids with their number of chunks in it. */
-  parts: { job: string; count: number }[];
+  parts: Part[];
 }
 
-/** GET /api/events?user=NAME: the names of the SSE events and their data (JSON). */
+/** The chunks of one job in a batch. */
+export interface Part {
+  job: string;
+  user: string;
+  /** The user's, the same in every page: 0 to 11, or -1 when all twelve are taken. */
+  colour: number;
+  count: number;
+}
+
+/** Sums over all batches, of earlier lives of the server too. */
+export interface Totals {
+  /** Chunks that were embedded: calls, had each been one. */
+  requests: number;
+  batches: number;
+  users: number;
+  /** The execution of these batches. */
+  milliseconds: number;
+  /** Rows that went to Postgres, and the statements that took them there. */
+  rows: number;
+  inserts: number;
+}
+
+/** What is new about batches, oldest first. */
+export interface BatchNews {
+  totals: Totals;
+  batches: Batch[];
+}
+
+export interface Simulation {
+  running: boolean;
+  users: { name: string; colour: number }[];
+}
+
+/** GET /api/events?user=NAME&user=NAME: the names of the SSE events and their data (JSON). */
 export interface Events {
-  /** On connect: all jobs of that user, newest first. */
+  /** On connect: all jobs of these users, newest first. */
   jobs: Job[];
-  /** One job of that user changed; at most about ten a second for each job. */
+  /** One job of these users changed; at most about ten a second for each job. */
   job: Job;
-  /** Batches of everybody since the last message, oldest first. */
-  batch: Batch[];
+  /** On connect: the newest batches of everybody. */
+  history: BatchNews;
+  /** Batches of everybody since the last message. */
+  batch: BatchNews;
+  simulation: Simulation;
   database: { available: boolean; message?: string };
 }
 
-/** GET /api/search?q=...&limit=...: NDJSON, one hit a line, best first. All plain text. */
+/**
+ * GET /api/search?q=...&limit=...: NDJSON, one hit a line, best first. All plain text. The header
+ * `search-corrected` holds the query that was searched for instead of a misspelt one (percent-encoded), and
+ * `search-words-only` why the embedding had no part in it.
+ */
 export interface Hit {
   path: string;
+  /** Names the document for GET /api/document. */
+  document: string;
+  /** The place of the section in its document. */
+  position: number;
   heading: string;
   excerpt: string;
   /** Higher is better. */
   score: number;
   job: string;
+}
+
+/** GET /api/document?path=... */
+export interface DocumentText {
+  path: string;
+  /** Markdown. */
+  sections: { position: number; heading: string; content: string }[];
+}
+
+/** GET /api/code/NAME: a source file of this program, and which of its lines are meant, counted from 1. */
+export interface Code {
+  file: string;
+  text: string;
+  from: number;
+  to: number;
 }

@@ -64,12 +64,15 @@ const STORE = `
     (SELECT count(*) FROM incoming JOIN document_sections USING (id))::integer AS present,
     ((SELECT count(*) FROM replaced) + (SELECT count(*) FROM cut_off))::integer AS removed`;
 
+/** All of the words; if no section has them all, any of them. */
 const SEARCH = `
   SELECT path, heading, rank, ts_headline('english', content, query,
     'MaxWords=24, MinWords=12, MaxFragments=1, StartSel=«, StopSel=»') AS snippet
   FROM (
     SELECT *, ts_rank_cd(search, query) AS rank
-    FROM document_sections, websearch_to_tsquery('english', $1) AS query
+    FROM document_sections, (SELECT CASE WHEN EXISTS (SELECT 1 FROM document_sections WHERE search @@ all_words)
+        THEN all_words ELSE replace(plainto_tsquery('english', $1)::text, '&', '|')::tsquery END AS query
+      FROM websearch_to_tsquery('english', $1) AS all_words) AS question
     WHERE search @@ query
     ORDER BY rank DESC, path, position
     LIMIT $2

@@ -1,3 +1,6 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LogWriter } from './log-writer.js';
 
@@ -8,7 +11,9 @@ const { positionals, values } = parseArgs({
 });
 const writers = Number(values.writers);
 const lines = Number(values.lines);
-await using log = await LogWriter.start(positionals[0] ?? 'app.log');
+// Without a name the log goes where it is in nobody's way.
+const path = positionals[0] ?? join(await mkdtemp(join(tmpdir(), 'log-writer-')), 'app.log');
+await using log = await LogWriter.start(path);
 
 const began = performance.now();
 const writer = async (name: number): Promise<void> => {

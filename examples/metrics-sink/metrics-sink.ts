@@ -1,4 +1,4 @@
-import { BatchServer, type Next, type Op } from 'batch-please';
+import { BatchServer, type Next, type Op, type StopOptions } from 'batch-please';
 
 /** What a producer casts. */
 export interface Sample {
@@ -25,7 +25,6 @@ interface Sink {
   url: string;
   /** Not posted yet. */
   summaries: Map<string, Summary>;
-  timer: ReturnType<typeof setInterval>;
   posted: number;
   failed: number;
 }
@@ -39,9 +38,17 @@ type SinkOp = Op<'post', number, Sample, 'tick'>;
  * metrics, not samples) until the next post. `call('post')` posts at once and answers with how many metrics went out.
  */
 export class MetricsSink extends BatchServer<Sink, 'post', number, Sample, 'tick'> {
+  #timer: ReturnType<typeof setInterval> | undefined;
+
   init({ url, interval = 1000 }: SinkOptions): Next<Sink> {
-    const timer = setInterval(() => this.info('tick'), interval);
-    return { state: { url, timer, summaries: new Map(), posted: 0, failed: 0 } };
+    this.#timer = setInterval(() => this.info('tick'), interval);
+    return { state: { url, summaries: new Map(), posted: 0, failed: 0 } };
+  }
+
+  /** `close` comes here too. A tick of a sink that takes no more messages would be refused, with a warning. */
+  override stop(reason?: unknown, options?: StopOptions): Promise<void> {
+    clearInterval(this.#timer);
+    return super.stop(reason, options);
   }
 
   async handleBatch(ops: readonly SinkOp[], sink: Sink): Promise<void> {
@@ -59,7 +66,8 @@ export class MetricsSink extends BatchServer<Sink, 'post', number, Sample, 'tick
 
   /** What was left is posted; if that fails, there is nobody left to tell but the log. */
   override async terminate(_reason: unknown, sink: Sink): Promise<void> {
-    clearInterval(sink.timer);
+    // Also after a failure, which nobody has called `stop` for.
+    clearInterval(this.#timer);
     await post(sink);
   }
 

@@ -5,7 +5,7 @@ const tokensOf = (text: string): number => Math.ceil(text.length / 4);
 
 export const embeddings = new BatchServing({
   batchSize: 128,
-  batchTimeout: 20,
+  batchTimeout: 100,
   hooks: ['progress'],
   handleBatch: (texts: readonly string[], { hooks }) => {
     hooks.progress.each(texts.map((text) => ({ tokens: tokensOf(text) })));

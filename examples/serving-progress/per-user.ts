@@ -5,7 +5,7 @@ export const embeddings = servingPool(
   (user: string) => ({
     name: `embeddings of ${user}`,
     batchSize: 128,
-    batchTimeout: 20,
+    batchTimeout: 100,
     hooks: ['progress'],
     handleBatch: (
       texts: readonly string[],

@@ -12,7 +12,7 @@ const tokensOf = (text: string): number => Math.ceil(text.length / 4);
 
 export const embeddings = new BatchServing({
   batchSize: 128,
-  batchTimeout: 20,
+  batchTimeout: 100,
   hooks: ['progress'],
   handleBatch: (values: readonly Text[], { hooks }) => {
     const summary: Summary = {};

@@ -9,6 +9,7 @@ import { Shipper, type Event } from './shipper.js';
  *   tsx examples/spool-to-http/main.ts --directory ./spool --url http://localhost:8080/events < events.ndjson
  *
  * An event counts as taken once its `stored` line is printed. From then on it arrives, whatever happens to this program.
+ * A line that is no event is reported and left out: what comes after it must not wait for somebody to mend it.
  */
 const { values } = parseArgs({ options: { directory: { type: 'string' }, url: { type: 'string' } } });
 const { directory, url } = values;
@@ -22,14 +23,34 @@ async function main(): Promise<void> {
     console.error(`attempt ${attempt} failed: ${error instanceof Error ? error.message : String(error)}`);
   });
   flushOnExit(shipper);
-  const { files, items } = await shipper.open();
-  console.error(`${items} events in ${files} files were left from before`);
-  for await (const line of createInterface({ input: process.stdin })) {
-    const event = JSON.parse(line) as Event;
-    await shipper.syncAddItem(event);
-    console.log(`stored ${String(event['id'])}`);
+  try {
+    const { files, items } = await shipper.open();
+    console.error(`${items} events in ${files} files were left from before`);
+    let line = 0;
+    for await (const text of createInterface({ input: process.stdin })) {
+      line += 1;
+      const event = eventIn(text);
+      if (event === undefined) {
+        console.error(`line ${line} is no JSON object and was left out`);
+        process.exitCode = 1;
+        continue;
+      }
+      await shipper.syncAddItem(event);
+      console.log(`stored ${String(event['id'])}`);
+    }
+  } finally {
+    // Also after a failure: what is stored is delivered, and the process does not stay for it for ever.
+    await shipper.close();
   }
-  await shipper.close();
+}
+
+function eventIn(line: string): Event | undefined {
+  try {
+    const event: unknown = JSON.parse(line);
+    return typeof event === 'object' && event !== null && !Array.isArray(event) ? (event as Event) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 main().catch((error: unknown) => {

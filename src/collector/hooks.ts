@@ -1,272 +1,244 @@
-import type { BatchInfo, BatchPleaseConfig, BatchPleaseEvents, BatchPleaseHooks } from './types.js';
-import type { BatchPleaseOptions, BatchPleaseState, FlushContext, Prepared, Storage } from './types.js';
-import { BatchError, FlushError, ItemError, ResultCountError, messageOf } from '../errors.js';
-import { type Events, warn } from '../events.js';
-import { type Awaitable, andThen, hush, isThenable } from '../core/promise.js';
-import type { Clock } from '../core/clock.js';
-import {
-  RunContext,
-  type Chore,
-  type Flight,
-  type Gathering,
-  type Stage,
-  type Verdict,
-  type Workload,
-} from '../core/flight.js';
-import { flushBeforeExit, leaveBeforeExit } from './exit.js';
+import type { Batch, Work } from '../core/batch.js';
+import type { Core } from '../core/core.js';
+import { type Awaitable, hush, isThenable } from '../core/promise.js';
+import type { Decision, Driver, Ending } from '../core/driver.js';
+import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
+import type { AppendHooks, Stage } from './append-hooks.js';
+import type { AppendQueue } from './append-queue.js';
+import { flushBeforeExit, leaveBeforeExit } from './exit.js';
+import { HookContext } from './context.js';
+import { FailurePolicy } from './failures.js';
+import type { Reports } from './reports.js';
+import type { BatchPleaseConfig, BatchPleaseHooks, BatchPleaseOptions, BatchPleaseState } from './types.js';
+import type { FlushContext, Prepared, Storage } from './types.js';
 
 /** A batcher with its hooks in force; without those that are required nothing is ever added. */
-export type Batcher<Item, Batch> = BatchPleaseHooks<Item, Batch> &
-  Required<Pick<BatchPleaseHooks<Item, Batch>, 'batchInit' | 'batchAddItem' | 'batchFlush'>> & {
-    readonly state: BatchPleaseState<Item, Batch>;
-    flush(): Promise<void>;
+export type Batcher<Item, State> = BatchPleaseHooks<Item, State> &
+  Required<Pick<BatchPleaseHooks<Item, State>, 'batchInit' | 'batchAddItem' | 'batchFlush'>> & {
+    readonly state: BatchPleaseState<Item, State>;
   };
-
-/** Items that join at once; as many small ones as a disk takes well in one write. */
-const LARGEST_GROUP = 1024;
 
 const HOOK_OF_STAGE = { weigh: 'weigh', open: 'batchInit', add: 'batchAddItem' } as const;
 
-export interface CollectorParts<Item, Batch> {
-  batcher: Batcher<Item, Batch>;
-  options: BatchPleaseOptions<Item, Batch>;
-  config: BatchPleaseConfig;
-  clock: Clock;
-  events: Events<BatchPleaseEvents<Item>>;
-  storage: Storage<Item, Batch> | undefined;
-  /** Room may have come free. */
+export interface DriverParts<Item, State> {
+  batcher: Batcher<Item, State>;
+  options: BatchPleaseOptions<Item, State>;
+  /** In force at the moment; `configure` changes it. */
+  config: () => BatchPleaseConfig;
+  reports: Reports<Item, State>;
+  storage: Storage<Item, State> | undefined;
+  /** Room may be free. */
   admit: () => void;
+  /** What is flushed when the process would end by itself. */
+  atExit: { flush(): Promise<void> };
 }
 
-/** The engine's port to the hooks of a collector: calls them, judges their failures, counts and tells what happened. */
-export class Collector<Item, Batch> implements Workload<Item, Batch, Batch> {
-  readonly counts = { flushes: 0, delivered: 0, refused: 0, dropped: 0 };
-  /** Positions of pending items whose own `onError` hears of their failure. */
-  readonly heard = new Set<number>();
-  readonly addAll: Workload<Item, Batch, Batch>['addAll'];
-  readonly gathering: Gathering | undefined;
-  readonly weigh: ((item: Item) => number) | undefined;
-  readonly due: (() => boolean) | undefined;
-  /** Its hooks are called as its methods: the fastest call there is, and `this` is what their authors expect. */
-  readonly #batcher: Batcher<Item, Batch>;
-  readonly #options: BatchPleaseOptions<Item, Batch>;
-  readonly #config: BatchPleaseConfig;
-  readonly #clock: Clock;
-  readonly #events: Events<BatchPleaseEvents<Item>>;
-  readonly #storage: Storage<Item, Batch> | undefined;
-  readonly #admit: () => void;
-  /** Of this batcher and no other, in any process. */
-  readonly #id = uniqueId();
-  readonly #warned = new Set<string>();
+/** The batch as `batchFlush` saw it, and what that returned. */
+interface Flushed<State> {
+  state: State;
+  result: unknown;
+}
 
-  constructor({ batcher, options, config, clock, events, storage, admit }: CollectorParts<Item, Batch>) {
+/** Drives the core with the hooks of a collector: calls them, counts, and reports what happened. */
+export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<Item, State> {
+  readonly counts = { flushes: 0, delivered: 0, refused: 0, dropped: 0 };
+  readonly splits: boolean;
+  readonly addAll: AppendHooks<Item, State>['addAll'];
+  readonly weigh: ((entry: Item) => number) | undefined;
+  readonly due: (() => boolean) | undefined;
+  core!: Core<State>; // set by the batcher, which makes both
+  queue!: AppendQueue<Item, State>; // likewise
+  /** Its hooks are called as its methods: the fastest call there is, and `this` is what their authors expect. */
+  readonly #batcher: Batcher<Item, State>;
+  readonly #parts: DriverParts<Item, State>;
+  readonly #failures: FailurePolicy<State>;
+
+  constructor(parts: DriverParts<Item, State>) {
+    const { batcher, options, storage, config, reports } = parts;
     this.#batcher = batcher;
-    this.#options = options;
-    this.#config = config;
-    this.#clock = clock;
-    this.#events = events;
-    this.#storage = storage;
-    this.#admit = admit;
+    this.#parts = parts;
     const { weigh } = options;
     this.weigh = storage === undefined || weigh == null ? (weigh ?? undefined) : (entry) => weigh(this.itemOf(entry));
     this.due = batcher.shouldFlush && ((): boolean => this.#shouldFlush());
-    if (batcher.batchAddItems === undefined) return;
-    this.addAll = (batch, items) => this.#addItems(batch, items);
-    // shouldFlush is asked before and after each item.
-    this.gathering = { most: this.due === undefined ? LARGEST_GROUP : 1, whenIdle: false, soon: queueMicrotask };
+    this.splits = batcher.batchSplit != null;
+    this.#failures = new FailurePolicy({
+      get retry() {
+        return config().retry;
+      },
+      get giveUp() {
+        return config().giveUp;
+      },
+      split: this.splits ? (state, indexes) => batcher.batchSplit?.(state, indexes) as State : undefined,
+      now: () => this.core.clock.now(),
+      get run() {
+        return core();
+      },
+      report: (message, error) => {
+        reports.warn(message, error);
+      },
+    });
+    const core = (): Core<State> => this.core;
+    if (batcher.batchAddItems == null) return;
+    this.addAll = (state, items) => batcher.batchAddItems?.(state, items) as Awaitable<readonly unknown[] | undefined>;
   }
 
-  /** What was added; a storage keeps more than that of it. */
+  /** The item of an entry; a storage keeps more than that of it. */
   itemOf(entry: Item): Item {
-    return this.#storage === undefined ? entry : (entry as Prepared<Item>).item;
+    return this.#parts.storage === undefined ? entry : (entry as Prepared<Item>).item;
   }
 
-  open(): Awaitable<Batch> {
-    if (!this.#config.unref) flushBeforeExit(this.#batcher);
-    return this.#batcher.batchInit(this.#options);
+  // Adding
+
+  open(): Awaitable<State> {
+    if (!this.#parts.config().unref) flushBeforeExit(this.#parts.atExit);
+    return this.#batcher.batchInit(this.#parts.options);
   }
 
-  add(batch: Batch, item: Item): Awaitable<Batch | undefined> {
-    return this.#batcher.batchAddItem(batch, item) as Awaitable<Batch | undefined>;
+  add(state: State, item: Item): Awaitable<State | undefined> {
+    return this.#batcher.batchAddItem(state, item) as Awaitable<State | undefined>;
   }
 
-  run(flight: Flight<Batch>): Awaitable<Batch> {
-    const context = this.#contextOf(flight);
-    if (this.#batcher.batchPreFlush === undefined) return this.#flush(flight.batch, context);
-    const run = flight.begun;
-    const prepared = this.#batcher.batchPreFlush(flight.batch, context);
-    const flush = (state: Batch | void): Awaitable<Batch> =>
-      this.#flush(state === undefined ? flight.batch : state, context);
+  refused(entry: Item, error: unknown, stage: Stage, heard: boolean): Error {
+    const { storage, reports } = this.#parts;
+    this.counts.refused++;
+    storage?.refused(entry as Prepared<Item>);
+    // A storage's own errors name their cause already.
+    const own = stage === 'closed' || (storage !== undefined && error instanceof BatchError);
+    const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
+    reports.refused(this.itemOf(entry), refusal, heard);
+    return refusal;
+  }
+
+  next(now: number): boolean {
+    return this.queue.next(now);
+  }
+
+  abandon(error: Error): number {
+    return this.queue.abandon(error);
+  }
+
+  #shouldFlush(): boolean {
+    const { reports } = this.#parts;
+    try {
+      const answer: unknown = this.#batcher.shouldFlush?.(this.#batcher.state);
+      if (answer === true || answer === false) return answer;
+      hush(answer);
+      reports.warn(
+        `shouldFlush returned neither true nor false but ${typeName(answer)}, which counts as false`,
+        undefined,
+      );
+    } catch (error) {
+      reports.warn('shouldFlush threw', error);
+    }
+    return false;
+  }
+
+  // Attempts
+
+  run(batch: Batch<State>): Awaitable<Flushed<State>> {
+    const context = new HookContext(batch, this.#parts.reports.idOf(batch));
+    if (this.#batcher.batchPreFlush == null) return this.#flush(batch.state, context);
+    const run = batch.begun;
+    const prepared = this.#batcher.batchPreFlush(batch.state, context);
+    const flush = (state: State | void): Awaitable<Flushed<State>> =>
+      this.#flush(state === undefined ? batch.state : state, context);
     if (!isThenable(prepared)) return flush(prepared);
     return Promise.resolve(prepared).then((state) => {
-      if (run <= flight.ended) throw new Error('expired'); // nobody listens any more; only flush must not run
+      if (run <= batch.ended) throw new Error('expired'); // nobody waits for it; only flush must not run
       return flush(state);
     });
   }
 
-  judge(flight: Flight<Batch>, error: unknown): Verdict {
-    const { attempt, batch } = flight;
-    const verdict = retryDelay(this.#config.retry, attempt, Math.random) ?? this.#config.giveUp;
-    if (flight.chore !== undefined || this.#storage === undefined) return verdict;
-    if (this.#storage.givesUp(batch, error, attempt)) return 'drop';
-    if (this.#storage.attempted(batch)) return verdict;
-    flight.attempt--;
-    return verdict === 'drop' ? 'hold' : verdict;
+  #flush(state: State, context: FlushContext): Awaitable<Flushed<State>> {
+    const result = this.#batcher.batchFlush(state, context);
+    if (!isThenable(result)) return { state, result };
+    return Promise.resolve(result).then((settled) => ({ state, result: settled }));
   }
 
-  refused(entry: Item, error: unknown, stage: Stage, position: number): Error {
-    this.counts.refused++;
-    this.#storage?.refused(entry as Prepared<Item>);
-    // What a storage says of its own trouble needs no further words.
-    const own = stage === 'closed' || (this.#storage !== undefined && error instanceof BatchError);
-    const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
-    this.tellRefused(this.itemOf(entry), refusal, this.heard.has(position));
-    return refusal;
-  }
-
-  delivered(flight: Flight<Batch>, batch: Batch, now: number): Chore | undefined {
-    this.counts.flushes++;
-    this.counts.delivered += flight.size;
-    if (this.#events.has('flushed')) this.#events.emit('flushed', this.#infoOf(flight, now));
-    if (this.#batcher.batchPostFlush === undefined) return undefined;
-    return () => this.#batcher.batchPostFlush?.(batch, this.#contextOf(flight));
-  }
-
-  failed(flight: Flight<Batch>, error: unknown, retryAt: number): void {
-    const hook =
-      flight.chore === undefined ? 'batchFlush' : flight.refusal !== undefined ? 'batchDeadLetter' : 'batchPostFlush';
-    this.#events.emit('failed', { ...this.#infoOf(flight, this.#clock.now()), error, retryAt, hook });
-    this.#warnUnless(this.#events.has('failed'), `${hook} failed`, error);
-  }
-
-  held(flight: Flight<Batch>, error: unknown): Error {
-    const info = this.#infoOf(flight, this.#clock.now());
-    this.#events.emit('held', { ...info, error });
-    this.#warnUnless(this.#events.has('held'), `a batch of ${info.size} is held after attempt ${info.attempt}`, error);
-    return this.#flushError(info, 'held', error);
-  }
-
-  dropped(flight: Flight<Batch>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; chore?: Chore } {
-    const { size, batch } = flight;
-    const heard = [...this.heard].some((position) => position >= flight.from && position < flight.to);
-    this.counts.dropped += size;
-    if (this.#batcher.batchDeadLetter === undefined || why === 'overflow') this.tellDropped(why, size, error, heard);
-    if (why === 'overflow') {
-      const storage = this.#storage;
-      return { error: error as Error, ...(storage && { chore: () => storage.discard(flight.batch) }) };
+  failed(batch: Batch<State>, error: unknown): Decision<State> {
+    const { storage, config } = this.#parts;
+    const { attempt, state } = batch;
+    if (batch.work !== undefined) {
+      const retryIn = retryDelay(config().retry, attempt);
+      return retryIn === undefined ? 'drop' : { retryIn };
     }
-    const refusal = this.#flushError(this.#infoOf(flight, this.#clock.now()), 'dropped', error);
-    if (this.#batcher.batchDeadLetter === undefined) return { error: refusal };
-    let told = false;
-    // The event comes when the batch has been handed over, and once, however often that is tried.
-    const chore = (): unknown => {
+    let decision = this.#failures.decide(batch, error);
+    if (storage !== undefined) {
+      if (storage.givesUp(state, error, attempt)) decision = 'drop';
+      else if (!storage.attempted(state)) {
+        batch.attempt--;
+        if (decision === 'drop') decision = 'hold';
+      }
+    }
+    // A batch that nobody takes over while closing is undelivered.
+    if (decision === 'drop' && this.core.closing && this.#batcher.batchDeadLetter == null) return 'hold';
+    return decision;
+  }
+
+  waits(batch: Batch<State>, error: unknown, retryAt: number): Error {
+    const { reports } = this.#parts;
+    if (batch.status === 'held') return reports.held(batch, error);
+    reports.failed(batch, error, retryAt);
+    return error as Error;
+  }
+
+  settled(batch: Batch<State>, ending: Ending): { error?: Error; work?: Work | undefined } {
+    if ('why' in ending) return this.#dropped(batch, ending.error, ending.why);
+    const { state, result } = (ending.result ?? { state: batch.state }) as Flushed<State>;
+    this.counts.flushes++;
+    this.counts.delivered += batch.size;
+    this.#parts.reports.flushed(batch, result);
+    if (this.#batcher.batchPostFlush == null) return {};
+    return { work: () => this.#batcher.batchPostFlush?.(state, this.#contextOf(batch)) };
+  }
+
+  #contextOf(batch: Batch<State>): FlushContext {
+    return new HookContext(batch, this.#parts.reports.idOf(batch));
+  }
+
+  #dropped(batch: Batch<State>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; work?: Work | undefined } {
+    const { reports, storage } = this.#parts;
+    const { size, state } = batch;
+    this.counts.dropped += size;
+    const heard = (batch.outcome?.heard ?? 0) > 0;
+    const report = (): void => {
+      reports.dropped({ reason: why, size, error, batch: state }, heard);
+    };
+    const takesOver = why === 'giveUp' && this.#batcher.batchDeadLetter != null;
+    if (!takesOver) report();
+    if (why === 'overflow') {
+      return { error: error as Error, work: storage && ((): Awaitable<void> => storage.discard(state)) };
+    }
+    const refusal = reports.flushError(batch, 'dropped', error);
+    if (!takesOver) return { error: refusal };
+    let reported = false;
+    // The event follows the hand-over, and is emitted once, however often that is tried.
+    const work = (): unknown => {
       try {
-        return this.#batcher.batchDeadLetter?.(batch, error);
+        return this.#batcher.batchDeadLetter?.(state, error);
       } finally {
-        if (!told) this.tellDropped(why, size, error, heard);
-        told = true;
+        if (!reported) report();
+        reported = true;
       }
     };
-    return { error: refusal, chore };
+    return { error: refusal, work };
   }
 
-  drained(): void {
-    leaveBeforeExit(this.#batcher);
-    this.#events.emit('drained', undefined);
+  closed(): void {
+    leaveBeforeExit(this.#parts.atExit);
+    this.queue.last = undefined;
   }
 
-  settled(): void {
-    this.#admit();
-  }
-
-  tellRefused(item: Item, error: Error, heard: boolean): void {
-    this.#events.emit('refused', { item, error });
-    this.#warnUnless(heard || this.#events.has('refused'), 'an item was refused', error);
-  }
-
-  tellDropped(reason: 'overflow' | 'giveUp', size: number, error: unknown, heard: boolean): void {
-    this.#events.emit('dropped', { reason, size, error });
-    this.#warnUnless(heard || this.#events.has('dropped'), 'items were dropped', error);
-  }
-
-  tellClosed(undelivered: number): void {
-    leaveBeforeExit(this.#batcher);
-    this.#events.emit('closed', { undelivered });
-    const message = `closed with ${undelivered} undelivered`;
-    this.#warnUnless(undelivered === 0 || this.#events.has('closed'), message, undefined);
-  }
-
-  /** A failure that nobody listens to is reported once per kind. */
-  #warnUnless(heard: boolean, message: string, error: unknown): void {
-    const kind = message.replace(/\d+/g, '');
-    if (heard || this.#warned.has(kind)) return;
-    this.#warned.add(kind);
-    warn('BATCH_UNHEARD', `${this.#batcher.constructor.name}: ${message}`, error);
-  }
-
-  report(message: string, error: unknown): void {
-    this.#warnUnless(false, message, error);
-  }
-
-  #addItems(batch: Batch, items: readonly Item[]): Awaitable<readonly unknown[] | undefined> {
-    const errors = this.#batcher.batchAddItems?.(batch, items);
-    return andThen(errors, (settled) => {
-      if (settled !== undefined && settled.length !== items.length)
-        throw new ResultCountError(items.length, settled.length, 'batchAddItems');
-      return settled as readonly unknown[] | undefined;
-    });
-  }
-
-  #flush(batch: Batch, context: FlushContext): Awaitable<Batch> {
-    const done = this.#batcher.batchFlush(batch, context);
-    return isThenable(done) ? Promise.resolve(done).then(() => batch) : batch;
-  }
-
-  #shouldFlush(): boolean {
-    const report = (error: unknown): void => {
-      this.report('shouldFlush threw', error);
-    };
-    try {
-      const answer: unknown = this.#batcher.shouldFlush?.(this.#batcher.state);
-      hush(answer, report);
-      return answer === true;
-    } catch (error) {
-      report(error);
-      return false;
+  changed(drained: boolean): void {
+    if (drained) {
+      leaveBeforeExit(this.#parts.atExit);
+      this.#parts.reports.events.emit('drained', undefined);
     }
-  }
-
-  #contextOf(flight: Flight<Batch>): FlushContext {
-    return new HookContext(flight, this.#idOf(flight));
-  }
-
-  #idOf(flight: Flight<Batch>): string {
-    return this.#batcher.batchId?.(flight.batch) ?? `${this.#id}-${flight.from}`;
-  }
-
-  #infoOf(flight: Flight<Batch>, now: number): BatchInfo {
-    const { reason, size, weight, attempt } = flight;
-    return { id: this.#idOf(flight), reason, size, weight, attempt, duration: now - flight.startedAt };
-  }
-
-  #flushError({ id, size, attempt }: BatchInfo, fate: 'held' | 'dropped', cause: unknown): FlushError {
-    const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
-    return new FlushError(message, id, size, attempt, cause);
+    this.#parts.admit();
   }
 }
 
-class HookContext extends RunContext implements FlushContext {
-  constructor(
-    flight: Flight<unknown>,
-    readonly id: string,
-  ) {
-    super(flight, flight.size);
-  }
-}
-
-function uniqueId(): string {
-  // In a browser randomUUID exists in secure contexts only.
-  const { crypto } = globalThis as { crypto?: { randomUUID?: () => string } };
-  return crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+function typeName(value: unknown): string {
+  return isThenable(value) ? 'a promise' : value === null ? 'null' : typeof value;
 }

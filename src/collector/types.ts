@@ -1,6 +1,7 @@
 import type { Awaitable } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import type { Trigger } from '../core/ledger.js';
+import type { Status } from '../core/batch.js';
+import type { Trigger } from '../core/schedule.js';
 import type { Retry, RetryOptions } from '../options/retry.js';
 
 /** What a flush hook is told about its batch. */
@@ -42,7 +43,12 @@ export interface BatchPleaseHooks<Item, Batch> {
   batchFlush?(batch: Batch, context: FlushContext): Awaitable<unknown>;
   /** After a successful flush. If it fails the batch still counts as delivered, and only this is tried again. */
   batchPostFlush?(batch: Batch, context: FlushContext): Awaitable<unknown>;
-  /** With `giveUp: 'drop'`: takes over a batch that is given up. */
+  /**
+   * Takes the items at these positions (0 is the first that joined) out of the batch, and returns them as a batch of
+   * their own. With it a batch can fail in part.
+   */
+  batchSplit?(batch: Batch, indexes: readonly number[]): Batch;
+  /** With `giveUp: 'drop'` or `'split'`: takes over a batch that is given up. */
   batchDeadLetter?(batch: Batch, error: unknown): Awaitable<unknown>;
   /** At close: once for every batch that was not delivered, or once with `undefined` if there is none. */
   batchTerminate?(batch: Batch | undefined): Awaitable<unknown>;
@@ -81,6 +87,25 @@ export interface Storage<Item, Batch> {
   end(): Awaitable<void>;
 }
 
+/** What `configure` changes. */
+export type ChangeableOptions = Pick<
+  BatchPleaseOptions<never, never>,
+  | 'maxBatchSize'
+  | 'maxBatchWeight'
+  | 'maxTimeSinceFirstItem'
+  | 'maxTimeSinceLastItem'
+  | 'maxTimeSinceLastFlush'
+  | 'flushInterval'
+  | 'flushJitter'
+  | 'flushConcurrency'
+  | 'flushTimeout'
+  | 'retry'
+  | 'giveUp'
+  | 'highWaterMark'
+  | 'maxPending'
+  | 'overflow'
+>;
+
 /** Each may be left out or `null`. All times are milliseconds. */
 export interface BatchPleaseOptions<Item, Batch> extends NullableHooks<Item, Batch> {
   /** Items; a full batch is flushed at once. */
@@ -91,6 +116,12 @@ export interface BatchPleaseOptions<Item, Batch> extends NullableHooks<Item, Bat
   weigh?: ((item: Item) => number) | null | undefined;
   /** Max age, from the acceptance of the batch's first item, with or without further adds. */
   maxTimeSinceFirstItem?: number | null | undefined;
+  /**
+   * Without a new item; measured between one and two times as long, so that no add reads the clock. The reason is
+   * `'idle'`.
+   * @default none
+   */
+  maxTimeSinceLastItem?: number | null | undefined;
   /** Since the last flush (at first: since the first item), when there is something to flush. */
   maxTimeSinceLastFlush?: number | null | undefined;
   /** A steady grid from construction on, without drift, moved by nothing. */
@@ -108,9 +139,9 @@ export interface BatchPleaseOptions<Item, Batch> extends NullableHooks<Item, Bat
   retry?: RetryOptions | false | null | undefined;
   /**
    * After the last attempt: `'hold'` (the default) keeps the batch until the next trigger or `flush()`; `'drop'` gives it
-   * to `batchDeadLetter`, if there is one, and moves on.
+   * to `batchDeadLetter`, if there is one, and moves on; `'split'` halves it until what fails is a single item.
    */
-  giveUp?: 'hold' | 'drop' | null | undefined;
+  giveUp?: 'hold' | 'drop' | 'split' | null | undefined;
   /** From how many pending items on `addItem` answers `false`; none by default. */
   highWaterMark?: number | null | undefined;
   /** Hard bound on items that are accepted and not settled; none by default. */
@@ -137,20 +168,21 @@ export interface BatchPleaseConfig {
   readonly maxBatchSize: number;
   readonly maxBatchWeight: number;
   readonly maxTimeSinceFirstItem: number;
+  readonly maxTimeSinceLastItem: number;
   readonly maxTimeSinceLastFlush: number;
   readonly flushInterval: number;
   readonly flushJitter: number;
   readonly flushConcurrency: number;
   readonly flushTimeout: number;
-  readonly retry: Readonly<Required<Retry>>;
-  readonly giveUp: 'hold' | 'drop';
+  readonly retry: Readonly<Retry>;
+  readonly giveUp: 'hold' | 'drop' | 'split';
   readonly highWaterMark: number;
   readonly maxPending: number;
   readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
   readonly unref: boolean;
 }
 
-/** A live view; at every moment `totalItems = delivered + refused + dropped + pending`. */
+/** A live view; at every moment `totalItems = delivered + refused + dropped + returned + pending`. */
 export interface BatchPleaseState<Item, Batch> {
   /** The open batch; `undefined` when there is none. */
   readonly batch: Batch | undefined;
@@ -167,6 +199,8 @@ export interface BatchPleaseState<Item, Batch> {
     readonly delivered: number;
     readonly refused: number;
     readonly dropped: number;
+    /** Taken back by `clear()`. */
+    readonly returned: number;
   };
   /** By the batcher's clock. */
   readonly times: {
@@ -175,57 +209,28 @@ export interface BatchPleaseState<Item, Batch> {
   };
   /** Items accepted and not settled. */
   readonly pending: number;
+  /** The weight of the open batch. */
+  readonly weight: number;
+  /** What runs at the moment. */
+  readonly inFlight: { readonly batches: number; readonly items: number };
+  /** Items accepted and not in flight. */
+  readonly waiting: number;
+  readonly paused: boolean;
+  /** Sealed batches that are not settled, oldest first; a list made at the look. */
+  readonly batches: readonly BatchView[];
 }
 
-export interface BatchInfo {
-  id: string;
-  reason: Trigger;
-  size: number;
-  weight: number;
-  attempt: number;
-  /** Milliseconds. */
-  duration: number;
+/** A sealed batch, as `state.batches` shows it. */
+export interface BatchView {
+  readonly id: string;
+  readonly size: number;
+  readonly weight: number;
+  readonly reason: Trigger;
+  /** Of the present or last attempt, from 1; 0 before the first. */
+  readonly attempt: number;
+  readonly status: Exclude<Status, 'aside' | 'settled'>;
+  /** When it is tried again, by the batcher's clock; `undefined` unless it is `'retrying'`. */
+  readonly retryAt: number | undefined;
 }
 
-export type BatchPleaseEvents<Item> = {
-  flushed: BatchInfo;
-  /**
-   * It will be tried again at `retryAt`, of the batcher's clock. `hook` says what failed; for a `batchPostFlush` or
-   * `batchDeadLetter` that is not tried again, `retryAt` is `Infinity`.
-   */
-  failed: BatchInfo & {
-    error: unknown;
-    retryAt: number;
-    hook: 'batchFlush' | 'batchPostFlush' | 'batchDeadLetter';
-  };
-  /** It is kept until the next trigger. */
-  held: BatchInfo & { error: unknown };
-  dropped: { reason: 'overflow' | 'giveUp'; size: number; error?: unknown };
-  refused: { item: Item; error: Error };
-  /** Nothing is pending any more. */
-  drained: undefined;
-  /** With what was not delivered, if anything. */
-  closed: { undelivered: number };
-};
-
-export interface AddOptions {
-  /** Told if this item will never be delivered. */
-  onError?: ((error: Error) => unknown) | undefined;
-}
-
-export interface WaitOptions {
-  signal?: AbortSignal | null | undefined;
-}
-
-export interface FlushOptions {
-  signal?: AbortSignal | null | undefined;
-  /** Milliseconds; none by default. */
-  timeout?: number | null | undefined;
-}
-
-export interface CloseOptions {
-  /** Milliseconds; 30,000 by default. */
-  timeout?: number | null | undefined;
-  /** `false` waits only for what is in flight; `true` by default. */
-  flush?: boolean | null | undefined;
-}
+export type * from './event-types.js';

@@ -1,5 +1,4 @@
 import { onAbort } from './promise.js';
-import { Fifo } from './deque.js';
 
 interface Waiting {
   size: number;
@@ -8,24 +7,31 @@ interface Waiting {
   enter: () => void;
   turnAway: () => void;
   leave: () => void;
+  previous: Waiting | undefined;
+  next: Waiting | undefined;
+  queued: boolean;
 }
 
-/** A hard bound on what is pending, and those who wait for room, in the order of their arrival. */
+/** A hard bound on what is pending, and the callers that wait for room, in the order of their arrival. */
 export class Room {
-  readonly #waiting = new Fifo<Waiting>();
+  readonly #limit: number | (() => number);
   readonly #pending: () => number;
   readonly #demand: () => void;
+  /** Linked, so that a caller leaves from anywhere at constant cost. */
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
   #admitting = false;
   #closed = false;
 
-  /** Those who wait want what is pending delivered at once: whatever the open batch lacks, nobody else can bring it. */
-  constructor(
-    readonly limit: number,
-    pending: () => number,
-    demand: () => void,
-  ) {
+  /** `demand` asks for the delivery of what is pending: nobody else can fill the open batch while callers wait. */
+  constructor(limit: number | (() => number), pending: () => number, demand: () => void) {
+    this.#limit = limit;
     this.#pending = pending;
     this.#demand = demand;
+  }
+
+  get limit(): number {
+    return typeof this.#limit === 'number' ? this.#limit : this.#limit();
   }
 
   /** Room for `size` more; what could never fit is let in once nothing is pending. */
@@ -39,7 +45,7 @@ export class Room {
   }
 
   get crowded(): boolean {
-    return this.#waiting.length > 0;
+    return this.#first !== undefined;
   }
 
   /**
@@ -65,47 +71,67 @@ export class Room {
           reject(turnAway());
         },
         leave: () => undefined,
+        previous: this.#last,
+        next: undefined,
+        queued: true,
       };
       if (signal != null) {
         waiting.leave = onAbort(signal, () => {
-          this.#waiting.remove(waiting);
+          const first = this.#first === waiting;
+          this.#remove(waiting);
           reject(signal.reason as Error);
-          this.admit();
+          // The caller behind it may need less room.
+          if (first) this.admit();
         });
       }
-      this.#waiting.push(waiting);
+      if (this.#last === undefined) this.#first = waiting;
+      else this.#last.next = waiting;
+      this.#last = waiting;
       this.#demand();
     });
   }
 
-  /** Lets in whom there is room for, and demands again for those who still wait. */
+  /** Lets callers in that there is room for, and demands again for those that still wait. */
   admit(): void {
-    // Whoever is let in may at once make room for the next: in this loop, not one call deeper each time.
+    // A caller that is let in may at once make room for the next: in this loop, not one call deeper each time.
     if (this.#admitting) return;
     this.#admitting = true;
-    for (let entered = true; entered;) {
-      entered = false;
-      for (
-        let first = this.#waiting.peek();
-        first !== undefined && this.has(first.size) && first.fits?.() !== false;
-        first = this.#waiting.peek()
-      ) {
-        this.#waiting.shift();
-        first.leave();
-        first.enter();
-        entered = true;
+    try {
+      for (let entered = true; entered;) {
+        entered = false;
+        for (
+          let first = this.#first;
+          first !== undefined && this.has(first.size) && first.fits?.() !== false;
+          first = this.#first
+        ) {
+          this.#remove(first);
+          first.leave();
+          first.enter();
+          entered = true;
+        }
+        if (entered && this.#first !== undefined) this.#demand();
       }
-      if (entered && this.#waiting.length > 0) this.#demand();
+    } finally {
+      this.#admitting = false;
     }
-    this.#admitting = false;
   }
 
-  /** Turns everybody away, now and from now on. */
+  /** Turns every caller away, now and from now on. */
   close(): void {
     this.#closed = true;
-    for (let first = this.#waiting.shift(); first !== undefined; first = this.#waiting.shift()) {
+    for (let first = this.#first; first !== undefined; first = this.#first) {
+      this.#remove(first);
       first.leave();
       first.turnAway();
     }
+  }
+
+  #remove(waiting: Waiting): void {
+    if (!waiting.queued) return;
+    waiting.queued = false;
+    if (waiting.previous === undefined) this.#first = waiting.next;
+    else waiting.previous.next = waiting.next;
+    if (waiting.next === undefined) this.#last = waiting.previous;
+    else waiting.next.previous = waiting.previous;
   }
 }

@@ -16,6 +16,10 @@ export const systemClock: Clock = {
   },
 };
 
+function isSystem(clock: Clock): boolean {
+  return clock === systemClock || (clock instanceof SafeClock && clock.isSystem);
+}
+
 /** Where there is no such thing (a browser), a timer of zero stands in. */
 interface Immediates {
   setImmediate?: (fn: () => void) => unknown;
@@ -30,20 +34,22 @@ interface Immediates {
  */
 export function endOfTurn(clock: Clock, fn: () => void): () => void {
   const { setImmediate, clearImmediate } = globalThis as Immediates;
-  if (clock === systemClock && setImmediate !== undefined) {
+  if (isSystem(clock) && typeof setImmediate === 'function') {
     const immediate = setImmediate(fn);
-    return () => clearImmediate?.(immediate);
+    return () => {
+      if (typeof clearImmediate === 'function') clearImmediate(immediate);
+    };
   }
   const cancel = (): void => {
     clock.clearTimer(timer);
-    if (immediate !== undefined) clearImmediate?.(immediate);
+    if (immediate !== undefined && typeof clearImmediate === 'function') clearImmediate(immediate);
   };
   const once = (): void => {
     cancel();
     fn();
   };
   const timer = clock.setTimer(once, 0);
-  const immediate = setImmediate?.(once);
+  const immediate = typeof setImmediate === 'function' ? setImmediate(once) : undefined;
   return cancel;
 }
 
@@ -57,7 +63,7 @@ const microtask = Promise.resolve();
 /** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
 export function afterMicrotasks(fn: () => void): boolean {
   const { process } = globalThis as { process?: Ticks };
-  if (process?.nextTick === undefined) return false;
+  if (typeof process?.nextTick !== 'function') return false;
   // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
   void microtask.then(() => {
     process.nextTick?.(fn);
@@ -68,10 +74,24 @@ export function afterMicrotasks(fn: () => void): boolean {
 /** Beyond this setTimeout fires after one millisecond. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Timers ring up to a millisecond early, in ms. */
+const EARLY = 2;
+
+/** Lateness of a timer, in ms, that tells a process that stood still from one that is merely busy. */
+const FROZEN = 50;
+
+/** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
+function refer(timer: unknown, holds: boolean): void {
+  const handle = (timer as { handle?: unknown } | null | undefined)?.handle ?? timer;
+  const { ref, unref } = (handle ?? {}) as { ref?: () => void; unref?: () => void };
+  if (holds && typeof ref === 'function') ref.call(handle);
+  if (!holds && typeof unref === 'function') unref.call(handle);
+}
+
 /**
  * One timer that rings when a deadline has come.
  *
- * A deadline that moves later leaves the armed timer alone: it looks too early once and is set again, which is cheaper
+ * A deadline that moves later leaves the armed timer alone: it rings too early once and is set again, which is cheaper
  * than a new timer at each move.
  */
 export class Alarm {
@@ -84,6 +104,7 @@ export class Alarm {
   #deadline = Infinity;
   #target = Infinity; // what the armed timer was set for; Infinity: none is armed
   #handle: unknown;
+  #holds = false;
 
   constructor(clock: Clock, ring: (now: number) => void, unref: boolean) {
     this.#clock = clock;
@@ -91,39 +112,115 @@ export class Alarm {
     this.#unref = unref;
   }
 
-  set(deadline: number): void {
+  /** `holds`: a caller waits, so the timer keeps the process alive, also with `unref`. */
+  set(deadline: number, now: number = this.#clock.now(), holds = false): void {
     this.#deadline = deadline;
-    if (deadline < this.#target) {
+    if (holds !== this.#holds) this.#hold(holds);
+    // A timer that is overdue may have been taken away, with all others, by the platform or a test framework.
+    if (deadline < this.#target || (this.#target < Infinity && this.#target + 1 < now)) {
       this.#disarm();
-      this.#arm();
+      if (deadline < Infinity) this.#arm(now);
     } else if (deadline === Infinity) {
       this.#disarm();
     }
   }
 
-  #arm(): void {
-    const wait = this.#deadline - this.#clock.now();
+  #hold(holds: boolean): void {
+    this.#holds = holds;
+    if (!this.#unref || this.#target === Infinity) return;
+    refer(this.#handle, holds);
+  }
+
+  /** `now` may be ahead of the clock: under fake timers that leave the clock alone a timer rings before its time. */
+  #arm(now: number): void {
+    const wait = this.#deadline - now;
     this.#target = wait > LONGEST_TIMER ? this.#deadline - wait + LONGEST_TIMER : this.#deadline;
     // Node cuts fractions off, which would ring up to a millisecond early.
     this.#handle = this.#clock.setTimer(this.#wake, Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER)));
-    if (this.#unref) (this.#handle as { unref?: () => void } | undefined)?.unref?.();
+    if (this.#unref && !this.#holds) refer(this.#handle, false);
   }
 
   #disarm(): void {
     if (this.#target === Infinity) return;
-    this.#clock.clearTimer(this.#handle);
+    // A process that stood still waits for no timer, but for the end of its turn.
+    if (this.#handle !== undefined) this.#clock.clearTimer(this.#handle);
     this.#target = Infinity;
     this.#handle = undefined;
   }
 
   #onTimer(): void {
-    const reached = this.#target >= this.#deadline;
+    const target = this.#target;
     this.#target = Infinity;
     this.#handle = undefined;
     if (this.#deadline === Infinity) return;
+    if (this.#clock instanceof SafeClock) this.#clock.reached(target);
+    const now = this.#clock.now();
+    const { setImmediate } = globalThis as Immediates;
+    if (now - target > FROZEN && isSystem(this.#clock) && typeof setImmediate === 'function') {
+      // The process stood still: answers that have arrived meanwhile are read before an attempt counts as too slow.
+      this.#target = target;
+      this.#handle = undefined;
+      setImmediate(() => {
+        if (this.#target === target && this.#handle === undefined) this.#reach(target, this.#clock.now());
+      });
+    } else this.#reach(target, now);
+  }
+
+  #reach(target: number, now: number): void {
+    this.#target = Infinity;
     // The timer that was set for the deadline says that it has come, even if the finer clock is a fraction behind.
-    if (reached) this.#ring(Math.max(this.#clock.now(), this.#deadline));
-    else this.#arm();
+    if (target >= this.#deadline) this.#ring(Math.max(now, this.#deadline));
+    else if (this.#deadline < Infinity) this.#arm(now);
+  }
+}
+
+/**
+ * A clock made safe: what throws or returns no number is replaced by the last time, or a real timer. Time also moves
+ * with the timers, since fake timers that leave the clock alone ring long before their time.
+ */
+export class SafeClock implements Clock {
+  readonly isSystem: boolean;
+  readonly #clock: Clock;
+  #last = 0;
+  #ahead = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.isSystem = clock === systemClock;
+  }
+
+  now(): number {
+    if (this.isSystem && this.#ahead === 0) return performance.now();
+    try {
+      const now: unknown = this.#clock.now();
+      if (typeof now === 'number' && now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+    } catch {
+      // A time that stands still is late, not lost.
+    }
+    return this.#last;
+  }
+
+  setTimer(fn: () => void, ms: number): unknown {
+    try {
+      return { clock: this.#clock, handle: this.#clock.setTimer(fn, ms) };
+    } catch {
+      return { clock: systemClock, handle: systemClock.setTimer(fn, ms) };
+    }
+  }
+
+  clearTimer(timer: unknown): void {
+    const { clock, handle } = timer as { clock: Clock; handle: unknown };
+    try {
+      clock.clearTimer(handle);
+    } catch {
+      // A timer too many only looks too early.
+    }
+  }
+
+  /** A timer has rung for this moment: it is not earlier. */
+  reached(moment: number): void {
+    const behind = moment - this.now();
+    if (behind > EARLY) this.#ahead += behind;
   }
 }
 

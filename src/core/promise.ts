@@ -11,9 +11,18 @@ export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
   }
 }
 
+/** A promise of the value. Never throws, as `Promise.resolve` does for a promise whose `constructor` throws. */
+export function adopt<T>(value: PromiseLike<T>): Promise<T> {
+  try {
+    return Promise.resolve(value);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** Goes on with `next` at once if the value is there, else when its promise has settled. */
 export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
-  return isThenable(value) ? Promise.resolve(value).then(next) : next(value);
+  return isThenable(value) ? adopt(value).then(next) : next(value);
 }
 
 /** The one promise that every call without anything to wait for may share. */
@@ -60,7 +69,7 @@ function ignore(): void {
 
 /** What was returned where no promise may be: if it is one that rejects, nobody else will hear of it. */
 export function hush(value: unknown, report: (error: unknown) => void = ignore): void {
-  if (isThenable(value)) Promise.resolve(value).then(undefined, report);
+  if (isThenable(value)) adopt(value).then(undefined, report);
 }
 
 interface Aborts {

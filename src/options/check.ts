@@ -22,10 +22,7 @@ export const count = /* @__PURE__ */ expects<number>(
   'a positive whole number',
   (value) => isNumber(value) && value >= 1 && (Number.isSafeInteger(value) || value === Infinity),
 );
-export const lanes = /* @__PURE__ */ expects<number>(
-  'a positive whole number',
-  (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-);
+export const lanes = count;
 export const positive = /* @__PURE__ */ expects<number>('a positive number', (value) => isNumber(value) && value > 0);
 export const milliseconds = /* @__PURE__ */ expects<number>(
   'a positive number of milliseconds',
@@ -89,6 +86,21 @@ function show(value: unknown): string {
     return `${String(value)} (${typeof value})`;
   }
   return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+/**
+ * A plain copy of what is checked, so that the same values are checked and used: options may be inherited, or getters.
+ */
+export function readOptions(schema: z.ZodMiniObject, given: unknown): unknown {
+  if (!isPlainObject(given)) return given;
+  const source = given as Record<string, unknown>;
+  const copy: Record<string, unknown> = {};
+  for (const name in source) copy[name] = source[name];
+  for (const name of Object.keys(schema.shape)) {
+    const value = source[name];
+    if (value !== undefined) copy[name] = value;
+  }
+  return copy;
 }
 
 export function isPlainObject(value: unknown): boolean {

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { once, count, delay, factor, flag, check } from './check.js';
+import { once, count, delay, factor, flag, check, hook, milliseconds } from './check.js';
 
 const retryFields = /* @__PURE__ */ once(() =>
   z.strictObject({
@@ -8,21 +8,59 @@ const retryFields = /* @__PURE__ */ once(() =>
     maxDelay: delay,
     factor,
     jitter: flag,
+    maxElapsed: milliseconds,
+    delay: hook,
   }),
 );
 
+/** What `retry.delay` is asked with, after each failure. */
+export interface FailedAttempt {
+  readonly error: unknown;
+  /** The attempt that failed, from 1. */
+  readonly attempt: number;
+  /** Milliseconds since the first attempt began. */
+  readonly elapsed: number;
+  /** Milliseconds that the schedule would wait. */
+  readonly delay: number;
+}
+
 /** How failed attempts are repeated. Missing fields keep their defaults. */
 export interface RetryOptions {
-  /** Attempts in all; `Infinity` by default. */
+  /**
+   * Attempts in all.
+   * @default Infinity
+   */
   attempts?: number | null | undefined;
-  /** Milliseconds after the first failure; 100 by default. At least 1 ms is always waited. */
+  /**
+   * Milliseconds after the first failure; at least 1 ms is always waited.
+   * @default 100
+   */
   minDelay?: number | null | undefined;
-  /** Milliseconds; 30,000 by default. */
+  /**
+   * Milliseconds.
+   * @default 30_000
+   */
   maxDelay?: number | null | undefined;
-  /** By how much the delay grows with each failure; 2 by default. */
+  /**
+   * By how much the delay grows with each failure.
+   * @default 2
+   */
   factor?: number | null | undefined;
-  /** Draw the delay evenly from its upper half, so that many clients do not return at once; `true` by default. */
+  /**
+   * Draws the delay evenly from its upper half, so that many clients do not return at once.
+   * @default true
+   */
   jitter?: boolean | null | undefined;
+  /**
+   * No attempt starts later than so many milliseconds after the first one began.
+   * @default none
+   */
+  maxElapsed?: number | null | undefined;
+  /**
+   * Called after each failure: a number is the wait in ms (a server's Retry-After), `false` means that another attempt
+   * is of no use, `undefined` keeps the schedule's delay. Anything else, or a throw, is reported and keeps it too.
+   */
+  delay?: ((failed: FailedAttempt) => number | false | undefined | void) | null | undefined;
 }
 
 export interface Retry {
@@ -31,6 +69,8 @@ export interface Retry {
   maxDelay: number;
   factor: number;
   jitter: boolean;
+  maxElapsed: number;
+  delay: ((failed: FailedAttempt) => unknown) | undefined;
 }
 
 /** Parses the `retry` option; `false` is a single attempt. */
@@ -43,14 +83,20 @@ export function parseRetry(owner: string, retry: RetryOptions | false | null | u
     maxDelay: given.maxDelay ?? 30_000,
     factor: given.factor ?? 2,
     jitter: given.jitter ?? true,
+    maxElapsed: given.maxElapsed ?? Infinity,
+    delay: given.delay ?? undefined,
   };
 }
 
-/** Milliseconds before the next attempt, or `undefined` when all are used up. */
-export function retryDelay(retry: Retry, attempt: number, random: () => number): number | undefined {
-  if (attempt >= retry.attempts) return undefined;
+/** Milliseconds that the schedule waits after the given attempt. */
+export function backoff(retry: Retry, attempt: number): number {
   // Bounded, since zero times infinity is no number.
-  const growth = Math.min(retry.factor ** (attempt - 1), Number.MAX_VALUE);
+  const growth = Math.min(retry.factor ** Math.max(attempt - 1, 0), Number.MAX_VALUE);
   const wait = Math.min(retry.maxDelay, retry.minDelay * growth);
-  return retry.jitter ? wait * (0.5 + random() / 2) : wait;
+  return retry.jitter ? wait * (0.5 + Math.random() / 2) : wait;
+}
+
+/** Milliseconds before the next attempt, or `undefined` when all are used up. */
+export function retryDelay(retry: Retry, attempt: number): number | undefined {
+  return attempt >= retry.attempts ? undefined : backoff(retry, attempt);
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { type RetryOptions, parseRetry } from './retry.js';
+import { checkVerbOptions } from './verbs.js';
 import {
   once,
   expects,
@@ -26,8 +27,8 @@ const serving = /* @__PURE__ */ once(() =>
     maxBatchWeight: positive,
     weigh: hook,
     partitions: expects<unknown>(
-      'a positive whole number, or { count, worker: url }',
-      (value) => isPlainObject(value) || (Number.isSafeInteger(value) && Number(value) >= 1),
+      'a positive whole number, Infinity, or { count, worker: url }',
+      (value) => isPlainObject(value) || value === Infinity || (Number.isSafeInteger(value) && Number(value) >= 1),
     ),
     mapInputs: hook,
     mapResults: hook,
@@ -57,6 +58,26 @@ const threads = /* @__PURE__ */ once(() =>
     execArgv: expects<string[]>('a list of strings', (value) => Array.isArray(value)),
   }),
 );
+
+/** Looks at the usual options of a call by hand: a schema costs more than the rest of the call. Throws `OptionsError`. */
+export function checkDispatchOptions(options: unknown): void {
+  if (options == null) return;
+  if (typeof options === 'object') {
+    const { signal, timeout } = options as { signal?: unknown; timeout?: unknown };
+    const known = Number('signal' in options) + Number('timeout' in options);
+    const sound = timeout == null || (isNumber(timeout) && timeout >= 0);
+    if (sound && (signal == null || signal instanceof AbortSignal) && Object.keys(options).length <= known) return;
+  }
+  checkVerbOptions('dispatch', options);
+}
+
+const pool = /* @__PURE__ */ once(() => z.strictObject({ idleTimeout: delay, clock }));
+
+/** Throws `OptionsError`. */
+export function checkPoolOptions(owner: string, make: unknown, options: unknown): void {
+  if (typeof make !== 'function') throw optionsError(owner, 'make', 'a function from key to options', make);
+  check(owner, '', pool(), options);
+}
 
 /** Throws `OptionsError` at the first wrong or unknown option. */
 export function checkServingOptions(owner: string, options: unknown): void {

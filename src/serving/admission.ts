@@ -1,11 +1,10 @@
-import type { ServingPort } from './executor.js';
-import { ClosedError, ItemError, OverflowError } from '../errors.js';
-import type { Engine } from '../core/engine.js';
-import { checkWeight } from '../core/intake.js';
+import type { Placement, Weights } from './placement.js';
+import { ClosedError, ItemError, OverflowError, messageOf } from '../errors.js';
+import { hush } from '../core/promise.js';
 import { Room } from '../core/admission.js';
-import type { Call, Row } from './row.js';
+import type { Call } from './row.js';
 
-export interface EntranceConfig {
+export interface AdmissionConfig {
   batchSize: number;
   maxBatchWeight: number;
   weigh: ((value: never) => number) | undefined;
@@ -14,75 +13,111 @@ export interface EntranceConfig {
   overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
 }
 
-/** How values come in: whether there is room for a call, and where it starts a new batch. */
-export class Entrance {
+/** Decides whether there is room for the values of a call: they enter, wait, or the call is rejected. */
+export class Admission {
   readonly room: Room;
-  readonly #engine: Engine<unknown, Row, readonly unknown[]>;
-  readonly #port: ServingPort;
-  readonly #config: EntranceConfig;
-  /** Values whose place is taken, though they are not in yet: what runs meanwhile may call, or let others in. */
+  /**
+   * All async iterables together may hold half of the room: a source that answers at once would otherwise fill it again
+   * as soon as a place is free, and calls that may not wait would never enter.
+   */
+  readonly #pulledRoom: Room;
+  readonly #placement: Placement;
+  readonly #config: AdmissionConfig;
+  /** Values that are about to enter while user code may run. */
   #reserved = 0;
   #ended = false;
 
-  constructor(engine: Engine<unknown, Row, readonly unknown[]>, port: ServingPort, config: EntranceConfig) {
-    this.#engine = engine;
-    this.#port = port;
+  constructor(placement: Placement, config: AdmissionConfig) {
+    this.#placement = placement;
     this.#config = config;
-    this.room = new Room(
-      config.maxPending,
-      () => port.pending + this.#reserved,
-      () => {
-        engine.demand();
-      },
-    );
+    const seal = (): void => {
+      placement.seal('demand');
+    };
+    this.room = new Room(config.maxPending, () => placement.pending + this.#reserved, seal);
+    const share = config.maxPending === Infinity ? Infinity : Math.max(1, Math.floor(config.maxPending / 2));
+    this.#pulledRoom = new Room(share, () => placement.pulled, seal);
   }
 
-  /** Whoever waits for room is turned away, now and from now on; what still comes in goes at once. */
+  /** Turns away the calls that wait for room; values that enter later are cut at once. */
   close(): void {
     this.room.close();
+    this.#pulledRoom.close();
   }
 
-  /** Nothing comes in any more. */
+  /** No more values enter. */
   end(): void {
     this.#ended = true;
   }
 
-  /** `undefined` once the values are in, or will never be; else a promise of that. Values that are pulled always wait. */
-  accept(call: Call, values: readonly unknown[], pulled: boolean): Promise<void> | undefined {
+  /** Room may be free. */
+  admit(): void {
+    if (this.room.limit === Infinity) return;
+    this.room.admit();
+    this.#pulledRoom.admit();
+  }
+
+  /** `undefined` if the values have entered or never will; else a promise of that. Pulled values always wait. */
+  accept(call: Call, values: readonly unknown[]): Promise<void> | undefined {
     const { room } = this;
     const size = values.length;
     if (size === 0 || !call.wanted) return undefined;
+    const weights = this.#weights(call, values);
+    if (weights === 'failed') return undefined;
     if (this.#ended) {
       call.end({ error: new ClosedError('closed before all its values were accepted') });
       return undefined;
     }
+    if (room.limit === Infinity) {
+      this.#enter(call, values, weights);
+      return undefined;
+    }
+    if (call.pulled) return this.#acceptPulled(call, values, weights);
     const fits = size <= room.limit;
-    if (room.limit === Infinity || (fits && !room.crowded && room.has(size))) {
-      this.#enter(call, values);
+    if (fits && !room.crowded && room.has(size)) {
+      this.#enter(call, values, weights);
       return undefined;
     }
     const { overflow } = this.#config;
-    if (!pulled && overflow !== 'wait') {
-      if (overflow !== 'dropOldest' || !fits) {
-        call.fail(this.#overflowError(size));
-        return undefined;
-      }
-      if (this.#dropOldest(size)) {
-        this.#enter(call, values);
-        return undefined;
-      }
+    if (overflow !== 'wait' && (overflow !== 'dropOldest' || !fits)) {
+      call.fail(this.#overflowError(size));
+      return undefined;
     }
-    return fits ? this.#wait(call, values) : this.#acceptPieces(call, values);
+    if (overflow === 'dropOldest' && this.#dropOldest(size)) {
+      this.#enter(call, values, weights);
+      return undefined;
+    }
+    return fits ? this.#wait(room, call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);
   }
 
-  /** More than there could ever be room for. */
-  async #acceptPieces(call: Call, values: readonly unknown[]): Promise<void> {
-    const most = Math.min(this.#config.batchSize, this.room.limit);
-    for (let at = 0; at < values.length && call.wanted; at += most)
-      await this.accept(call, values.slice(at, at + most), true);
+  /** First for a place in the share of pulled values, then in the room. */
+  async #acceptPulled(call: Call, values: readonly unknown[], weights: Weights): Promise<void> {
+    const share = this.#pulledRoom;
+    const size = values.length;
+    if (size > share.limit) {
+      await this.#acceptPieces(call, values, weights, share.limit);
+      return;
+    }
+    if (share.crowded || !share.has(size)) await this.#wait(share, call, [], undefined, size);
+    if (call.wanted) await this.#enterOrWait(call, values, weights);
   }
 
-  #wait(call: Call, values: readonly unknown[]): Promise<void> {
+  /** More values than there could ever be room for. */
+  async #acceptPieces(call: Call, values: readonly unknown[], weights: Weights, limit: number): Promise<void> {
+    const most = Math.min(this.#config.batchSize, limit);
+    for (let at = 0; at < values.length && call.wanted; at += most) {
+      const [piece, weighed] = [values.slice(at, at + most), weights?.slice(at, at + most)];
+      await (call.pulled ? this.#acceptPulled(call, piece, weighed) : this.#enterOrWait(call, piece, weighed));
+    }
+  }
+
+  #enterOrWait(call: Call, values: readonly unknown[], weights: Weights): Promise<void> | undefined {
+    const { room } = this;
+    if (room.crowded || !room.has(values.length)) return this.#wait(room, call, values, weights);
+    this.#enter(call, values, weights);
+    return undefined;
+  }
+
+  #wait(room: Room, call: Call, values: readonly unknown[], weights: Weights, size = values.length): Promise<void> {
     const leaving = new AbortController();
     const release = call.release;
     call.release = () => {
@@ -91,73 +126,57 @@ export class Entrance {
     };
     const enter = (): Promise<void> => {
       call.release = release;
-      this.#enter(call, values);
+      this.#enter(call, values, weights);
       return Promise.resolve();
     };
     const turnAway = (): Error => new ClosedError('closed while waiting for room');
-    return this.room.wait(enter, turnAway, leaving.signal, values.length).catch((error: unknown) => {
+    return room.wait(enter, turnAway, leaving.signal, size).catch((error: unknown) => {
       call.fail(error);
     });
   }
 
-  #enter(call: Call, values: readonly unknown[]): void {
-    let weights: number[] | undefined;
-    try {
-      weights = this.#weights(values);
-    } catch (error) {
-      call.fail(error);
+  #enter(call: Call, values: readonly unknown[], weights: Weights): void {
+    if (values.length === 0 || !call.wanted) return;
+    if (this.#ended) {
+      call.end({ error: new ClosedError('closed before all its values were accepted') });
       return;
     }
-    const port = this.#port;
     call.expect(values.length);
-    this.#reserved += values.length;
-    if (this.#config.keepCallsWhole) this.#startAnew(weights ?? [], values.length);
-    let left = values.length;
-    for (const value of values) {
-      const weight = weights?.[values.length - left] ?? 0;
-      if (weights !== undefined) this.#startAnew([weight], 1);
-      // What has run meanwhile may have been a part of this very call, and have failed.
-      if (!call.wanted) break;
-      left--;
-      this.#reserved--;
-      port.put(call, value, weight);
-    }
-    this.#reserved -= left;
-    if (left > 0) this.room.admit();
-    if (this.room.closed) this.#engine.demand('close');
+    this.#placement.enter(call, values, weights, this.#config.keepCallsWhole);
+    if (this.room.closed) this.#placement.seal('close');
   }
 
-  #weights(values: readonly unknown[]): number[] | undefined {
+  /** The weight of each value, or the error of its `weigh`; without `settleMany` the first error fails the call. */
+  #weights(call: Call, values: readonly unknown[]): Weights | 'failed' {
     const { weigh } = this.#config;
-    return weigh && values.map((value) => weightOf(weigh, value));
-  }
-
-  /** Lets the open batch go, if these do not fit into it but would fit into one of their own, or are just one. */
-  #startAnew(weights: readonly number[], size: number): void {
-    const { ledger, intake } = this.#engine;
-    const { batchSize, maxBatchWeight } = this.#config;
-    const sum = (from: number): number => weights.reduce((total, weight) => total + weight, from);
-    if (size > batchSize || (size > 1 && sum(0) > maxBatchWeight)) return;
-    // In a loop: a batch that runs at once may add others.
-    while (ledger.size > 0) {
-      const heavy = sum(ledger.weight) > maxBatchWeight;
-      if (!heavy && ledger.size + size <= batchSize) return;
-      intake.seal(heavy ? 'weight' : 'size');
-      this.#engine.turn();
+    if (weigh === undefined) return undefined;
+    const weights: (number | ItemError)[] = [];
+    for (const value of values) {
+      try {
+        weights.push(weightOf(weigh, value));
+      } catch (error) {
+        if (call.settles !== true) {
+          call.fail(error);
+          return 'failed';
+        }
+        weights.push(error as ItemError);
+      }
     }
+    return weights;
   }
 
   /** Rejects as many of the oldest calls that are not executing as it takes to make room; none if that makes none. */
   #dropOldest(size: number): boolean {
     const { room } = this;
+    const placement = this.#placement;
     const victims = new Set<Call>();
-    let excess = this.#port.pending + this.#reserved + size - room.limit;
-    for (const row of this.waitingRows()) {
-      for (const { call } of row.slices) {
+    let excess = placement.pending + this.#reserved + size - room.limit;
+    for (const row of placement.waitingRows()) {
+      for (const { call, gone } of row.slices) {
         if (excess <= 0) break;
-        if (call.over || victims.has(call)) continue;
+        if (gone || call.over || victims.has(call)) continue;
         const slices = [...call.slices()];
-        if (slices.some((slice) => slice.batch.executing)) continue;
+        if (slices.some((slice) => slice.row.executing)) continue;
         victims.add(call);
         for (const slice of slices) excess -= slice.size;
       }
@@ -166,29 +185,19 @@ export class Entrance {
     if (excess > 0) return false;
     const error = this.#overflowError(size);
     this.#reserved += size;
-    for (const call of victims) {
-      call.fail(error);
-      this.#port.leave(call);
-    }
+    placement.together(() => {
+      for (const call of victims) {
+        call.fail(error);
+        placement.leave(call, error);
+      }
+    });
     this.#reserved -= size;
     return room.has(size);
   }
 
-  /** Batches that have not started, oldest first. */
-  *waitingRows(): IterableIterator<Row> {
-    const { ledger, intake } = this.#engine;
-    // Every cut is a flight of this engine's.
-    for (const cut of ledger.active) {
-      const row = (cut as unknown as { batch: Row }).batch;
-      if (!row.executing) yield row;
-    }
-    for (const cut of ledger.queue) yield (cut as unknown as { batch: Row }).batch;
-    if (intake.batch !== undefined) yield intake.batch;
-  }
-
   #overflowError(size: number): OverflowError {
     const { maxPending } = this.#config;
-    const { pending } = this.#port;
+    const { pending } = this.#placement;
     const message = `full: ${pending} values are pending, ${size} more would exceed the limit of ${maxPending}`;
     return new OverflowError(message, pending, maxPending);
   }
@@ -197,7 +206,10 @@ export class Entrance {
 /** Throws `ItemError`. */
 export function weightOf(weigh: (value: never) => number, value: unknown): number {
   try {
-    return checkWeight(weigh(value as never));
+    const weight: unknown = weigh(value as never);
+    if (typeof weight === 'number' && weight >= 0 && weight < Infinity) return weight;
+    hush(weight);
+    throw new TypeError(`expected a weight from 0 up, given ${messageOf(weight)}`);
   } catch (error) {
     throw new ItemError('weigh', error);
   }

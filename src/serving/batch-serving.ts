@@ -17,11 +17,13 @@ import type {
 } from './types.js';
 import { ServingCore } from './core.js';
 import { inlineMany, inlineStream } from './inline.js';
-import type { Channel } from './stream.js';
+import type { Channel } from './channel.js';
 import type { Listener } from '../events.js';
 import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
-import { checkResults } from './hooks.js';
+import { countResults } from './partitions.js';
+
+let coreOf: (serving: object) => ServingCore | undefined; // assigned by the class
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
@@ -44,10 +46,15 @@ export interface BatchServing<
 }
 
 /**
- * Many callers submit values on their own; what arrives close together is executed as one batch, and each caller gets its
- * slice of the results. After Elixir's BatchServing.
+ * Executes the values of many callers in batches: what arrives close together becomes one batch, and each caller gets the
+ * results of its own values. After Elixir's BatchServing.
  *
- * A handler that dispatches to its own serving waits for itself when all partitions are busy.
+ * A handler that dispatches to its own serving waits for itself when all partitions are busy. A handler runs in the async
+ * context of an arbitrary one of its callers.
+ *
+ * @example
+ * const squares = new BatchServing({ batchSize: 10, handleBatch: (values: number[]) => values.map((v) => v * v) });
+ * await squares.dispatch(2); // 4
  */
 export class BatchServing<
   In,
@@ -60,6 +67,10 @@ export class BatchServing<
 > {
   readonly #core: ServingCore;
 
+  static {
+    coreOf = (serving) => (typeof serving === 'object' && #core in serving ? serving.#core : undefined);
+  }
+
   constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
   constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
   constructor(options: MapsResults<In, Out, State, Hook, Runtime, Raw>);
@@ -71,32 +82,52 @@ export class BatchServing<
     this.#core = new ServingCore(owner, options, hooks);
   }
 
-  /** One value, of whatever kind: a list is one value. Resolves to its result. */
+  /**
+   * Submits one value; a list is one value. Resolves to its result.
+   * @throws the error of its slot or batch, `ClosedError`, `OverflowError`, `ItemError`, `TimeoutError`, `OptionsError`,
+   * `MissingHookError`, or the reason of `signal`; always as a rejection
+   */
   dispatch(value: In, options?: DispatchOptions): Promise<Out> {
     const core = this.#core;
-    const port = core.plain;
-    if (options !== undefined || port === undefined) return core.one(value, options) as Promise<Out>;
+    const placement = core.plain;
+    if (options !== undefined || placement === undefined) return core.one(value, options) as Promise<Out>;
     return new Promise<Out>((resolve, reject) => {
-      port.putPlain(new Plain(resolve, reject), value);
+      placement.putPlain(new Plain(resolve, reject), value);
     });
   }
 
   /**
-   * Resolves to the results in the order of the values. A list is read at the call; an async iterable is pulled at most two
-   * batches per partition ahead of its results.
+   * Submits many values; resolves to the results in their order. A list is read at the call; an async iterable is pulled
+   * at most two batches per partition ahead of its results.
+   * @throws as `dispatch`, at the first value that fails
    */
   dispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Out[]> {
     return new Promise<unknown[]>((resolveAll, rejectAll) => {
-      this.#core.many(resolveAll, rejectAll, values, options);
+      this.#core.many(resolveAll, rejectAll, values, options, false);
     }) as Promise<Out[]>;
   }
 
-  /** Never rejects, whatever failed. */
+  /**
+   * As `dispatchMany`, but each value has an outcome of its own: an error in its slot, a failed batch or a failing
+   * `weigh` rejects no other value. Rejects only if the call as a whole is refused, times out or is aborted.
+   */
+  settleMany(values: Values<In>, options?: DispatchOptions): Promise<PromiseSettledResult<Out>[]> {
+    return new Promise<unknown[]>((resolveAll, rejectAll) => {
+      this.#core.many(resolveAll, rejectAll, values, options, true);
+    }) as Promise<PromiseSettledResult<Out>[]>;
+  }
+
+  /** Cuts the open batch now. Resolves when all values accepted before are settled; never rejects. */
+  flush(): Promise<void> {
+    return this.#core.flush();
+  }
+
+  /** As `dispatch`, but never rejects. */
   tryDispatch(value: In, options?: DispatchOptions): Promise<Outcome<Out>> {
     return outcomeOf(() => this.dispatch(value, options));
   }
 
-  /** Never rejects, whatever failed. */
+  /** As `dispatchMany`, but never rejects. */
   tryDispatchMany(values: Values<In>, options?: DispatchOptions): Promise<Outcome<Out[]>> {
     return outcomeOf(() => this.dispatchMany(values, options));
   }
@@ -109,18 +140,18 @@ export class BatchServing<
     return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
   }
 
-  /** The same work in the caller, without waiting for others; its bound is `handlerTimeout`, and it takes no options. */
+  /** Executes the value at once and alone; `handlerTimeout` and `retry` hold. It takes no options. */
   async inline(value: In, options?: undefined): Promise<Out> {
     const results = await inlineMany(this.#core, [value], options);
-    return checkResults(results, 1, 'mapResults')[0] as Out;
+    return countResults(results, 1, 'mapResults')[0] as Out;
   }
 
-  /** The same for many; one flat list, whatever the chunks. */
+  /** The same for many values, in chunks of a batch; resolves to one flat list. */
   inlineMany(values: Values<In>, options?: undefined): Promise<Out[]> {
     return inlineMany(this.#core, values, options) as Promise<Out[]>;
   }
 
-  /** The same as a stream, chunk by chunk as it is read. */
+  /** The same as a stream; each chunk is executed when it is read. */
   inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
     return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
       StreamEvent<Out, Hook>,
@@ -129,9 +160,9 @@ export class BatchServing<
   }
 
   /**
-   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs), and releases everything.
-   *
-   * Rejects with `CloseError` after `timeout`; callers who still wait then get `ClosedError`.
+   * Takes no more calls, executes what was accepted (or with `pending: 'reject'` only what runs, `inline` work included),
+   * and releases everything. The promise may be ignored.
+   * @throws CloseError after `timeout`; callers that still wait then get `ClosedError`
    */
   close(options?: ServingCloseOptions): Promise<void> {
     return this.#core.close(options);
@@ -153,6 +184,16 @@ export class BatchServing<
   get state(): ServingState {
     return this.#core.state;
   }
+}
+
+/** For pools: whether calls, streams or `inline` work are under way. */
+export function isBusy(serving: { readonly state: { readonly pending: number } }): boolean {
+  return coreOf(serving)?.busy ?? serving.state.pending > 0;
+}
+
+/** For pools: whether `close` was called; unknown for other classes. */
+export function isClosed(serving: object): boolean {
+  return coreOf(serving)?.closed === true;
 }
 
 async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {

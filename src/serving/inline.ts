@@ -1,67 +1,117 @@
 import type { ServingCore } from './core.js';
 import { weightOf } from './admission.js';
-import { checkResults, hooksOf } from './hooks.js';
-import { Channel, type Event } from './stream.js';
-import { TimeoutError } from '../errors.js';
-import { LONGEST_TIMER, within } from '../core/clock.js';
+import { Channel, type Event } from './channel.js';
+import { readValues } from './input.js';
+import { checkResults, hooksOf } from './partitions.js';
+import { ClosedError, TimeoutError } from '../errors.js';
+import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
-import { retryDelay } from '../options/retry.js';
+import { nextAttempt } from './retry.js';
 import { isError } from './row.js';
 
-type TellHook = (event: Event) => void;
+type Tell = (event: Event) => void;
+
+/** Work in the caller, for which `close` waits. */
+class InlineRun {
+  failure: { error: unknown } | undefined;
+  /** Ends the attempt that is under way. */
+  stop: ((error: unknown) => void) | undefined;
+  /** Ends the wait for a retry. */
+  wake: (() => void) | undefined;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(reject: (error: unknown) => void) {
+    this.#reject = reject;
+  }
+
+  fail(error: unknown): void {
+    this.failure = { error };
+    this.#reject(error);
+    this.stop?.(error);
+    this.wake?.();
+  }
+
+  /** Nothing is tried again. */
+  closing(): void {
+    this.wake?.();
+  }
+}
 
 /** Batch after batch in the caller; one flat list. */
 export async function inlineMany(core: ServingCore, values: unknown, options: unknown): Promise<unknown[]> {
   refuseOptions(options);
-  const { partitions } = core; // throws when closed
-  const all: unknown[] = [];
-  let size = 0;
-  for await (const chunk of chunksOf(core, core.read(values))) {
-    size += chunk.length;
-    const { output, failure } = splitAtError(await execute(core, partitions, chunk));
-    if (failure !== undefined) throw failure.error;
-    for (const result of output) all.push(result);
-  }
-  return size === 0 ? [] : [...(await core.mapResults(all))];
+  core.ready();
+  const source = readValues(core.owner, values);
+  return running(core, Array.isArray(source) ? source.length : 1, async (run) => {
+    const all: unknown[] = [];
+    let size = 0;
+    for await (const chunk of chunksOf(core, source)) {
+      checkOpen(core, Array.isArray(source));
+      size += chunk.length;
+      const { output, failure } = splitAtError(await execute(core, chunk, run, nothing));
+      if (failure !== undefined) throw failure.error;
+      for (const result of output) all.push(result);
+    }
+    return size === 0 ? [] : [...(await core.maps.results(all))];
+  });
 }
 
 /** The same as events, chunk by chunk as they are read. */
 export function inlineStream(core: ServingCore, values: unknown, options: unknown): AsyncGenerator<Event, undefined> {
-  // Read at the call, as every list is.
-  let source: ReturnType<ServingCore['read']> = [];
+  let source: ReturnType<typeof readValues> = [];
   let failed: { error: unknown } | undefined;
   try {
     refuseOptions(options);
-    source = core.read(values);
+    core.ready();
+    source = readValues(core.owner, values); // at the call, as every list is
   } catch (error) {
     failed = { error };
   }
-  return (async function* () {
+  let current = new InlineRun(nothing);
+  const events = (async function* () {
     if (failed !== undefined) throw failed.error;
-    const { partitions } = core; // throws when closed
     for await (const chunk of chunksOf(core, source)) {
+      checkOpen(core, Array.isArray(source));
       const channel = new Channel(nothing, nothing);
-      const done = execute(core, partitions, chunk, (event) => {
-        channel.push(event);
+      const done = execute(core, chunk, current, (event) => {
+        channel.pushHook(event);
       });
-      done.then(
-        () => {
-          channel.end();
-        },
-        () => {
-          channel.end();
-        },
-      );
+      const end = (): void => {
+        channel.end();
+      };
+      done.then(end, end);
       yield* channel;
       const { output, failure } = splitAtError(await done);
-      if (output.length > 0) yield { type: 'batch', output: [...(await core.mapResults(output))] };
+      if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.maps.results(output))] };
       if (failure !== undefined) throw failure.error;
     }
     return undefined;
   })();
+  // While the reader waits, `close` waits too.
+  const next = events.next.bind(events);
+  events.next = () =>
+    running(core, 1, (run) => {
+      current = run;
+      return next();
+    });
+  return events;
 }
 
-/** A signal or a timeout that nothing heeds would be found out too late. */
+function running<T>(core: ServingCore, size: number, work: (run: InlineRun) => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const run = new InlineRun(reject);
+    const done = work(run);
+    core.inline.start(run, size, done);
+    done.then(resolve, reject);
+  });
+}
+
+/** While `close` drains, a list is executed to its end; an async iterable is not. */
+function checkOpen(core: ServingCore, list: boolean): void {
+  if (core.closed && !(list && core.draining)) throw new ClosedError('closed before all its values were executed');
+}
+
+/** A signal or a timeout would have no effect here. */
 function refuseOptions(options: unknown): void {
   if (options != null) throw optionsError('inline', 'options', 'none', options);
 }
@@ -74,7 +124,7 @@ function splitAtError(results: readonly unknown[]): { output: unknown[]; failure
     : { output: results.slice(0, at), failure: { error: results[at] } };
 }
 
-/** Values as the handler gets them, no more at a time than a batch holds, by number and weight. */
+/** Mapped values, no more at a time than a batch holds by number and weight. */
 async function* chunksOf(
   core: ServingCore,
   source: readonly unknown[] | AsyncIterable<unknown>,
@@ -108,82 +158,84 @@ async function* mappedValues(
 ): AsyncGenerator<unknown, undefined> {
   if (Array.isArray(source)) {
     const list = source as readonly unknown[];
-    if (list.length > 0) for (const value of await core.mapInputs(list)) yield value;
+    if (list.length > 0) for (const value of await core.maps.inputs(list)) yield value;
   } else {
     for await (const one of source as AsyncIterable<unknown>)
-      for (const value of await core.mapInputs([one])) yield value;
+      for (const value of await core.maps.inputs([one])) yield value;
   }
   return undefined;
 }
 
 /** With the timeout and the attempts that a batch has. */
-async function execute(
-  core: ServingCore,
-  partitions: ServingCore['partitions'],
-  values: unknown[],
-  tell: TellHook = nothing,
-): Promise<readonly unknown[]> {
+async function execute(core: ServingCore, values: unknown[], run: InlineRun, tell: Tell): Promise<readonly unknown[]> {
+  const startedAt = core.clock.now();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryOnce(core, partitions, values.slice(), attempt, tell);
+      return await tryOnce(core, values.slice(), attempt, run, tell);
     } catch (error) {
-      const delay = core.closed ? undefined : retryDelay(core.retry, attempt, Math.random);
-      if (delay === undefined) throw error;
+      const elapsed = Math.max(core.clock.now() - startedAt, 0);
+      const wait = core.closed || run.failure ? undefined : nextAttempt(core.retry, { error, attempt, elapsed });
+      if (wait === undefined) throw error;
       await new Promise<void>((resolve) => {
-        core.clock.setTimer(resolve, Math.min(Math.ceil(delay), LONGEST_TIMER));
+        const timer = core.clock.setTimer(resolve, Math.min(Math.max(Math.ceil(wait.retryIn), 1), LONGEST_TIMER));
+        run.wake = () => {
+          core.clock.clearTimer(timer);
+          resolve();
+        };
       });
+      run.wake = undefined;
+      if (core.closed) throw error;
     }
   }
 }
 
 async function tryOnce(
   core: ServingCore,
-  partitions: ServingCore['partitions'],
   values: unknown[],
   attempt: number,
-  tell: TellHook,
+  run: InlineRun,
+  tell: Tell,
 ): Promise<readonly unknown[]> {
-  const timeout = core.options.handlerTimeout ?? Infinity;
+  const { partitions, options, clock } = core;
   const size = values.length;
+  const timeout = partitions.timesOut ? Infinity : (options.handlerTimeout ?? Infinity);
+  const controller = new AbortController();
   let alive = true;
   const hooks = hooksOf(
-    core.options.hooks ?? [],
+    options.hooks ?? [],
     size,
     () => alive,
     (type, list, payload) => {
       tell({ type, payload: list ?? payload });
     },
   );
-  const controller = new AbortController();
-  const work = async (): Promise<unknown> => {
+  const work = async (): Promise<readonly unknown[]> => {
     const state = await partitions.stateOf('inline');
-    if (controller.signal.aborted) return undefined; // nobody listens any more; only the handler must not run
-    return partitions.handle(values, {
-      partition: 0,
-      state,
-      size,
-      weight: 0,
-      reason: 'demand',
-      attempt,
-      runtimeOptions: core.options.runtimeOptions ?? undefined,
-      inline: true,
-      hooks,
-      signal: controller.signal,
-    });
+    controller.signal.throwIfAborted(); // ignored; the handler must not run
+    const runtimeOptions: unknown = options.runtimeOptions ?? undefined;
+    const told = { partition: 0, state, size, weight: 0, reason: 'demand', attempt, deadline: Infinity };
+    const context = { ...told, runtimeOptions, inline: true, hooks, signal: controller.signal };
+    return checkResults(await partitions.handle(values, context), size);
   };
+  const alarm = new Alarm(
+    clock,
+    () => {
+      run.stop?.(new TimeoutError('the handler', timeout));
+    },
+    false,
+  );
   try {
-    if (timeout === Infinity) return checkResults(await work(), size);
-    let results: unknown;
-    const answered = work().then((answer) => {
-      results = answer;
+    return await new Promise((resolve, reject) => {
+      run.stop = (error) => {
+        reject(error);
+        controller.abort(error);
+      };
+      if (timeout < Infinity) alarm.set(clock.now() + timeout);
+      work().then(resolve, reject);
     });
-    await within(core.clock, timeout, answered, () => {
-      controller.abort(new TimeoutError('the handler', timeout));
-    });
-    controller.signal.throwIfAborted();
-    return checkResults(results, size);
   } finally {
     alive = false;
+    alarm.set(Infinity);
   }
 }
 

@@ -1,14 +1,24 @@
 import { Deferred } from '../core/promise.js';
 import { type Clock, within } from '../core/clock.js';
-import type { Call } from './row.js';
 
-/** Calls whose values, or whose results, are being mapped: in no batch, and yet closing has to know of them. */
+/** Work for which `close` waits: a map of values or results, or work in the caller. */
+export interface Work {
+  fail(error: unknown): void;
+  /** The serving is being closed. */
+  closing?(): void;
+}
+
+/** Calls whose values or results are being mapped, or that run in the caller. They are in no batch. */
 export class Mapping {
-  /** With how many values; a call has one map at a time. */
-  readonly #calls = new Map<Call, number>();
+  /** With the number of their values; a call has one such work at a time. */
+  readonly #calls = new Map<Work, number>();
   #emptied: Deferred | undefined;
 
-  start(call: Call, count: number, work: PromiseLike<unknown>): void {
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  start(call: Work, count: number, work: PromiseLike<unknown>): void {
     const done = (): void => {
       this.leave(call);
     };
@@ -16,22 +26,26 @@ export class Mapping {
     work.then(done, done);
   }
 
-  /** Its map has ended, or its caller waits no more. */
-  leave(call: Call): void {
+  /** Its map has ended, or its caller no longer waits. */
+  leave(call: Work): void {
     if (this.#calls.delete(call) && this.#calls.size === 0) this.#emptied?.resolve();
+  }
+
+  closing(): void {
+    for (const work of this.#calls.keys()) work.closing?.();
   }
 
   /** Waits for all of them, until the deadline. */
   async settle(clock: Clock, deadline: number): Promise<void> {
     while (this.#calls.size > 0) {
-      const patience = deadline - clock.now();
-      if (patience <= 0) return;
+      const rest = deadline - clock.now();
+      if (rest <= 0) return;
       this.#emptied = new Deferred();
-      await within(clock, patience, this.#emptied.promise, () => undefined);
+      await within(clock, rest, this.#emptied.promise, () => undefined);
     }
   }
 
-  /** Those that are left get the error; how many values that were. */
+  /** Rejects the calls that are left; returns how many values they have. */
   fail(error: Error): number {
     let count = 0;
     for (const [call, size] of [...this.#calls]) {

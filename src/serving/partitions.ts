@@ -1,7 +1,9 @@
-import type { ServingInit } from './types.js';
+import type { ServingHook, ServingInit } from './types.js';
+import { ClosedError, ResultCountError, messageOf } from '../errors.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
+import { isError } from './row.js';
 
-/** What a handler is given besides its values; the types are the shell's. */
+/** The context of a handler, without the types that callers see. */
 export interface Context {
   readonly partition: number;
   readonly state: unknown;
@@ -9,21 +11,25 @@ export interface Context {
   readonly weight: number;
   readonly reason: string;
   readonly attempt: number;
+  readonly deadline: number;
   readonly runtimeOptions: unknown;
   readonly inline: boolean;
-  readonly hooks: Readonly<Record<string, { each(payloads: readonly unknown[]): void; all(payload: unknown): void }>>;
+  readonly hooks: Readonly<Record<string, ServingHook>>;
   readonly signal: AbortSignal;
 }
 
 /** Where batches are executed: the handler, and the state of each partition. */
 export interface Partitions {
-  /** Made before its first batch, and again if that failed; `'inline'` is the caller's own. */
+  /** Made before the partition's first batch, and again if that failed. `'inline'` is a state for work in the caller. */
   stateOf(partition: number | 'inline'): Awaitable<unknown>;
   handle(values: readonly unknown[], context: Context): Awaitable<unknown>;
+  /** It enforces `handlerTimeout` itself. */
+  readonly timesOut: boolean;
+  /** Nothing is executed after it. */
   close(): Awaitable<void>;
 }
 
-/** What a user gives: the handler, and `init`. */
+/** The methods or options of the serving. */
 export interface PartitionHooks {
   init?: ((context: ServingInit) => unknown) | undefined;
   handleBatch?: ((values: never, context: never) => unknown) | undefined;
@@ -31,6 +37,7 @@ export interface PartitionHooks {
 
 /** Partitions in this thread. */
 export class LocalPartitions implements Partitions {
+  readonly timesOut = false;
   readonly #hooks: PartitionHooks;
   readonly #runtimeOptions: unknown;
   readonly #states = new Map<number | 'inline', { value: unknown }>();
@@ -60,10 +67,95 @@ export class LocalPartitions implements Partitions {
   }
 
   handle(values: readonly unknown[], context: Context): unknown {
-    return this.#hooks.handleBatch?.(values as never, context as never); // the shell has seen that there is one
+    return this.#hooks.handleBatch?.(values as never, context as never); // ServingCore has checked that there is one
   }
 
   close(): void {
     // Nothing to release.
   }
+}
+
+/** What a hook sends: `list` has one payload per value; without it every caller gets `payload`. */
+export type Tell = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
+
+export const NO_HOOKS: Readonly<Record<string, ServingHook>> = Object.freeze({});
+
+/** The hooks of one run; they throw once it has ended. */
+export function hooksOf(
+  names: readonly string[],
+  size: number,
+  alive: () => boolean,
+  tell: Tell,
+): Readonly<Record<string, ServingHook>> {
+  if (names.length === 0) return NO_HOOKS;
+  const hooks: Record<string, ServingHook> = {};
+  for (const name of names) {
+    const check = (): void => {
+      if (!alive()) throw new ClosedError(`the hook ${name} was used after its batch had ended`);
+    };
+    const each = (payloads: readonly unknown[]): void => {
+      check();
+      const length = lengthOf(payloads);
+      if (length !== size) throw new ResultCountError(size, length ?? 0, `the hook ${name}`);
+      tell(name, payloads, undefined);
+    };
+    const all = (payload: unknown): void => {
+      check();
+      tell(name, undefined, payload);
+    };
+    hooks[name] = { each, all };
+  }
+  return hooks;
+}
+
+/**
+ * A copy of the results, if there is one for each value. Promises among them are awaited: one that rejects, or a slot that
+ * cannot be read, is an error in that slot.
+ */
+export function checkResults(results: unknown, size: number, who = 'the handler'): Awaitable<readonly unknown[]> {
+  const list = countResults(results, size, who);
+  const copy = new Array<unknown>(size);
+  let promises = false;
+  let at = 0;
+  for (let done = false; !done;) {
+    try {
+      for (; at < size; at++) {
+        const result = list[at];
+        copy[at] = result;
+        if (typeof result === 'object' && result !== null && !promises) promises = isPromise(result);
+      }
+      done = true;
+    } catch (error) {
+      copy[at++] = error; // reading the slot throws
+    }
+  }
+  return promises ? Promise.all(copy.map(settleOne)) : copy;
+}
+
+export function countResults(results: unknown, size: number, who: string): readonly unknown[] {
+  const length = lengthOf(results);
+  if (length === size) return results as readonly unknown[];
+  if (length !== undefined) throw new ResultCountError(size, length, who);
+  const what = results === null ? 'null' : typeof results;
+  throw new ResultCountError(size, 0, `${who}, which answered with ${what} instead of a list,`);
+}
+
+/** An object whose `then` cannot be read is a result like any other. */
+function isPromise(result: object): boolean {
+  try {
+    return typeof (result as { then?: unknown }).then === 'function';
+  } catch {
+    return false;
+  }
+}
+
+function settleOne(result: unknown): unknown {
+  if (typeof result !== 'object' || result === null || !isPromise(result)) return result;
+  return Promise.resolve(result).then(undefined, (error: unknown) =>
+    isError(error) ? error : new Error(messageOf(error), { cause: error }),
+  );
+}
+
+export function lengthOf(list: unknown): number | undefined {
+  return Array.isArray(list) ? list.length : undefined;
 }

@@ -1,14 +1,14 @@
-import type { ServingEvents, ServingOptions } from './types.js';
-import { Entrance } from './admission.js';
+import type { ServingEvents, ServingOptions, ServingState } from './types.js';
+import { Admission } from './admission.js';
 import { LocalPartitions, type Partitions, type PartitionHooks } from './partitions.js';
-import { ServingPort } from './executor.js';
+import { Executor } from './executor.js';
+import type { Placement } from './placement.js';
 import { ThreadPartitions } from './workers/pool.js';
 import type { Events } from '../events.js';
+import { readOnly } from '../core/read-only.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import { Engine } from '../core/engine.js';
 import type { Retry } from '../options/retry.js';
-import type { Row } from './row.js';
 
 /** The options without the types that callers see. */
 export interface AnyOptions extends ServingOptions<unknown, string> {
@@ -17,17 +17,13 @@ export interface AnyOptions extends ServingOptions<unknown, string> {
   handleBatch?: unknown;
 }
 
-export type ServingEngine = Engine<unknown, Row, readonly unknown[]>;
-
-/** What a serving is made of. */
 export interface Parts {
-  readonly engine: ServingEngine;
-  readonly port: ServingPort;
-  readonly entrance: Entrance;
+  readonly placement: Placement;
+  readonly admission: Admission;
   readonly partitions: Partitions;
 }
 
-interface Lanes {
+export interface Lanes {
   count: number;
   worker: string | URL | undefined;
   execArgv: readonly string[] | undefined;
@@ -49,49 +45,73 @@ export interface Given {
   retry: Retry;
 }
 
+/** Makes the parts of a serving. */
 export function assemble({ owner, options, hooks, clock, events, retry }: Given): Parts {
   const lanes = lanesOf(options);
   const runtimeOptions: unknown = options.runtimeOptions ?? undefined;
-  const timeout = options.batchTimeout ?? 100;
+  const handlerTimeout = options.handlerTimeout ?? Infinity;
   const partitions: Partitions =
     lanes.worker === undefined
       ? new LocalPartitions(hooks, runtimeOptions)
-      : new ThreadPartitions(owner, lanes.worker, lanes.execArgv, runtimeOptions);
-  const port = new ServingPort({
+      : new ThreadPartitions({ owner, clock, ...lanes, worker: lanes.worker, runtimeOptions, handlerTimeout });
+  const batchSize = options.batchSize ?? 1;
+  const maxBatchWeight = options.maxBatchWeight ?? Infinity;
+  const { placement } = new Executor({
     clock,
     events,
     partitions,
     retry,
     hooks: options.hooks ?? [],
     runtimeOptions,
-    weighs: options.weigh != null,
-    eager: timeout === 0,
+    batchSize,
+    maxBatchWeight,
+    batchTimeout: options.batchTimeout ?? 100,
+    handlerTimeout,
+    lanes: lanes.count,
     admit: () => {
-      entrance.room.admit();
+      admission.admit();
     },
   });
-  const limits = {
-    size: options.batchSize ?? 1,
-    weight: options.maxBatchWeight ?? Infinity,
-    age: timeout === 0 ? Infinity : timeout,
-    sinceFlush: Infinity,
-    interval: Infinity,
-    jitter: 0,
-    lanes: lanes.count,
-    attempt: options.handlerTimeout ?? Infinity,
-    entry: Infinity,
-    random: Math.random,
-  };
-  const engine: ServingEngine = new Engine(port, limits, clock, clock.now(), false);
-  port.engine = engine;
-  engine.intake.capacity = Infinity;
-  const entrance = new Entrance(engine, port, {
-    batchSize: limits.size,
-    maxBatchWeight: limits.weight,
+  const admission = new Admission(placement, {
+    batchSize,
+    maxBatchWeight,
     weigh: options.weigh ?? undefined,
     keepCallsWhole: options.keepCallsWhole ?? (options.hooks ?? []).length > 0,
     maxPending: options.maxPending ?? Infinity,
     overflow: options.overflow ?? 'wait',
   });
-  return { engine, port, entrance, partitions };
+  return { placement, admission, partitions };
+}
+
+/** The live view of a serving: each look reads the numbers of the moment. */
+export function servingState(placement: Placement): ServingState {
+  const { counts } = placement;
+  return readOnly({
+    counts: readOnly({
+      get calls() {
+        return counts.calls;
+      },
+      get values() {
+        return placement.values;
+      },
+      get batches() {
+        return counts.batches;
+      },
+      get delivered() {
+        return counts.delivered;
+      },
+      get failed() {
+        return counts.failed;
+      },
+      get aborted() {
+        return counts.aborted;
+      },
+    }),
+    get pending() {
+      return placement.pending;
+    },
+    get running() {
+      return placement.running;
+    },
+  });
 }

@@ -1,7 +1,10 @@
-import { BatchServing } from './batch-serving.js';
-import type { PlainOptions, ServingCloseOptions } from './types.js';
+import { BatchServing, isBusy, isClosed } from './batch-serving.js';
+import type { MapsBoth, MapsInputs, MapsResults, PlainOptions, ServingCloseOptions } from './types.js';
 import { ClosedError } from '../errors.js';
-import { type Clock, LONGEST_TIMER, systemClock } from '../core/clock.js';
+import { Alarm, type Clock, systemClock } from '../core/clock.js';
+import { Deferred, ignorableRejection } from '../core/promise.js';
+import { checkPoolOptions } from '../options/serving.js';
+import { checkVerbOptions } from '../options/verbs.js';
 
 interface Closable {
   readonly state: { readonly pending: number };
@@ -9,27 +12,71 @@ interface Closable {
 }
 
 export interface ServingPoolOptions {
-  /** How long a serving may have nothing to do before it is closed, in milliseconds; 60,000 by default. */
+  /**
+   * How long a serving may have nothing to do before it is closed, in milliseconds. `Infinity`: for ever.
+   * @default 60_000
+   */
   idleTimeout?: number | null | undefined;
+  /**
+   * Where the pool gets its time from.
+   * @default the system's clock
+   */
   clock?: Clock | null | undefined;
 }
 
-/** Servings by key, each made when it is first asked for, and closed when it has had nothing to do for a while. */
+/** Servings by key, each made when it is first used, and closed when it has had nothing to do for a while. */
 export interface ServingPool<Key, Serving> {
-  /** To be used at once, and asked for again the next time: an idle one is closed. */
+  /**
+   * The key's serving, made at the first `get`, and again after it was closed, by `delete` or by hand. Call `get` for
+   * each use: an idle serving is closed.
+   * @throws ClosedError after `close`; what `make` throws, for example `OptionsError`
+   */
   get(key: Key): Serving;
-  /** How many there are. */
+  /**
+   * Takes the serving out of the pool and closes it; the next `get` makes a new one at once, while this one drains.
+   * Resolves when it is closed, to `false` if there was none. Rejects as its `close` does; the promise may be ignored.
+   */
+  delete(key: Key, options?: ServingCloseOptions): Promise<boolean>;
+  /** How many servings the pool holds. */
   readonly size: number;
-  /** Closes all of them; it makes no more. */
+  /**
+   * Closes all of them, those that drain included, and makes no more. Rejects as their `close` does; the promise may be
+   * ignored.
+   */
   close(options?: ServingCloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/**
+ * Makes a pool of servings.
+ * @throws OptionsError for wrong options of the pool; those of a serving are checked at `get`
+ */
 export function servingPool<Key, In, Out, State = undefined, Hook extends string = never, Runtime = unknown>(
   make: (key: Key) => PlainOptions<In, Out, State, Hook, Runtime>,
   options?: ServingPoolOptions,
 ): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime>>;
-/** The same with servings that you make yourself. */
+export function servingPool<Key, In, Out, Mapped, State = undefined, Hook extends string = never, Runtime = unknown>(
+  make: (key: Key) => MapsInputs<In, Out, State, Hook, Runtime, Mapped>,
+  options?: ServingPoolOptions,
+): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, Mapped>>;
+export function servingPool<Key, In, Out, Raw, State = undefined, Hook extends string = never, Runtime = unknown>(
+  make: (key: Key) => MapsResults<In, Out, State, Hook, Runtime, Raw>,
+  options?: ServingPoolOptions,
+): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, In, Raw>>;
+export function servingPool<
+  Key,
+  In,
+  Out,
+  Mapped,
+  Raw,
+  State = undefined,
+  Hook extends string = never,
+  Runtime = unknown,
+>(
+  make: (key: Key) => MapsBoth<In, Out, State, Hook, Runtime, Mapped, Raw>,
+  options?: ServingPoolOptions,
+): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, Mapped, Raw>>;
+/** The same with servings that `make` constructs, for example of a subclass. */
 export function servingPool<Key, Serving extends Closable>(
   make: (key: Key) => Serving,
   options?: ServingPoolOptions,
@@ -38,14 +85,13 @@ export function servingPool<Key>(
   make: (key: Key) => object,
   options: ServingPoolOptions = {},
 ): ServingPool<Key, Closable> {
+  checkPoolOptions('servingPool', make, options);
   return new Pool((key: Key): Closable => {
     const made = make(key);
-    return isServing(made) ? made : new BatchServing(made);
+    return typeof (made as Partial<Closable> | null)?.close === 'function'
+      ? (made as Closable)
+      : new BatchServing(made);
   }, options);
-}
-
-function isServing(made: object): made is Closable {
-  return typeof (made as Partial<Closable>).close === 'function';
 }
 
 class Pool<Key> implements ServingPool<Key, Closable> {
@@ -53,15 +99,25 @@ class Pool<Key> implements ServingPool<Key, Closable> {
   readonly #idleTimeout: number;
   readonly #clock: Clock;
   readonly #servings = new Map<Key, { serving: Closable; usedAt: number }>();
-  #timer: { handle: unknown } | undefined;
+  readonly #alarm: Alarm;
+  #armed = false;
   #closed: Promise<void> | undefined;
-  /** Idle ones on their way out. */
+  /** Servings that were taken out and drain. */
   readonly #leaving = new Set<Promise<void>>();
 
   constructor(make: (key: Key) => Closable, { idleTimeout, clock }: ServingPoolOptions) {
     this.#make = make;
     this.#idleTimeout = idleTimeout ?? 60_000;
     this.#clock = clock ?? systemClock;
+    // One timer for all servings, which does not hold the process.
+    this.#alarm = new Alarm(
+      this.#clock,
+      (now) => {
+        this.#armed = false;
+        this.#sweep(now);
+      },
+      true,
+    );
   }
 
   get size(): number {
@@ -71,17 +127,43 @@ class Pool<Key> implements ServingPool<Key, Closable> {
   get(key: Key): Closable {
     if (this.#closed !== undefined) throw new ClosedError('the pool of servings is closed');
     let entry = this.#servings.get(key);
-    if (entry === undefined) {
+    if (entry === undefined || isClosed(entry.serving)) {
       entry = { serving: this.#make(key), usedAt: 0 };
       this.#servings.set(key, entry);
     }
     entry.usedAt = this.#clock.now();
-    this.#look(this.#idleTimeout);
+    if (!this.#armed) this.#arm(entry.usedAt + this.#idleTimeout);
     return entry.serving;
   }
 
+  delete(key: Key, options?: ServingCloseOptions): Promise<boolean> {
+    try {
+      checkVerbOptions('stop', options);
+    } catch (error) {
+      return ignorableRejection(error);
+    }
+    const entry = this.#servings.get(key);
+    if (entry === undefined) return Promise.resolve(false);
+    this.#servings.delete(key);
+    const deleted = new Deferred<boolean>();
+    deleted.resolve(this.#leave(entry.serving, options).then(() => true));
+    return deleted.promise;
+  }
+
   close(options?: ServingCloseOptions): Promise<void> {
-    this.#closed ??= this.#closeAll(options);
+    try {
+      checkVerbOptions('stop', options);
+    } catch (error) {
+      return ignorableRejection(error);
+    }
+    if (this.#closed === undefined) {
+      const closed = new Deferred();
+      this.#closed = closed.promise;
+      this.#alarm.set(Infinity);
+      for (const { serving } of this.#servings.values()) void this.#leave(serving, options);
+      this.#servings.clear();
+      closed.resolve(this.#left());
+    }
     return this.#closed;
   }
 
@@ -89,45 +171,43 @@ class Pool<Key> implements ServingPool<Key, Closable> {
     return this.close();
   }
 
-  async #closeAll(options: ServingCloseOptions | undefined): Promise<void> {
-    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer.handle);
-    const closing = [...this.#servings.values()].map(({ serving }) => serving.close(options));
-    this.#servings.clear();
-    const outcomes = await Promise.allSettled([...closing, ...this.#leaving]);
+  async #left(): Promise<void> {
+    const outcomes = await Promise.allSettled(this.#leaving);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) await Promise.reject(failed.reason);
+    if (failed !== undefined) await Promise.reject(failed.reason as Error);
   }
 
-  /** One timer for all, set when it is needed, that keeps no process alive. */
-  #look(wait: number): void {
-    if (this.#timer !== undefined || this.#idleTimeout === Infinity) return;
-    const handle = this.#clock.setTimer(
-      () => {
-        this.#timer = undefined;
-        this.#sweep();
-      },
-      Math.min(Math.ceil(wait), LONGEST_TIMER),
-    );
-    (handle as { unref?: () => void } | undefined)?.unref?.();
-    this.#timer = { handle };
+  #leave(serving: Closable, options?: ServingCloseOptions): Promise<void> {
+    const closing = (async () => serving.close(options))();
+    this.#leaving.add(closing);
+    const remove = (): void => {
+      this.#leaving.delete(closing);
+    };
+    closing.then(remove, remove);
+    return closing;
   }
 
-  #sweep(): void {
-    const now = this.#clock.now();
+  #arm(at: number): void {
+    this.#armed = at < Infinity;
+    this.#alarm.set(at);
+  }
+
+  #sweep(now: number): void {
     let next = Infinity;
     for (const [key, entry] of this.#servings) {
-      // One that works is used.
-      if (entry.serving.state.pending > 0) entry.usedAt = now;
+      if (isClosed(entry.serving)) {
+        this.#servings.delete(key);
+        continue;
+      }
+      // A serving that works is used.
+      if (isBusy(entry.serving)) entry.usedAt = now;
       if (entry.usedAt + this.#idleTimeout > now) {
         next = Math.min(next, entry.usedAt + this.#idleTimeout);
         continue;
       }
       this.#servings.delete(key);
-      const left = entry.serving.close();
-      this.#leaving.add(left);
-      const gone = (): unknown => this.#leaving.delete(left);
-      left.then(gone, gone);
+      void this.#leave(entry.serving);
     }
-    if (next < Infinity) this.#look(next - now);
+    this.#arm(next);
   }
 }

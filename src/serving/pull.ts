@@ -1,6 +1,7 @@
 import { type Clock, endOfTurn } from '../core/clock.js';
+import { RESOLVED } from '../core/promise.js';
 
-/** After so many values, or a window of them if that is more, the event loop gets a turn. */
+/** The event loop gets a turn after so many values, or after a window of them if that is more. */
 const FEWEST_PER_TURN = 64;
 
 /** Reads an async iterable with bounded look-ahead. */
@@ -8,7 +9,7 @@ export class Pull {
   readonly #iterator: AsyncIterator<unknown>;
   readonly #window: number;
   readonly #clock: Clock;
-  /** Values that are accepted, and not settled or read. */
+  /** Values accepted, and not settled (list) or read (stream). */
   #ahead = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
@@ -20,8 +21,8 @@ export class Pull {
   }
 
   /**
-   * Hands over each value, waiting for its place, until the source ends, fails or is stopped. `take` says for how many
-   * values it stands.
+   * Passes each value to `take`, until the source ends, fails or is stopped. `take` resolves when the value is accepted,
+   * to the number of values it was mapped to.
    */
   async read(take: (value: unknown) => Promise<number>): Promise<{ error: unknown } | undefined> {
     const perTurn = Math.max(this.#window, FEWEST_PER_TURN);
@@ -43,7 +44,7 @@ export class Pull {
         // In two steps: some of them may be settled before all are taken.
         const count = await take(next.value);
         this.#ahead += count;
-        // A source that answers at once and a handler that does too would never let anybody else have a turn.
+        // A source and a handler that both answer at once would otherwise block the event loop.
         if (++read % perTurn === 0) await new Promise<void>((resolve) => endOfTurn(this.#clock, resolve));
       }
       return undefined;
@@ -52,38 +53,38 @@ export class Pull {
     }
   }
 
-  /** A method, since it changes while the loop waits. */
+  /** A method: TypeScript would take the field for unchanged while the loop waits. */
   #isStopped(): boolean {
     return this.#stopped;
   }
 
   async #next(): Promise<IteratorResult<unknown>> {
     try {
-      return await this.#iterator.next();
+      const next: unknown = await this.#iterator.next();
+      // As `for await` does.
+      if (typeof next !== 'object' || next === null)
+        throw new TypeError(`iterator result ${String(next)} is not an object`);
+      return next as IteratorResult<unknown>;
     } catch (error) {
-      // One that has failed, like one that has ended, is not to be closed.
+      // An iterator that has failed or ended is not closed.
       this.#stopped = true;
       throw error;
     }
   }
 
-  /** So many values are settled, or read. */
+  /** So many values were settled (list) or read (stream). */
   credit(count: number): void {
     this.#ahead -= count;
     if (this.#ahead < this.#window) this.#awake();
   }
 
-  /** Reads no more, and tells the source so. */
+  /** Reads no more, and calls `return()` of the source, in a microtask: that is user code, and may call the serving. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#awake();
-    try {
-      // It may wait for a value that never comes; nobody waits for it.
-      Promise.resolve(this.#iterator.return?.()).then(undefined, () => undefined);
-    } catch {
-      // It has its own troubles; the caller has gone.
-    }
+    // Its failure is dropped: the caller has left.
+    RESOLVED.then(() => this.#iterator.return?.()).then(undefined, () => undefined);
   }
 
   #awake(): void {

@@ -1,117 +1,107 @@
+import type { Batch } from '../core/batch.js';
+
 /**
- * Whose value is whose.
+ * Which value belongs to which call.
  *
- * A call numbers its values from 0; a batch is a row of values. A slice is a part of both: values `[from, from + size)`
- * of one call, next to each other in one batch. So what is kept is per call and batch, never per value; and a slice whose
- * caller has gone can be taken out of the row without moving what the others own.
+ * A call numbers its values from 0; a batch is a row of values. A slice is where both meet: values `[from, from + size)`
+ * of one call, next to each other in one batch. The bookkeeping is per call and batch, never per value; and a slice whose
+ * caller has left can be taken out of the row without moving the values of others.
  */
 export interface Slice {
   readonly call: Call;
   readonly from: number;
   readonly size: number;
   readonly weight: number;
-  /** It is not in the batch's row any more. */
+  /** It was taken out of the row. */
   readonly gone: boolean;
+  /** Its results became useless while the batch was running. */
+  readonly left: boolean;
 }
 
-/** One that can leave its batch before the others do. */
+/** A slice that can leave its batch before the others do. */
 export interface LooseSlice extends Slice {
   size: number;
   weight: number;
-  batch: Row;
+  row: Row;
   gone: boolean;
+  left: boolean;
 }
 
-/** Someone who waits for the results of some values. */
+/** The values of one caller, and the promise or stream that gets their results. */
 export interface Call {
-  /** Settled: nobody waits any more. */
+  /** Settled. */
   over: boolean;
-  /** It was its caller who gave up. */
+  /** Its caller gave up: by an abort, a timeout or by stopping to read. */
   aborted: boolean;
+  /** Its values come from an async iterable. */
+  readonly pulled: boolean;
+  /** Until when its caller waits, by the serving's clock. */
+  deadline: number;
   /** Whether further values of it are of any use. */
   readonly wanted: boolean;
-  /** Undoes what watches over the call: a timer, a listener, a source that is read. */
+  /** Cancels the deadline, the abort listener and the source of the call. */
   release: (() => void) | undefined;
-  /** Those that are in batches, and not settled. */
+  /** Its slices that are in batches and not settled. */
   slices(): Iterable<LooseSlice>;
   /** So many values of it are accepted. */
   expect(count: number): void;
-  /** All its values are accepted; or no more are, for a reason that it is told once the earlier ones are settled. */
+  /** All its values are accepted; with a reason no more are, and the call fails once the earlier ones are settled. */
   end(reason?: { error: unknown }): void;
-  /** The value being added has joined this batch. */
-  joined(batch: Row, weight: number): void;
-  /** Its results are `results[at]` and following; `false` if one of them was an error. */
-  deliver(slice: Slice, results: readonly unknown[], at: number): boolean;
+  /** Its next value has joined this row. */
+  joined(row: Row, weight: number): void;
+  /** Each value has an outcome of its own (`settleMany`). */
+  readonly settles?: boolean;
+  /** Its next value is refused on its own; for a call that settles. */
+  refuse?(error: unknown): void;
+  /** The results of the slice start at `results[at]`; returns how many of them were delivered. */
+  deliver(slice: Slice, results: readonly unknown[], at: number): number;
   /** A slice of it has failed, or the whole call. */
   fail(error: unknown, slice?: Slice): void;
-  /** A hook was used for a slice of it. */
+  /** The handler used a hook for a slice of it. */
   tell?(slice: Slice, hook: string, payload: unknown): void;
 }
 
-/** No more room than this is made in advance. */
-const MOST_EXPECTED = 1024;
-
-/** What a batch is made of: the values, and the slices that they belong to, in the same order. */
+/** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
-  /** Values whose slices are gone, but which are still in the row. */
+  values: unknown[] = [];
+  slices: Slice[] = [];
+  /** Values whose slices were taken out, but which are still in the list. */
   gone = 0;
-  /** The handler has them: nothing can be taken out any more. */
+  /** The handler has the values: none can be taken out any more. */
   executing = false;
-  /** All its callers know. */
+  /** All its callers have their results or an error. */
   settled = false;
-  /** These may have room behind what is in them: lists that grow from nothing are copied time and again. */
-  #values: unknown[];
-  #slices: Slice[];
-  #valueCount = 0;
-  #sliceCount = 0;
+  /** Values of callers that still wait, while it runs. */
+  waiting = 0;
+  /** The present run, whose signal aborts when no caller is left. */
+  run: { abort(reason: unknown): void } | undefined;
+  /** The core's sealed batch; `undefined` while the row is open. */
+  batch: Batch<Row> | undefined;
 
-  /** Makes room for so many. */
-  constructor(values: number, slices: number) {
-    this.#values = new Array<unknown>(Math.min(values, MOST_EXPECTED));
-    this.#slices = new Array<Slice>(Math.min(slices, MOST_EXPECTED));
-  }
+  constructor(
+    /** Rows are numbered in the order in which they are opened. */
+    readonly number: number,
+  ) {}
 
-  get values(): unknown[] {
-    this.#values.length = this.#valueCount;
-    return this.#values;
-  }
-
-  get slices(): readonly Slice[] {
-    this.#slices.length = this.#sliceCount;
-    return this.#slices;
-  }
-
-  get lastSlice(): Slice | undefined {
-    return this.#slices[this.#sliceCount - 1];
-  }
-
-  /** How many values are wanted. */
+  /** Values that are wanted. */
   get size(): number {
-    return this.#valueCount - this.gone;
+    return this.values.length - this.gone;
   }
 
-  /** Of the last slice, or of one that is added next. */
-  addValue(value: unknown): void {
-    this.#values[this.#valueCount++] = value;
-  }
-
-  addSlice(slice: Slice): void {
-    this.#slices[this.#sliceCount++] = slice;
-  }
-
-  /** Takes the slice out; its values leave at once only if they are many, so that taking out many slices stays cheap. */
+  /** Takes the slice out. Its values leave at once only if they are many, so that taking out many slices stays linear. */
   take(slice: LooseSlice): void {
     slice.gone = true;
     this.gone += slice.size;
-    if (this.gone * 2 > this.#valueCount) this.compact();
+    if (this.gone * 2 > this.values.length) this.compact();
   }
 
-  /**
-   * Its callers know. What is young and hangs on what is old and done with would be kept until the old is collected, and
-   * so on from batch to batch: in a busy program two thirds of the time went into moving that about.
-   */
+  /** Drops all references: young objects that hang on an old one live until the old one is collected. */
   clear(): void {
-    this.#keep([], []);
+    this.values = [];
+    this.slices = [];
+    this.gone = 0;
+    this.run = undefined;
+    this.batch = undefined;
   }
 
   compact(): void {
@@ -123,55 +113,58 @@ export class Row {
       const end = at + slice.size;
       if (!slice.gone) {
         slices.push(slice);
-        for (let i = at; i < end; i++) values.push(this.#values[i]);
+        for (let i = at; i < end; i++) values.push(this.values[i]);
       }
       at = end;
     }
-    this.#keep(values, slices);
-  }
-
-  #keep(values: unknown[], slices: Slice[]): void {
-    this.#values = values;
-    this.#slices = slices;
-    this.#valueCount = values.length;
-    this.#sliceCount = slices.length;
+    this.values = values;
+    this.slices = slices;
     this.gone = 0;
   }
 }
 
 /** The first slice of its kind, before values have joined it. */
-export function sliceOf(call: Call, from: number, batch: Row): LooseSlice {
-  return { call, from, batch, size: 0, weight: 0, gone: false };
+export function sliceOf(call: Call, from: number, row: Row): LooseSlice {
+  return { call, from, row, size: 0, weight: 0, gone: false, left: false };
 }
 
-/** The slices of a call of many values, from when a value of theirs joins a batch until they are settled. */
+/** The slices of a call of many values, from when their first value joins a batch until they are settled. */
 export class Slices<S extends LooseSlice> {
   readonly open = new Set<S>();
   #last: S | undefined;
   #next = 0;
 
-  constructor(readonly make: (from: number, batch: Row) => S) {}
+  constructor(readonly make: (from: number, row: Row) => S) {}
 
-  joined(batch: Row, weight: number): void {
+  joined(row: Row, weight: number): void {
     let last = this.#last;
-    if (last === undefined || last.gone || last.batch !== batch || batch.lastSlice !== last) {
-      last = this.make(this.#next, batch);
+    if (last === undefined || last.gone || last.row !== row || row.slices[row.slices.length - 1] !== last) {
+      last = this.make(this.#next, row);
       this.#last = last;
       this.open.add(last);
-      batch.addSlice(last);
+      row.slices.push(last);
     }
     last.size++;
     last.weight += weight;
     this.#next++;
   }
+
+  /** The next value joins no batch; returns its number. */
+  skip(): number {
+    this.#last = undefined;
+    return this.#next++;
+  }
 }
+
+const ERROR_TAGS = ['[object Error]', '[object DOMException]'];
 
 /** An error in a slot, also one of another realm (as under test frameworks). */
 export function isError(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   try {
-    return value instanceof Error || ('stack' in value && Object.prototype.toString.call(value) === '[object Error]');
+    if (value instanceof Error) return true;
+    return 'stack' in value && ERROR_TAGS.includes(Object.prototype.toString.call(value));
   } catch {
-    return false; // a proxy that lets nobody look
+    return false; // a proxy whose traps throw
   }
 }

@@ -1,43 +1,53 @@
 import type { Awaitable } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import type { Trigger } from '../core/ledger.js';
+import type { Trigger } from '../core/schedule.js';
 import type { RetryOptions } from '../options/retry.js';
 
-/** Sends something to the callers of a batch that read their results as a stream. Ends with its batch: after it, it throws. */
+/** Sends events to the callers of a batch that read a stream. It throws `ClosedError` once the batch has ended. */
 export interface ServingHook {
-  /** To each caller its slice of a list with one payload per value; another length throws `ResultCountError`. */
+  /**
+   * Sends each caller its slice of the list.
+   * @throws ResultCountError unless the list has one payload per value
+   */
   each(payloads: readonly unknown[]): void;
-  /** The same payload to every caller of the batch. */
+  /** Sends the payload to every caller of the batch. */
   all(payload: unknown): void;
 }
 
-/** What `init` is told. */
+/** The argument of `init`. */
 export interface ServingInit<Runtime = unknown> {
-  /** From 0. */
+  /** Number of the partition, from 0. */
   readonly partition: number;
+  /** The option `runtimeOptions`. */
   readonly runtimeOptions: Runtime;
-  /** The state is for work in the caller, and for no partition. */
+  /** The state is for `inline` work, and for no partition. */
   readonly inline: boolean;
 }
 
-/** What a handler is told about its batch. */
+/** The second argument of a handler. */
 export interface ServingContext<State = undefined, Hook extends string = never, Runtime = unknown> {
-  /** Where the batch runs, from 0. */
+  /** Number of the partition that executes the batch, from 0. */
   readonly partition: number;
   /** What `init` returned for this partition. */
   readonly state: State;
-  /** Values. */
+  /** Number of values. */
   readonly size: number;
-  /** The trigger that cut the batch, the same in every attempt; `'demand'` for work in the caller. */
+  /** The trigger that cut the batch, the same in every attempt; `'demand'` for `inline` work. */
   readonly reason: Trigger;
   /** From 1. */
   readonly attempt: number;
-  /** Aborts at `handlerTimeout`, and when `close` gives up. */
+  /**
+   * The latest time of the serving's clock (`performance.now()`; on a worker thread that of the thread), in milliseconds,
+   * at which one of the callers still waits; `Infinity` if one waits without end.
+   */
+  readonly deadline: number;
+  /** Aborts at `handlerTimeout`, when no caller of the batch is left, and when `close` gives up. */
   readonly signal: AbortSignal;
   /** One for each name in the option `hooks`. */
   readonly hooks: Readonly<Record<Hook, ServingHook>>;
+  /** The option `runtimeOptions`. */
   readonly runtimeOptions: Runtime;
-  /** It is executed in the caller, without others. */
+  /** The batch belongs to one `inline` call. */
   readonly inline: boolean;
 }
 
@@ -47,48 +57,80 @@ export type Handler<In, Out, State = undefined, Hook extends string = never, Run
   context: ServingContext<State, Hook, Runtime>,
 ) => Awaitable<readonly (Out | Error)[]>;
 
-/** Each may be left out or `null`. All times are milliseconds. */
+/** Options of a serving; each may be left out or `null`. All times are milliseconds. */
 export interface ServingOptions<State = undefined, Hook extends string = never, Runtime = unknown> {
-  /** Makes the state of a partition, once, before its first batch; again before the next one if it failed. */
+  /** Makes the state of a partition, once before its first batch, and again before the next one if it failed. */
   init?: ((context: ServingInit<Runtime>) => Awaitable<State>) | null | undefined;
-  /** Values; a full batch goes at once. 1 by default. */
+  /**
+   * Values in a batch. A full batch is executed as soon as a partition is idle.
+   * @default 1
+   */
   batchSize?: number | null | undefined;
   /**
-   * How long the first value of a batch waits for others, 100 by default; never extended by later ones. 0: until the
-   * event loop turns, so that batches grow only under load. While every partition is busy, the batch goes on growing.
+   * How long the first value of a batch waits for others, in milliseconds. Later values do not extend it. With 0 a batch
+   * is cut at the end of the event-loop turn, or as soon as a partition is idle. `Infinity`: only by size or `flush()`.
+   * @default 100
    */
   batchTimeout?: number | null | undefined;
-  /** The sum of weights. A value that does not fit closes the batch first; a single heavier one goes alone. */
+  /**
+   * Sum of the weights in a batch. A value that does not fit cuts the batch first; a single heavier one goes alone. Needs
+   * `weigh`.
+   * @default Infinity
+   */
   maxBatchWeight?: number | null | undefined;
-  /** The weight of a value, as the handler gets it. If it throws, the call is rejected with `ItemError`. */
+  /** Returns the weight of a value, as the handler gets it. If it throws, the call is rejected with `ItemError`. */
   weigh?: ((value: never) => number) | null | undefined;
   /**
-   * Batches executed at the same time, 1 by default. With `worker`, the URL of a module that exports `handleBatch`, each
-   * on a thread of its own; that takes the package `piscina`.
+   * Batches executed at the same time; `Infinity` is allowed. With `worker`, the URL of a module that exports
+   * `handleBatch` and may export `init`, each partition runs on a thread of its own, with `execArgv` as its Node options.
+   * @default 1
    */
   partitions?:
     number | { count: number; worker: string | URL; execArgv?: readonly string[] | undefined } | null | undefined;
-  /** Names under which the handler may send events to those who read streams. `batch` is none. */
+  /**
+   * Names under which the handler may send events to readers of streams; not `'batch'`.
+   * @default []
+   */
   hooks?: readonly Hook[] | null | undefined;
-  /** A call that fits into one batch is not split over two; `false` by default, `true` with `hooks`. */
+  /**
+   * A call that fits into one batch is not split over two.
+   * @default false; true with `hooks`
+   */
   keepCallsWhole?: boolean | null | undefined;
-  /** An attempt (init and handler) that takes longer fails with `TimeoutError`, in the caller too. None by default. */
+  /**
+   * An attempt (`init` and handler) that takes longer, in milliseconds, fails with `TimeoutError`; `inline` work too.
+   * @default Infinity
+   */
   handlerTimeout?: number | null | undefined;
-  /** How a batch that failed is executed again, as a whole, in the caller too. By default it is not: callers get the error. */
+  /**
+   * How a batch that failed is executed again, as a whole; `inline` work too. Without it callers get the error at once.
+   * @default false
+   */
   retry?: RetryOptions | false | null | undefined;
-  /** Hard bound on values that are accepted and not settled; none by default. */
+  /**
+   * Hard bound on values that are accepted and not settled.
+   * @default Infinity
+   */
   maxPending?: number | null | undefined;
   /**
-   * A call that would exceed `maxPending`: `'wait'` (the default) lets it wait for room, `'reject'` and `'dropNewest'` reject
-   * it, `'dropOldest'` rejects the oldest ones that are not yet executing, if that makes room; all with `OverflowError`.
-   * A call larger than `maxPending` goes in piece by piece with `'wait'`, and is rejected otherwise.
-   * Values that are pulled from an async iterable always wait.
+   * A call that would exceed `maxPending`: `'wait'` lets it wait for room, `'reject'` and `'dropNewest'` reject it,
+   * `'dropOldest'` rejects the oldest calls that are not executing, if that makes room; all with `OverflowError`. A call
+   * larger than `maxPending` enters in pieces with `'wait'`, and is rejected otherwise. Values that are pulled from an
+   * async iterable always wait, and hold at most half of the room.
+   * @default 'wait'
    */
   overflow?: 'wait' | 'reject' | 'dropNewest' | 'dropOldest' | null | undefined;
-  /** Handed to every handler and `init` as it is. */
+  /** Passed to every handler and `init` as it is. */
   runtimeOptions?: Runtime | null | undefined;
+  /**
+   * Where the serving gets its time from.
+   * @default the system's clock
+   */
   clock?: Clock | null | undefined;
-  /** In messages of errors; the name of the class by default. */
+  /**
+   * Name in messages of errors.
+   * @default the name of the class
+   */
   name?: string | null | undefined;
 }
 
@@ -110,7 +152,7 @@ export interface MapsInputs<In, Out, State, Hook extends string, Runtime, Mapped
   Hook,
   Runtime
 > {
-  /** Makes of the values of a call, or of one that is pulled, those that the handler gets. Always sees a list. */
+  /** Maps the values of a call, or one that is pulled, to those that the handler gets. Its argument is always a list. */
   mapInputs: (values: readonly In[]) => Awaitable<readonly Mapped[]>;
   handleBatch?: Handler<Mapped, Out, State, Hook, Runtime> | Absent;
   mapResults?: Absent;
@@ -123,7 +165,7 @@ export interface MapsResults<In, Out, State, Hook extends string, Runtime, Raw> 
 > {
   mapInputs?: Absent;
   handleBatch?: Handler<In, Raw, State, Hook, Runtime> | Absent;
-  /** Makes of the results of a call, or of a part of a stream, what the caller gets. Always sees a list. */
+  /** Maps the results of a call, or of a part of a stream, to what the caller gets. Its argument is always a list. */
   mapResults: (results: readonly Raw[]) => Awaitable<readonly Out[]>;
 }
 
@@ -132,33 +174,36 @@ export interface MapsBoth<In, Out, State, Hook extends string, Runtime, Mapped, 
   Hook,
   Runtime
 > {
-  /** Makes of the values of a call, or of one that is pulled, those that the handler gets. Always sees a list. */
+  /** Maps the values of a call, or one that is pulled, to those that the handler gets. Its argument is always a list. */
   mapInputs: (values: readonly In[]) => Awaitable<readonly Mapped[]>;
   handleBatch?: Handler<Mapped, Raw, State, Hook, Runtime> | Absent;
-  /** Makes of the results of a call, or of a part of a stream, what the caller gets. Always sees a list. */
+  /** Maps the results of a call, or of a part of a stream, to what the caller gets. Its argument is always a list. */
   mapResults: (results: readonly Raw[]) => Awaitable<readonly Out[]>;
 }
 
 export interface DispatchOptions {
   /** Aborting rejects the call with the signal's reason, and takes its values out of batches that have not started. */
   signal?: AbortSignal | null | undefined;
-  /** Milliseconds, after which the same happens with a `TimeoutError`; none by default. */
+  /** Milliseconds, after which the same happens with a `TimeoutError`. @default Infinity */
   timeout?: number | null | undefined;
 }
 
 export type Outcome<T> = { ok: true; value: T } | { ok: false; error: unknown };
 
-/** What a stream yields: results, as parts of the call finish, and what hooks were sent. */
+/** What a stream yields: the results of each part of the call, and the payloads of hooks. */
 export type StreamEvent<Out, Hook extends string = never> =
   { type: 'batch'; output: Out[] } | (Hook extends string ? { type: Hook; payload: unknown } : never);
 
-/** Values that are there, or come by and by. */
-export type Values<In> = Iterable<In> | AsyncIterable<In>;
+/** A list, another iterable, or an async iterable. A string is none: it would be dispatched letter by letter. */
+export type Values<In> = (Iterable<In> & object) | AsyncIterable<In>;
 
 export interface ServingCloseOptions {
-  /** Milliseconds; 30,000 by default. */
+  /** Milliseconds. @default 30_000 */
   timeout?: number | null | undefined;
-  /** `'drain'` (the default) executes what was accepted, `'reject'` fails it with `ClosedError`. */
+  /**
+   * `'drain'` executes what was accepted, `'reject'` fails it with `ClosedError`.
+   * @default 'drain'
+   */
   pending?: 'drain' | 'reject' | null | undefined;
 }
 

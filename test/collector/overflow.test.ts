@@ -45,16 +45,18 @@ describe("overflow: 'wait', the default", () => {
     expect(batcher.state.pending).toBe(1);
   });
 
-  test('waiting is a demand: a batch that waits for its retry is tried at once', async () => {
+  test('A11: a caller that waits for room hurries no batch that waits for its retry', async () => {
     const flush = sink();
     const { clock, batcher } = bench({ maxBatchSize: 1, maxPending: 1, batchFlush: flush });
     batcher.on('failed', () => {});
     batcher.addItem(1);
     flush.fail(new Error('no'));
     await settled();
-    void batcher.syncAddItem(2);
+    const waiting = watch(batcher.syncAddItem(2));
+    await settled();
+    expect([flush.calls.length, waiting.state]).toEqual([1, 'pending']);
+    await clock.advance(100);
     expect(flush.calls).toHaveLength(2);
-    expect(clock.now()).toBe(0);
   });
 
   test.each(verbs)('A2: those who still wait demand again: 5 = 2+2+1 through a bound of 2 (%s)', async (verb) => {

@@ -135,14 +135,16 @@ describe('retry', () => {
   });
 
   test('missing fields keep their defaults', () => {
-    expect(bench({ retry: { attempts: 7 } }).batcher.state.config.retry).toEqual({
+    expect(bench({ retry: { attempts: 7 } }).batcher.state.config.retry).toMatchObject({
       attempts: 7,
       minDelay: 100,
       maxDelay: 30_000,
       factor: 2,
       jitter: true,
+      maxElapsed: Infinity,
+      delay: undefined,
     });
-    expect(bench({ retry: { factor: null, jitter: undefined } }).batcher.state.config.retry).toEqual({
+    expect(bench({ retry: { factor: null, jitter: undefined } }).batcher.state.config.retry).toMatchObject({
       attempts: Infinity,
       minDelay: 100,
       maxDelay: 30_000,
@@ -330,7 +332,9 @@ describe("giveUp: 'drop'", () => {
     batcher.addItems([1, 2, 3, 4]);
     await clock.advance(1000);
     expect(letters).toEqual([[[1, 2], new Error('failure 2')]]);
-    expect(dropped.mock.calls).toEqual([[{ reason: 'giveUp', size: 2, error: new Error('failure 2') }]]);
+    expect(dropped.mock.calls).toEqual([
+      [{ reason: 'giveUp', size: 2, error: new Error('failure 2'), batch: { items: [1, 2] } }],
+    ]);
     expect(attempts).toEqual([
       [1, 2],
       [1, 2],

@@ -233,7 +233,7 @@ describe('the program without a server', () => {
     [['--batch-size', '0'], /^document-indexing: option .* argument '0' is invalid\. It must be a whole number/],
     [['--batch-age', 'soon'], /^document-indexing: option .* argument 'soon' is invalid/],
     [['--query', ' '], /^document-indexing: option .* must not be empty/],
-    [['--colour'], /^document-indexing: unknown option '--colour'/],
+    [['--colour'], /^document-indexing: unknown option '--colour' \(--help lists the options\)$/m],
     [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
     [['--port', '80'], /^document-indexing: option '--port' is not for --no-server/],
   ])('ends with code 2 and one line on %j', async (args, message) => {

@@ -38,7 +38,7 @@ test('a database that goes away: jobs pause and say why, nothing is lost, and th
 
   const again = await PostgresServer.start(join(database, 'postgres'), postgres.port);
   const job = await server.until(id, ({ state }) => state === 'done');
-  expect(job.chunks).toEqual({ read: 400, embedded: 400, stored: 400, total: 400 });
+  expect(job.chunks).toEqual({ read: 400, embedded: 400, stored: 400, refused: 0, total: 400 });
   expect(job.message).toBeUndefined();
   expect((await server.get<Job[]>('/api/jobs')).map((each) => each.id)).toEqual([id]);
   expect((await server.search('what file 3 says about topic170'))[0]).toMatchObject({ heading: 'Section 20', job: id });

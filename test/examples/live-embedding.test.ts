@@ -115,7 +115,7 @@ async function follow(
 ): Promise<{ batches: Batch[]; jobs: Job[]; vectors: string[] }> {
   const failures: unknown[] = [];
   const embedding = openEmbedding(embedder, way, (error) => failures.push(error));
-  const log = new BatchLog(embedding.capacity);
+  const log = new BatchLog(embedding.capacity, (job) => job);
   const vectors: string[] = [];
   const ended = await Promise.all(
     Object.entries(jobs).map(async ([id, texts]) => {
@@ -139,7 +139,7 @@ async function follow(
     }),
   );
   await embedding.close();
-  return { batches: log.take(), jobs: ended, vectors };
+  return { batches: log.take().batches, jobs: ended, vectors };
 }
 
 describe('an embedding API', () => {

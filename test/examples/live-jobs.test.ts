@@ -1,6 +1,6 @@
 // The program as a user starts it, in a process of its own: what it keeps has to outlast the process.
 import { join } from 'node:path';
-import type { Job } from '../../examples/document-indexing/protocol.js';
+import type { Batch, Job } from '../../examples/document-indexing/protocol.js';
 import { LiveServer, ask, scratch, writeDocuments, type Told } from '../support/live-server.js';
 
 jest.setTimeout(300_000);
@@ -46,13 +46,13 @@ describe.each(['summary', 'items', 'isolated'])('two users at once, with --progr
         user: 'ann',
         state: 'done',
         files: { done: 8, failed: 0, total: 8 },
-        chunks: { read: 400, embedded: 400, stored: 400, total: 400 },
+        chunks: { read: 400, embedded: 400, stored: 400, refused: 0, total: 400 },
       },
       {
         user: 'bob',
         state: 'done',
         files: { done: 6, failed: 0, total: 6 },
-        chunks: { read: 300, embedded: 300, stored: 300, total: 300 },
+        chunks: { read: 300, embedded: 300, stored: 300, refused: 0, total: 300 },
       },
     ]);
     expect(await storedBy(data)).toEqual(new Map(jobs.map(({ id, chunks }) => [id, chunks.stored])));
@@ -67,8 +67,10 @@ describe.each(['summary', 'items', 'isolated'])('two users at once, with --progr
     expect(anns.job.at(-1)).toEqual(ann);
     expect(again.jobs).toEqual([[ann]]);
 
-    const batches = anns.batch.flat();
-    expect(bobs.batch.flat()).toEqual(batches);
+    const batchesOf = (each: Told): Batch[] => each.batch.flatMap(({ batches }) => batches);
+    const batches = batchesOf(anns);
+    expect(batchesOf(bobs)).toEqual(batches);
+    expect(anns.batch.at(-1)?.totals).toMatchObject({ requests: 700, batches: batches.length, users: 2, rows: 700 });
     const chunksOf = (job: string): number =>
       batches.flatMap(({ parts }) => parts).reduce((sum, part) => sum + (part.job === job ? part.count : 0), 0);
     expect([chunksOf(ann.id), chunksOf(bob.id)]).toEqual([400, 300]);
@@ -128,7 +130,7 @@ test('kill -9 in the middle: the next start goes on, and every chunk is stored e
   expect(job).toMatchObject({
     user: 'ann',
     state: 'done',
-    chunks: { read: 400, embedded: 400, stored: 400, total: 400 },
+    chunks: { read: 400, embedded: 400, stored: 400, refused: 0, total: 400 },
   });
   expect(await second.until(bobs.id, isOver)).toMatchObject({ state: 'done', chunks: { stored: 1 } });
   const [hit] = await second.search('quagga sleeps behind the barn');

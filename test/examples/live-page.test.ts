@@ -1,13 +1,27 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
-import type { Batch, Job } from '../../examples/document-indexing/protocol.js';
-import { controlsOf, launchBrowser, lowContrast, memoryOf, noBrowser, WatchedPage } from '../support/browser.js';
+import type { Browser, Page } from 'playwright-core';
+import type { Batch, BatchNews, Job } from '../../examples/document-indexing/protocol.js';
+import {
+  capture,
+  controlsOf,
+  launchBrowser,
+  lowContrast,
+  memoryOf,
+  noBrowser,
+  violationsOf,
+  WatchedPage,
+} from '../support/browser.js';
+import { animationOf } from '../support/animation.js';
+import { expectSoon } from '../support/soon.js';
+import { jobOf, search, shows, startFolder, startText, upload } from '../support/live-page.js';
 import { FakeLiveServer } from '../support/fake-live-server.js';
 import { root } from '../support/project.js';
 import { ask, LiveServer, scratch, writeDocuments } from '../support/live-server.js';
 
 const KNOWN = 'The ocelot counts its spots before sunrise.';
+/** Small and quick inserts, so that there is a middle to look at. */
+const ROWS = ['--batch-size', '100', '--batch-age', '100'];
 const SCRIPT = '<script>document.title = "taken"</script><img src=x onerror="document.title = 1">';
 
 const STORED = `
@@ -17,37 +31,20 @@ const STORED = `
   )::integer AS stored
   FROM indexing_jobs`;
 
-/** The card of a job. */
-function jobOf(page: Page, name: string): Locator {
-  const jobs = page.getByRole('list', { name: 'Your jobs' }).getByRole('listitem');
-  return jobs.filter({ has: page.getByRole('heading', { name, exact: true }) });
-}
-
-async function shows(place: Locator, text: string | RegExp): Promise<void> {
-  await place.filter({ hasText: text }).first().waitFor();
-}
-
-async function become(page: Page, user: string): Promise<void> {
-  await page.getByLabel('You are').fill(user);
-  await page.getByRole('button', { name: 'Change' }).click();
-  await page.getByText(`You are ${user} now`).waitFor({ state: 'attached' });
-}
-
-async function startFolder(page: Page, folder: string): Promise<void> {
-  await page.getByLabel('Folder', { exact: true }).check();
-  await page.getByLabel('Folder below it').fill(folder);
-  await page.getByRole('button', { name: 'Start' }).click();
-}
-
-async function startText(page: Page, name: string, text: string): Promise<void> {
-  await page.getByLabel('Text', { exact: true }).first().check();
-  await page.getByLabel('Name').fill(name);
-  await page.getByRole('textbox', { name: 'Text', exact: true }).fill(text);
-  await page.getByRole('button', { name: 'Start' }).click();
-}
-
 function storedIn(text: string): number {
   return Number(/([\d,]+)(?: of [\d,]+)? chunks? stored/.exec(text)?.[1]?.replaceAll(',', ''));
+}
+
+/** Users of each column of the chart, from the left. */
+function columnsOf(page: Page): Promise<string[][]> {
+  return page.evaluate<string[][]>(`(() => {
+    const columns = new Map();
+    for (const { dataset, x } of document.querySelectorAll('#chart rect[data-user]')) {
+      const at = x.baseVal.value;
+      columns.set(at, [...(columns.get(at) ?? []), dataset.user]);
+    }
+    return [...columns].sort(([a], [b]) => a - b).map(([, users]) => users);
+  })()`);
 }
 
 let tests = 0;
@@ -75,66 +72,194 @@ suite('the page of the document indexing', () => {
     await writeFile(join(documents, 'blue', '<b>latin.md'), Buffer.from('# Caf\xe9', 'latin1'));
     await writeDocuments(join(documents, 'huge'), 100, 200);
     await writeFile(join(documents, 'huge', '000.md'), `# Cats\n\n${KNOWN} Nobody knows why.\n`);
-    // Small and quick inserts, so that there is a middle to look at.
-    const rows = ['--batch-size', '100', '--batch-age', '100'];
-    server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, ...rows]);
+    server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, ...ROWS]);
     ends.push(() => server.end());
     browser = await launchBrowser();
     ends.push(() => browser.close());
-    ann = await WatchedPage.open(browser, server.address);
-    bob = await WatchedPage.open(browser, server.address, { colorScheme: 'dark' });
-    await Promise.all([become(ann.page, 'ann'), become(bob.page, 'bob')]);
+    const [anns, bobs] = ['ann', 'bob'].map((user) => `${server.address}/?user=${user}`);
+    ann = await WatchedPage.open(browser, anns ?? '', { viewport: { width: 1280, height: 900 } });
+    bob = await WatchedPage.open(browser, bobs ?? '', { colorScheme: 'dark' });
+    await Promise.all([
+      ann.page.getByText('Live', { exact: true }).waitFor(),
+      bob.page.getByText('Live', { exact: true }).waitFor(),
+    ]);
   }, 60_000);
 
   afterAll(async () => {
     for (const end of ends.reverse()) await end();
   }, 60_000);
 
-  test('two users at once see their own numbers and end at the exact counts', async () => {
+  test('a first visit shows no row of zeros, and says what to do', async () => {
+    const text = await ann.page.locator('body').innerText();
+    expect(text).toContain('Many requests → few batches');
+    expect(text).toContain('No batch yet: set the simulated users to work');
+    expect(text).not.toMatch(/\b0(\.0)?\b/);
+    await capture(ann.page, 'first-visit');
+  });
+
+  test('two users at once: their chunks meet in batches, and each ends at the exact count', async () => {
     await Promise.all([startFolder(ann.page, 'red'), startFolder(bob.page, 'blue')]);
     const [red, blue] = [jobOf(ann.page, 'red'), jobOf(bob.page, 'blue')];
     // 600 = 20 files x 30 sections, 400 = 20 x 20; the file that is no UTF-8 has none.
     await Promise.all([shows(red, '600 of 600 chunks stored'), shows(blue, '400 of 400 chunks stored')]);
-    await Promise.all([shows(red, 'Done'), shows(blue, 'Done')]);
-    expect(await ann.page.getByRole('heading', { level: 3 }).allTextContents()).toEqual(['red']);
-    expect(await bob.page.getByRole('heading', { level: 3 }).allTextContents()).toEqual(['blue']);
+    await Promise.all([shows(red, 'Done'), shows(blue, 'Done with problems')]);
+    expect(await ann.page.locator('#jobs h3').allTextContents()).toEqual(['red']);
+    expect(await bob.page.locator('#jobs h3').allTextContents()).toEqual(['blue']);
+    // Without a click: why it is amber is what one wants to know.
+    await shows(blue, '<b>latin.md: not UTF-8');
 
     // The batches are everybody's.
-    const counts = (page: Page): Promise<string[]> => page.locator('#by-job td:nth-child(2)').allTextContents();
-    expect((await counts(ann.page)).sort()).toEqual(['400', '600']);
-    expect((await counts(bob.page)).sort()).toEqual(['400', '600']);
-    await shows(
-      ann.page.getByRole('table', { name: 'Whose chunks' }),
-      /red.*another user’s job|another user’s job.*red/,
-    );
-
-    expect(await blue.getByText('1 problem').count()).toBe(1);
-    await blue.getByText('1 problem').click();
-    await shows(blue, '<b>latin.md not UTF-8');
+    for (const { page } of [ann, bob]) {
+      await page.getByRole('heading', { name: /^1,000 requests → \d+ batches, \d+ at a time, 2 users$/ }).waitFor();
+      expect((await page.getByRole('list', { name: 'Users in the chart' }).innerText()).split('\n').sort()).toEqual([
+        'ann 600',
+        'bob 400',
+      ]);
+      await shows(page.getByText(/^1,000 calls?, /), '50 s');
+    }
+    expect((await columnsOf(ann.page)).filter((users) => users.length === 2).length).toBeGreaterThan(5);
+    await capture(bob.page, 'two-users-dark');
   });
 
-  test('shows text as text, whatever it holds', async () => {
-    await startText(bob.page, `${SCRIPT}.md`, `# ${SCRIPT}\n\nThe marmot ${SCRIPT} whistles.`);
-    await shows(jobOf(bob.page, `${SCRIPT}.md`), '1 of 1 chunk stored');
-    await bob.page.getByLabel('Search what is indexed').fill('marmot whistles <script>');
-    const hit = bob.page.getByRole('list', { name: 'Results' }).getByRole('listitem').first();
-    await shows(hit, SCRIPT);
-    expect(await hit.locator('mark').allTextContents()).toEqual(expect.arrayContaining(['marmot', 'whistles']));
-    expect(await bob.page.locator('main :is(script, img)').count()).toBe(0);
+  test('eight simulated users share batches, in every tab, and store nothing', async () => {
+    const { page } = ann;
+    await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
+    await expectSoon(async () => (await page.locator('#legend li').count()) === 10);
+    await shows(page.getByRole('heading', { level: 1 }), '10 users');
+    await expectSoon(async () => (await columnsOf(page)).filter((users) => users.length >= 4).length > 10);
+    await bob.page.getByRole('button', { name: 'Send them home' }).waitFor();
+    await capture(page, 'simulated-users');
+    await bob.page.getByRole('button', { name: 'Send them home' }).click();
+    await page.getByRole('button', { name: 'Set 8 simulated users to work' }).waitFor();
+    expect((await server.search('notes invoice meeting garden')).length).toBe(0);
+  });
+
+  test('a column says what was in it, to the pointer and to the keyboard', async () => {
+    const { page } = ann;
+    const chart = page.getByRole('slider', { name: 'Batches, the newest on the right' });
+    const box = await chart.boundingBox();
+    await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) - 4, (box?.y ?? 0) + 100);
+    const last = /^Batch (\d+): \d+ of at most 32 requests \(.*[A-Z][a-z]+ \d+.*\), sent because .*, [\d.]+ ms\.$/;
+    await shows(page.locator('#readout'), last);
+    await page.mouse.move(0, 0);
+    await shows(page.locator('#readout'), 'The newest batch is on the right');
+    await page.getByRole('button', { name: 'Change' }).focus();
+    // To the link, the two links to the code, and the chart.
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement?.id')).toBe('chart');
+    await shows(page.locator('#readout'), last);
+    const newest = await chart.getAttribute('aria-valuenow');
+    await page.keyboard.press('ArrowLeft');
+    await shows(page.locator('#readout'), `Batch ${Number(newest) - 1}:`);
+    expect(await chart.getAttribute('aria-valuetext')).toBe(await page.locator('#readout').innerText());
+    await page.keyboard.press('Home');
+    const oldest = await chart.getAttribute('aria-valuemin');
+    await expectSoon(async () => (await chart.getAttribute('aria-valuenow')) === oldest);
+    // The next one sets them to work.
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Send them home' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Set 8 simulated users to work' }).waitFor();
+  });
+
+  test('the lines of code that do it are a click away', async () => {
+    const tab = await WatchedPage.openTab(ann.page.context(), server.address);
+    await tab.page.getByRole('link', { name: 'These lines do it' }).click();
+    await shows(tab.page.locator('.line.meant'), 'batchSize: BATCH_SIZE');
+    await capture(tab.page, 'code');
+    expect(await violationsOf(tab.page)).toEqual([]);
+    await tab.page.goto(`${server.address}/page/read.html?code=rows`);
+    await shows(tab.page.locator('.line.meant'), 'extends MemoryBatcher');
+    expect(tab.complaints).toEqual([]);
+    await tab.page.close();
+  });
+
+  test('every tab is a user of its own, all tabs share one connection, and a reload keeps both', async () => {
+    const context = await browser.newContext();
+    const names = Array.from({ length: 8 }, (_, i) => `tab${i}`);
+    const tabs = await Promise.all(
+      names.map((name) => WatchedPage.openTab(context, `${server.address}/?user=${name}`)),
+    );
+    // A browser opens six connections to one host: with one for each tab the seventh would wait for ever.
+    for (const { page } of tabs) await page.getByText('Live', { exact: true }).waitFor();
+    const [first, second] = tabs as [WatchedPage, WatchedPage];
+    await startText(first.page, 'one.md', '# One\n\nText of the first tab.');
+    await startText(second.page, 'two.md', '# Two\n\nText of the second tab.');
+    await shows(jobOf(first.page, 'one.md'), 'Done');
+    await shows(jobOf(second.page, 'two.md'), 'Done');
+    expect(await first.page.locator('#jobs h3').allTextContents()).toEqual(['one.md']);
+    await first.page.reload();
+    await shows(jobOf(first.page, 'one.md'), 'Done');
+    expect(await first.page.getByLabel('You are').inputValue()).toBe('tab0');
+    // At once, not with the next batch.
+    expect((await columnsOf(first.page)).length).toBeGreaterThan(20);
+    const [opened] = await Promise.all([
+      context.waitForEvent('page'),
+      first.page.getByRole('link', { name: 'Open as another user' }).click(),
+    ]);
+    await opened.getByText('Live', { exact: true }).waitFor();
+    expect(await opened.getByLabel('You are').inputValue()).not.toBe('tab0');
+    await opened.getByLabel('You are').fill('tab1');
+    await opened.getByRole('button', { name: 'Change' }).click();
+    await shows(jobOf(opened, 'two.md'), 'Done');
+    expect(tabs.flatMap(({ complaints }) => complaints)).toEqual([]);
+    await context.close();
+  });
+
+  test('shows text as text, whatever it holds, also in a document', async () => {
+    const { page } = bob;
+    const links = '[good](https://example.org/) [bad](javascript:alert(1)) ![picture](https://example.org/x.png)';
+    await startText(page, `${SCRIPT}.md`, `# ${SCRIPT}\n\nThe marmot ${SCRIPT} whistles.\n\n${links}\n\n- an item`);
+    await shows(jobOf(page, `${SCRIPT}.md`), '1 of 1 chunk stored');
+    const hits = await search(page, 'marmot whistles <script>', /result/);
+    await shows(hits.first(), SCRIPT);
+    expect(await hits.first().locator('mark').allTextContents()).toEqual(
+      expect.arrayContaining(['marmot', 'whistles']),
+    );
+    expect(await page.locator('main :is(script, img)').count()).toBe(0);
+
+    await hits.first().getByRole('link').click();
+    await shows(page.locator('section.meant'), SCRIPT);
+    expect(
+      await page.evaluate<string[]>(`[...document.querySelectorAll('main a')].map((a) => a.getAttribute('href'))`),
+    ).toEqual(['https://example.org/', 'https://example.org/x.png']);
+    expect(await page.locator('main :is(script, img)').count()).toBe(0);
+    expect(await page.locator('main li').allTextContents()).toEqual(['an item']);
+    expect(await violationsOf(page)).toEqual([]);
+    await capture(page, 'document');
+    await page.getByRole('link', { name: 'Back' }).click();
+    await shows(page.getByRole('list', { name: 'Results' }).getByRole('listitem').first(), SCRIPT);
+  });
+
+  test('finds misspelt words and other scripts, and says so when there is no good match', async () => {
+    const { page } = bob;
+    await startText(
+      page,
+      'japan.md',
+      '# 手引き\n\nこの文書はデータベースの接続プールについて説明します。\n\n# Zoo\n\nThe walruses sleep.',
+    );
+    await shows(jobOf(page, 'japan.md'), '2 of 2 chunks stored');
+    for (const misspelt of ['walrusses', 'walrsus', 'walruse']) {
+      const hits = await search(page, misspelt, /result/);
+      expect(await hits.count()).toBe(1);
+      await shows(hits.first(), 'The walruses sleep.');
+    }
+    await shows((await search(page, '接続プール', /1 result/)).first(), '接続プール');
+    for (const noise of ['asdfghjkl', '한국어', 'x'.repeat(300)]) {
+      await search(page, noise, /^No good match/);
+      expect(await page.getByRole('list', { name: 'Results' }).isVisible()).toBe(false);
+      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+    }
+    await capture(page, 'no-good-match');
   });
 
   test('takes files that are chosen and files that are dropped, and refuses what is not allowed', async () => {
     const { page } = bob;
-    await page.getByLabel('Files', { exact: true }).check();
-    const files = ['one', 'two'].map((name) => {
-      return {
-        name: `${name}.md`,
-        mimeType: 'text/markdown',
-        buffer: Buffer.from(`# ${name}\n\ntext\n\n# More\n\ntext`),
-      };
-    });
-    await page.getByLabel('Documents of this computer').setInputFiles(files);
-    await page.getByRole('button', { name: 'Start' }).click();
+    await upload(
+      page,
+      ['one', 'two'].map((name) => [`${name}.md`, `# ${name}\n\ntext\n\n# More\n\ntext`]),
+    );
     await shows(jobOf(page, 'one.md and 1 more'), '4 of 4 chunks stored');
 
     // `false`: the browser is not to open the file by itself.
@@ -146,18 +271,25 @@ suite('the page of the document indexing', () => {
     expect(await page.getByText('Drop the documents to index them').isVisible()).toBe(false);
 
     await startFolder(page, '../elsewhere');
-    await shows(page.getByRole('alert'), 'Only folders below');
+    await shows(page.locator('#start-error'), 'Only folders below');
     expect(bob.complaints.splice(0)).toEqual([expect.stringContaining('403'), expect.stringContaining('403')]);
+  });
+
+  test('a job that stored nothing does not say that it is done', async () => {
+    const { page } = bob;
+    await upload(page, [['paper.pdf', '%PDF-1.7 and so on']]);
+    await shows(jobOf(page, 'paper.pdf'), 'Nothing stored');
+    await shows(jobOf(page, 'paper.pdf'), 'a PDF, which is not supported');
+    await upload(page, [['empty.md', '']]);
+    await shows(jobOf(page, 'empty.md'), 'Nothing stored');
+    await shows(jobOf(page, 'empty.md'), 'no text found');
+    await capture(page, 'nothing-stored');
   });
 
   test('a job goes on while the page is loaded again, is found by a search, and stops when it is cancelled', async () => {
     const { page } = ann;
     const results = page.getByRole('list', { name: 'Results' }).getByRole('listitem');
-    await page.getByLabel('Search what is indexed').fill(KNOWN);
-    await page
-      .getByRole('search')
-      .getByText(/Nothing found|results?\./)
-      .waitFor();
+    await search(page, KNOWN, /No good match|results?/);
     expect(await results.filter({ hasText: KNOWN }).count()).toBe(0);
 
     await startFolder(page, 'huge');
@@ -177,7 +309,7 @@ suite('the page of the document indexing', () => {
 
     await huge.getByRole('button', { name: 'Cancel huge' }).click();
     await shows(huge, 'Cancelled');
-    expect(await huge.getByRole('button').count()).toBe(0);
+    expect(await huge.getByRole('button', { name: 'Cancel' }).count()).toBe(0);
     // Of a job that is over nothing more is sent: it is among those of the beginning.
     await page.reload();
     await shows(huge, 'Cancelled');
@@ -186,30 +318,53 @@ suite('the page of the document indexing', () => {
     expect(stored).toBeLessThan(19_801);
   });
 
-  test('every control has a name, every text its contrast, and nothing is wider than the screen', async () => {
+  test('axe finds nothing, every text has its contrast, and nothing is wider than the screen', async () => {
     const { page } = bob;
+    await search(page, 'marmot', /result/);
     for (const kind of ['Folder', 'Files', 'Text']) {
       await page.getByLabel(kind, { exact: true }).first().check();
       const controls = await controlsOf(page);
       expect(controls).toEqual(
-        expect.arrayContaining(['textbox You are', 'button Start', 'progressbar Progress of blue']),
+        expect.arrayContaining(['textbox You are', 'button Start', 'slider Batches, the newest on the right']),
       );
       expect(controls.filter((control) => control.endsWith(' '))).toEqual([]);
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme });
-        expect(await lowContrast(page)).toEqual([]);
-        for (const width of [320, 360, 1200]) {
-          await page.setViewportSize({ width, height: 800 });
-          expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-        }
+      for (const width of [320, 1200]) {
+        await page.setViewportSize({ width, height: 800 });
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       }
     }
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await violationsOf(page)).toEqual([]);
+      expect(await lowContrast(page)).toEqual([]);
+      await capture(page, `desktop-${colorScheme}`);
+      await page.setViewportSize({ width: 320, height: 700 });
+      expect(await violationsOf(page)).toEqual([]);
+      await capture(page, `phone-${colorScheme}`);
+      await page.setViewportSize({ width: 1200, height: 800 });
+    }
+  });
+
+  test('with forced colours squares keep their colours, and a bar its length', async () => {
+    const { page } = bob;
+    await page.emulateMedia({ colorScheme: 'dark', forcedColors: 'active' });
+    const fills = await page.evaluate<string[]>(
+      `[...new Set([...document.querySelectorAll('#chart rect[data-user]')].map((bar) => getComputedStyle(bar).fill))]`,
+    );
+    expect(fills.length).toBeGreaterThan(1);
+    const [track, ours] = await page.evaluate<string[]>(
+      `['.track i', '.track .ours'].map((bar) => getComputedStyle(document.querySelector(bar)).backgroundColor)`,
+    );
+    expect(track).not.toBe(ours);
+    expect(await violationsOf(page)).toEqual([]);
+    await capture(page, 'forced-colours');
+    await page.emulateMedia({ forcedColors: 'none' });
   });
 
   test('holds as much after 100,000 chunks in 100 jobs as after 50,000', async () => {
     await using fake = new FakeLiveServer();
     const { page, complaints } = await WatchedPage.open(browser, await fake.start());
-    await page.getByText('Live').waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
     await page.getByLabel('Search what is indexed').fill('words');
     await feed(page, fake, 0, 50);
     const half = await memoryOf(page);
@@ -219,31 +374,43 @@ suite('the page of the document indexing', () => {
     expect(end.bytes - half.bytes).toBeLessThan(150_000);
     expect(end.nodes - half.nodes).toBeLessThan(1_000);
     expect(end.listeners).toBe(half.listeners);
-    // Colours are few, and free again when their job is gone.
-    expect(await jobOf(page, 'folder 99').locator('.swatch').getAttribute('class')).toMatch(/colour-\d/);
+    expect(await jobOf(page, 'folder 99').locator('.swatch').getAttribute('class')).toMatch(/colour-0/);
     expect(complaints).toEqual([]);
     await page.context().close();
+  });
+
+  test('kill -9 of the server: the open page finds the next one, with its batches and the jobs that go on', async () => {
+    const { page } = ann;
+    await startFolder(page, 'huge');
+    const again = jobOf(page, 'huge').first();
+    await shows(again, /[1-9]\d* read so far/);
+    const { port } = new URL(server.address);
+    await server.end('SIGKILL');
+    await page.getByText('The server does not answer; trying again').waitFor();
+    await capture(page, 'server-away');
+    server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, ...ROWS, '--port', port]);
+    await page.getByText('Live', { exact: true }).waitFor();
+    await shows(again, /Reading|Running/);
+    expect((await columnsOf(page)).length).toBeGreaterThan(20);
+    await again.getByRole('button', { name: 'Cancel huge' }).click();
+    await shows(again, 'Cancelled');
+    // Of requests while there was nobody to answer.
+    ann.complaints.splice(0);
+    bob.complaints.splice(0);
   });
 
   test('what it shows is what the database holds when the server has ended; nothing went wrong on the way', async () => {
     expect([...ann.complaints, ...bob.complaints]).toEqual([]);
     expect(await server.end()).toBe(130);
-    await ann.page.getByText('The server does not answer').waitFor();
+    await ann.page.getByText('The server does not answer; trying again').waitFor();
     const jobs = await ask<{ user: string; name: string; stored: number }>(data, STORED);
-    expect(jobs.map(({ user, name }) => [user, name])).toEqual(
-      expect.arrayContaining([
-        ['ann', 'red'],
-        ['bob', 'blue'],
-        ['bob', `${SCRIPT}.md`],
-        ['bob', 'one.md and 1 more'],
-        ['bob', 'dropped.md'],
-        ['ann', 'huge'],
-      ]),
-    );
-    expect(jobs).toHaveLength(6);
-    for (const { user, name, stored } of jobs) {
-      const text = await jobOf(user === 'ann' ? ann.page : bob.page, name).innerText();
-      expect([name, storedIn(text)]).toEqual([name, stored]);
+    for (const { page } of [ann, bob]) {
+      const user = await page.getByLabel('You are').inputValue();
+      const shown = await page.locator('#jobs > li').allInnerTexts();
+      // As many chunks as each job says, or none where it found no text.
+      const stored = shown.map((text) => storedIn(text) || 0).sort((a, b) => a - b);
+      const own = jobs.filter((job) => job.user === user).map((job) => job.stored);
+      expect(stored).toEqual(own.sort((a, b) => a - b));
     }
   });
 
@@ -263,21 +430,32 @@ function drag(event: string): string {
   })()`;
 }
 
-/** Two users at work on the documentation of the packages that are installed here. */
+/** Frames of the animation, and milliseconds between them. */
+const FRAMES = 40;
+const FRAME_EVERY = 150;
+
+/** A still picture and a short animation: two users at work, and eight who join them. */
 async function takePicture(data: string): Promise<void> {
   const server = await LiveServer.start(['--no-index', '--root', 'node_modules', '--data', data]);
   const browser = await launchBrowser();
   try {
-    const ann = await WatchedPage.open(browser, server.address, { viewport: { width: 1200, height: 900 } });
-    const bob = await WatchedPage.open(browser, server.address);
-    await Promise.all([become(ann.page, 'ann'), become(bob.page, 'bob')]);
-    await startFolder(ann.page, 'fastify');
-    await startFolder(bob.page, '@fastify');
-    await shows(jobOf(ann.page, 'fastify'), 'Done');
-    await Promise.all([startFolder(ann.page, ''), startFolder(bob.page, '')]);
-    await ann.page.getByLabel('Search what is indexed').fill('retry after failure');
-    await shows(jobOf(ann.page, 'node_modules'), /[3-9]\d\d of \d+/);
-    await ann.page.screenshot({ path: join(root, 'examples/document-indexing/screenshot.png'), fullPage: true });
+    const viewport = { width: 1120, height: 700 };
+    const { page } = await WatchedPage.open(browser, `${server.address}/?user=ann`, { viewport });
+    await page.getByText('Live', { exact: true }).waitFor();
+    await server.index('ann', join(root, 'node_modules', 'zod'));
+    await server.index('bob', join(root, 'node_modules', 'fastify'));
+    await page.waitForTimeout(800);
+    const frames: Buffer[] = [];
+    for (let frame = 0; frame < FRAMES; frame += 1) {
+      if (frame === 4) await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
+      frames.push(await page.screenshot({ clip: { x: 0, y: 0, width: 1120, height: 640 } }));
+      await page.waitForTimeout(FRAME_EVERY);
+    }
+    await mkdir(join(root, 'docs'), { recursive: true });
+    await writeFile(join(root, 'docs', 'page.gif'), animationOf(frames, FRAME_EVERY));
+    await page.getByLabel('Search what is indexed').fill('retry after failure');
+    await page.getByRole('list', { name: 'Results' }).waitFor();
+    await page.screenshot({ path: join(root, 'examples/document-indexing/screenshot.png'), fullPage: true });
   } finally {
     await browser.close();
     await server.end();
@@ -290,23 +468,34 @@ async function feed(page: Page, server: FakeLiveServer, from: number, to: number
     for (let stored = 0; stored <= 1_000; stored += 25) {
       server.hits = Array.from({ length: 20 }, (_, i) => ({
         path: `/documents/${i}.md`,
+        document: `/documents/${i}.md`,
+        position: 0,
         heading: 'Words',
         excerpt: `words ${number}, ${stored}`,
         score: 1,
         job: String(number),
       }));
-      await server.send('batch', [batchOf(number, stored)]);
+      await server.send('batch', newsOf(number, stored));
       await server.send('job', jobAt(number, stored));
     }
   }
   const batches = (to * 41).toLocaleString('en');
-  await shows(page.locator('#coalescing dd').first(), new RegExp(`^${batches}$`));
+  await shows(page.getByRole('heading', { level: 1 }), `${batches} batches`);
+}
+
+function newsOf(number: number, stored: number): BatchNews {
+  const batch = batchOf(number, stored);
+  const [requests, batches] = [batch.id * 30 + 30, batch.id + 1];
+  return {
+    totals: { requests, batches, users: number + 1, milliseconds: 1, rows: requests, inserts: 1 },
+    batches: [batch],
+  };
 }
 
 function batchOf(number: number, stored: number): Batch {
   const parts = [
-    { job: String(number), count: 25 },
-    { job: `of somebody else, ${number}`, count: 5 },
+    { job: String(number), user: 'ann', colour: 0, count: 25 },
+    { job: `of somebody else, ${number}`, user: `user ${number}`, colour: 1 + (number % 11), count: 5 },
   ];
   const [id, at] = [number * 41 + stored / 25, number * 1e5 + stored];
   return { id, at, reason: id % 2 === 0 ? 'size' : 'age', size: 30, capacity: 32, milliseconds: 1, parts };
@@ -319,7 +508,7 @@ function jobAt(number: number, stored: number): Job {
     name: `folder ${number}`,
     state: stored === 1_000 ? 'done' : 'running',
     files: { done: stored / 10, failed: 20, total: 100 },
-    chunks: { read: stored, embedded: stored, stored, total: 1_000 },
+    chunks: { read: stored, embedded: stored, stored, refused: 0, total: 1_000 },
     batches: stored / 25,
     meanFill: stored / 1_000,
     chunksPerSecond: stored,

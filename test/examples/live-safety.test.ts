@@ -1,6 +1,7 @@
 // One server for all tests, as a user starts it: what it refuses must not depend on how a test puts it together.
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Info, Job } from '../../examples/document-indexing/protocol.js';
@@ -65,9 +66,14 @@ describe('folders', () => {
 });
 
 /** What fetch would not send. */
-function ask(headers: Record<string, string>, method = 'GET', path = '/api/jobs'): Promise<number | undefined> {
+function ask(
+  headers: Record<string, string>,
+  method = 'GET',
+  path = '/api/jobs',
+  address = server.address,
+): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${server.address}${path}`, { method, headers }, (response) => {
+    const asked = request(`${address}${path}`, { method, headers }, (response) => {
       response.resume();
       resolve(response.statusCode);
     });
@@ -168,6 +174,15 @@ describe('uploads', () => {
     while ((await readdir(join(data, 'uploads'))).length > 0) await setImmediate();
   });
 
+  const filesOf = (count: number): [string, string][] => Array.from({ length: count }, (_, i) => [`${i}.md`, 'x']);
+
+  test('have as many files as the page promises', async () => {
+    const response = await upload(filesOf(1_000), 'carl');
+    expect(response.status).toBe(201);
+    await server.until(((await response.json()) as Job).id, ({ state }) => state === 'done');
+    while ((await readdir(join(data, 'uploads'))).length > 0) await setImmediate();
+  });
+
   test('leave nothing behind when they are refused', async () => {
     expect((await upload([['a.md', 'text']])).status).toBe(400);
     expect((await upload([], 'bob')).status).toBe(400);
@@ -181,12 +196,30 @@ describe('uploads', () => {
     );
     expect(tooLarge.status).toBe(413);
     expect(((await tooLarge.json()) as { error: string }).error).toBe('An upload may have 64 MiB, all files together.');
-    const many = await upload(
-      Array.from({ length: 1_001 }, (_, i) => [`${i}.md`, 'x']),
-      'bob',
-    );
+    const many = await upload(filesOf(1_001), 'bob');
     expect(many.status).toBe(413);
+    expect(((await many.json()) as { error: string }).error).toBe('An upload may have 1,000 files.');
+    const garbage = { method: 'POST', body: 'nothing', headers: { 'content-type': 'multipart/form-data' } };
+    expect((await fetch(`${server.address}/api/jobs`, garbage)).status).toBe(400);
+    const half = { kind: 'text', name: '\ud800', text: 'x' };
+    expect((await server.post('/api/jobs', { user: 'bob', source: half })).status).toBe(400);
     expect(await readdir(join(data, 'uploads'))).toEqual([]);
     expect((await server.get<Job[]>('/api/jobs')).filter(({ state }) => state !== 'done')).toEqual([]);
+  });
+});
+
+describe('a server for other machines', () => {
+  test('is known by its address and its own name, and by no other (DNS rebinding)', async () => {
+    const open = await LiveServer.start([
+      ...['--no-index', '--root', documents, '--data', join(folder, 'data-open'), '--host', '0.0.0.0'],
+    ]);
+    const { port } = new URL(open.address);
+    const statusOf = (host: string): Promise<number | undefined> => ask({ host }, 'GET', '/api/jobs', open.address);
+    expect(await statusOf(`192.168.1.2:${port}`)).toBe(200);
+    expect(await statusOf(`[::1]:${port}`)).toBe(200);
+    expect(await statusOf(`${hostname()}:${port}`)).toBe(200);
+    expect(await statusOf(`evil.example:${port}`)).toBe(403);
+    expect(open.output()).toContain('Everybody who can reach this address');
+    expect(await open.end('SIGTERM')).toBe(143);
   });
 });

@@ -88,3 +88,14 @@ test('every event that was said to be stored arrives, through kill -9 and an end
   expect(received.every((id) => id < next)).toBe(true);
   expect(filesIn(path)).toEqual([]);
 }, 60_000);
+
+test('a line that is no event is left out and reported; what comes after it is delivered, and the program ends', async () => {
+  const path = directory();
+  const http = await endpoint();
+  const { child, stored, ended } = start(path, http.url);
+  child.stdin.end('{"id":1}\nnot JSON\n[]\n{"id":2}\n');
+  expect((await ended)[0]).toBe(1);
+  expect(stored).toEqual([1, 2]);
+  expect(http.received()).toEqual([1, 2]);
+  http.close();
+}, 60_000);

@@ -16,7 +16,7 @@ export interface Mutant {
 }
 
 const TESTS = ['test/collector/', 'test/abuse.test.ts', 'test/core'];
-const COPIED = ['src', 'collectors', 'cli', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
+const COPIED = ['src', 'collectors', 'cli', 'scripts', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
 
 /** A mutant that never comes to an end is caught too. */
 const PATIENCE = 120_000;

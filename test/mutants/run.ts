@@ -1,9 +1,10 @@
 import { KERNEL_MUTANTS } from './kernel.js';
 import { runMutants } from './run-mutants.js';
 import { SERVER_MUTANTS } from './server.js';
+import { SERVING_MUTANTS } from './serving.js';
 
 // npm run test:mutants [-- text], npm run test:mutants:server [-- text]: those whose name contains it.
 const [list, wanted = ''] = process.argv.slice(2);
-const mutants = list === 'server' ? SERVER_MUTANTS : KERNEL_MUTANTS;
+const mutants = { server: SERVER_MUTANTS, serving: SERVING_MUTANTS }[list ?? ''] ?? KERNEL_MUTANTS;
 const sound = await runMutants(mutants.filter(({ name }) => name.includes(wanted)));
 process.exitCode = sound ? 0 : 1;

@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs';
-import type { Browser, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
+import { root } from './project.js';
 
 /** Where Debian puts it; `CHROMIUM` names another one. */
 const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
@@ -14,6 +16,9 @@ export function launchBrowser(): Promise<Browser> {
   const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', ...quiet];
   return chromium.launch({ executablePath, args });
 }
+
+/** The machine may be busy with something else. */
+const PATIENCE = 20_000;
 
 /** A page with what was wrong in it: messages of the console, errors and requests that failed. */
 export class WatchedPage {
@@ -38,8 +43,12 @@ export class WatchedPage {
 
   /** Each has a context, and so a storage, of its own. */
   static async open(browser: Browser, url: string, options?: BrowserContextOptions): Promise<WatchedPage> {
-    const context = await browser.newContext(options);
+    return WatchedPage.openTab(await browser.newContext(options), url);
+  }
+
+  static async openTab(context: BrowserContext, url: string): Promise<WatchedPage> {
     const watched = new WatchedPage(await context.newPage());
+    watched.page.setDefaultTimeout(PATIENCE);
     await watched.page.goto(url);
     return watched;
   }
@@ -51,7 +60,19 @@ interface AccessibilityNode {
   name?: { value: string };
 }
 
-const CONTROLS = ['button', 'textbox', 'searchbox', 'combobox', 'radio', 'progressbar', 'link', 'list', 'table', 'img'];
+const CONTROLS = [
+  'slider',
+  'button',
+  'textbox',
+  'searchbox',
+  'combobox',
+  'radio',
+  'progressbar',
+  'link',
+  'list',
+  'table',
+  'img',
+];
 
 /** The controls, as a screen reader is told of them: `role name`. */
 export async function controlsOf(page: Page): Promise<string[]> {
@@ -105,3 +126,23 @@ const LOW_CONTRAST = `(() => {
     .filter(([ratio]) => ratio < 4.5)
     .map(([ratio, text]) => ratio.toFixed(2) + ' ' + text.trim());
 })()`;
+
+interface Violation {
+  id: string;
+  nodes: { target: unknown[]; failureSummary?: string }[];
+}
+
+/** What axe finds wrong, as `rule: where`. */
+export async function violationsOf(page: Page): Promise<string[]> {
+  // By the debugger, which the page's Content-Security-Policy does not concern.
+  await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+  const violations = await page.evaluate<Violation[]>(`axe.run().then(({ violations }) => violations)`);
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
+}
+
+const screenshots = join(root, '.data', 'screenshots');
+
+/** An artefact to be looked at: `.data` is in no commit. */
+export async function capture(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+}

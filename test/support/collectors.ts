@@ -74,13 +74,13 @@ export function watch(promise: Promise<unknown>): Watched {
   return watched;
 }
 
-/** A1: what was accepted is delivered, refused, dropped or still there. */
+/** A1: what was accepted is delivered, refused, dropped, returned or still there. */
 export function expectBalanced(batcher: {
   state: Pick<BatchPleaseState<unknown, unknown>, 'counts' | 'pending'>;
 }): void {
   const { counts, pending } = batcher.state;
   expect(pending).toBeGreaterThanOrEqual(0);
-  expect(counts.delivered + counts.refused + counts.dropped + pending).toBe(counts.totalItems);
+  expect(counts.delivered + counts.refused + counts.dropped + counts.returned + pending).toBe(counts.totalItems);
 }
 
 /** The process itself: inside jest `process` is a copy, which hears of nothing. */

@@ -15,7 +15,8 @@ const info: Info = {
   embedding: { name: 'none', dimensions: 1, costPerMillionTokens: 1 },
   database: { kind: 'embedded', available: true },
   roots: ['/documents'],
-  limits: { uploadBytes: 1, files: 1 },
+  limits: { uploadBytes: 1, documentBytes: 1, files: 1 },
+  call: { milliseconds: 50, measured: false },
 };
 
 /** Serves the page, and sends it the events that the test makes up. */

@@ -44,7 +44,8 @@ export class LiveServer {
   /** The program as a user starts it, on a free port. */
   static async start(args: readonly string[], environment: Record<string, string> = {}): Promise<LiveServer> {
     // Not through the `tsx` command, which kills a program that is slow to notice a signal.
-    const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+    const port = args.includes('--port') ? [] : ['--port', '0'];
+    const child = spawn(process.execPath, ['--import', 'tsx', program, ...port, ...args], {
       env: { ...process.env, DATABASE_URL: '', EMBEDDINGS_URL: '', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Row } from '../database.js';
 import { reasonOf } from '../printable.js';
+import { isPermanent } from '../sql-state.js';
 
 /** Milliseconds between two looks at a database that is away. */
 const LOOK_EVERY = 500;
@@ -26,7 +27,7 @@ export class DatabaseWatch implements Database {
     return this.#trouble;
   }
 
-  /** Told when it goes away and when it is back. */
+  /** Called when it goes away and when it is back. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -35,19 +36,21 @@ export class DatabaseWatch implements Database {
     try {
       return await this.#database.query(sql, parameters);
     } catch (error) {
-      void this.#look();
+      if (!isPermanent(error)) void this.#look();
       throw error;
     }
   }
 
-  /** Asks until it is answered; for what has to be done, and changes nothing when it is done twice. */
+  /**
+   * Asks until it is answered, or refused for good; for what has to be done, and changes nothing when it is done twice.
+   */
   async patiently<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
     for (;;) {
       try {
         return await ask();
       } catch (error) {
         signal.throwIfAborted();
-        if (this.#closed) throw error;
+        if (this.#closed || isPermanent(error)) throw error;
         await sleep(LOOK_EVERY, undefined, { signal });
       }
     }

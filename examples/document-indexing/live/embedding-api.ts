@@ -1,23 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError, requestVectors } from './api-request.js';
+import type { ApiSettings, Wait } from './api-request.js';
 import { now, tokensOf } from './embedder.js';
 import type { Chunk, Embedded, Embedder } from './embedder.js';
 import { tellProgress } from './progress-hook.js';
 
-export interface ApiSettings {
-  url: URL;
-  model: string;
-  key: string | undefined;
-  costPerMillionTokens: number;
-}
+export type { ApiSettings } from './api-request.js';
+export { waitAskedFor } from './api-request.js';
 
 /** What one request may hold. */
 const MAX_TEXTS = 96;
 const MAX_TOKENS = 8_000;
 const REQUESTS_AT_ONCE = 2;
-const REQUEST_TIMEOUT = 60_000;
-/** An API that says "later" is believed, within reason. */
-const LONGEST_WAIT = 60_000;
+/** An answer that is not what was asked for is tried again, but not as often as a connection that broke. */
+const ODD_ANSWERS = 4;
+/** Milliseconds that a search waits for the vector of its query. */
+const QUERY_TIMEOUT = 3_000;
+/** Cosines of texts that have nothing to do with each other lie below it, for most models. */
+const NEAR_ENOUGH = 0.3;
+
+type Outcome = { vector: string; refused?: undefined } | { vector: ''; refused: string };
 
 /** Vectors of a model behind an HTTP API, as OpenAI has shaped it and many others understand it. */
 export function embeddingApi(settings: ApiSettings): Embedder {
@@ -25,10 +27,38 @@ export function embeddingApi(settings: ApiSettings): Embedder {
   let batches = 0;
   const life = randomUUID();
 
-  async function vectorsOf(texts: readonly string[], signal?: AbortSignal): Promise<string[]> {
-    const vectors = await request(settings, texts, signal);
-    dimensions = vectors[0]?.length ?? dimensions;
-    return vectors.map((vector) => `[${vector.join(',')}]`);
+  async function vectorsOf(texts: readonly string[], wait: Wait, signal?: AbortSignal): Promise<Outcome[]> {
+    const vectors = await requestVectors(settings, texts, wait, signal);
+    for (const { length } of vectors) {
+      if (dimensions === 0) dimensions = length;
+      if (length !== dimensions) throw otherDimension(length, dimensions);
+    }
+    return vectors.map((vector) => ({ vector: `[${vector.join(',')}]` }));
+  }
+
+  /**
+   * A request that is refused for what is in it (400, 413, 422) is halved until the texts that are to blame are found:
+   * they alone are refused. If everything is refused, it is the request that is wrong, and nobody's text.
+   */
+  async function outcomesOf(texts: readonly string[], wait: Wait, signal: AbortSignal): Promise<Outcome[]> {
+    let failures = 0;
+    let succeeded = false;
+    const most = 2 * Math.log2(texts.length) + 2;
+    const attempt = async (part: readonly string[]): Promise<Outcome[]> => {
+      try {
+        const outcomes = await vectorsOf(part, wait, signal);
+        succeeded = true;
+        return outcomes;
+      } catch (error) {
+        failures += 1;
+        if (!(error instanceof ApiError) || error.kind !== 'content') throw error;
+        if (!succeeded && failures > most) throw new ApiError(error.message, 'denied');
+        if (part.length === 1) return [{ vector: '', refused: error.message }];
+        const middle = part.length >> 1;
+        return [...(await attempt(part.slice(0, middle))), ...(await attempt(part.slice(middle)))];
+      }
+    };
+    return attempt(texts);
   }
 
   return {
@@ -37,7 +67,10 @@ export function embeddingApi(settings: ApiSettings): Embedder {
       return dimensions;
     },
     costPerMillionTokens: settings.costPerMillionTokens,
-    serving: (way, alone) => ({
+    assumedCall: undefined,
+    nearEnough: NEAR_ENOUGH,
+    expect: (known) => (dimensions = known),
+    serving: (way, alone, onWait) => ({
       batchSize: MAX_TEXTS,
       batchTimeout: 50,
       maxBatchWeight: MAX_TOKENS,
@@ -46,15 +79,21 @@ export function embeddingApi(settings: ApiSettings): Embedder {
       retry: { attempts: 8, minDelay: 500, maxDelay: 30_000 },
       hooks: ['progress'],
       runtimeOptions: { way },
-      handleBatch: async (chunks, { hooks, reason, signal }) => {
+      handleBatch: async (chunks, { hooks, reason, signal, attempt }) => {
         const started = performance.now();
         const texts = chunks.map(({ text }) => text);
-        const vectors = await vectorsOf(texts, signal);
-        const results = chunks.map(({ text }, i): Embedded => ({
-          vector: vectors[i] ?? '',
-          tokens: tokensOf(text),
-          at: now(),
-        }));
+        let outcomes: Outcome[];
+        try {
+          outcomes = await outcomesOf(texts, onWait, signal);
+        } catch (error) {
+          // An error in the place of a result is final; one that is thrown is tried again, as `retry` says.
+          const final = error instanceof ApiError && (error.kind === 'denied' || attempt >= ODD_ANSWERS);
+          if (final && error.kind !== 'temporary') return chunks.map(() => error);
+          throw error;
+        }
+        const results = outcomes.map((outcome, i): Embedded => {
+          return { ...outcome, tokens: tokensOf(texts[i] ?? ''), at: now() };
+        });
         batches += 1;
         const milliseconds = performance.now() - started;
         const batch = { key: `${life}.${batches}`, at: now(), reason, size: chunks.length, milliseconds };
@@ -62,52 +101,16 @@ export function embeddingApi(settings: ApiSettings): Embedder {
         return results;
       },
     }),
-    // A model weighs the words by itself.
-    embedQuery: async (query) => (await vectorsOf([query], AbortSignal.timeout(REQUEST_TIMEOUT)))[0] ?? '',
+    // A model weighs the words by itself. Nobody waits for a search as long as a job waits.
+    embedQuery: async (query) => {
+      const [outcome] = await vectorsOf([query], 'never', AbortSignal.timeout(QUERY_TIMEOUT));
+      return outcome?.vector ?? '';
+    },
   };
 }
 
-/** While it waits, as the API demands, its partition does too: texts gather instead of requests. */
-async function request(settings: ApiSettings, texts: readonly string[], outer?: AbortSignal): Promise<number[][]> {
-  const { url, model, key } = settings;
-  const headers = { 'content-type': 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) };
-  const body = JSON.stringify({ input: texts, model });
-  for (;;) {
-    const timeout = AbortSignal.timeout(REQUEST_TIMEOUT);
-    const signal = outer === undefined ? timeout : AbortSignal.any([outer, timeout]);
-    const response = await fetch(url, { method: 'POST', headers, body, signal });
-    if (response.ok) return vectorsIn(await response.json(), texts.length);
-    await response.body?.cancel();
-    const wait = waitAskedFor(response.headers.get('retry-after'));
-    // Other failures are thrown, and repeated as the serving's `retry` says.
-    if (wait === undefined || (response.status !== 429 && response.status !== 503)) {
-      throw new Error(`the embedding API answered ${response.status} ${response.statusText}`.trimEnd());
-    }
-    await sleep(Math.min(wait, LONGEST_WAIT), undefined, { signal: outer });
-  }
-}
-
-/** Seconds or a date, in milliseconds from now. */
-export function waitAskedFor(header: string | null): number | undefined {
-  if (header === null || header.trim() === '') return undefined;
-  const seconds = Number(header);
-  const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now();
-  return Number.isFinite(wait) ? Math.max(0, wait) : undefined;
-}
-
-function vectorsIn(answer: unknown, expected: number): number[][] {
-  const { data } = (answer ?? {}) as { data?: { embedding?: unknown; index?: unknown }[] };
-  if (!Array.isArray(data) || data.length !== expected) {
-    throw new Error(`the embedding API answered without ${expected} embeddings`);
-  }
-  const vectors: number[][] = [];
-  for (const [i, { embedding, index }] of data.entries()) {
-    if (!isVector(embedding)) throw new Error('the embedding API answered with what is no vector');
-    vectors[typeof index === 'number' ? index : i] = embedding;
-  }
-  return vectors;
-}
-
-function isVector(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length > 0 && value.every((number) => Number.isFinite(number));
+function otherDimension(answered: number, expected: number): ApiError {
+  const remedy = 'if it is another model now, give it another name with EMBEDDINGS_MODEL';
+  const message = `the embedding API answered with vectors of ${answered} numbers instead of ${expected}: ${remedy}`;
+  return new ApiError(message, 'denied');
 }

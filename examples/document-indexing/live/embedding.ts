@@ -1,7 +1,7 @@
 import { BatchServing, servingPool } from 'batch-please';
 import type { StreamEvent } from 'batch-please';
 import type { ProgressWay } from '../protocol.js';
-import type { Chunk, Embedded, Embedder, Told } from './embedder.js';
+import type { Chunk, Embedded, Embedder, OnWait, Told } from './embedder.js';
 
 type Serving = BatchServing<Chunk, Embedded, unknown, 'progress', Told>;
 export type EmbeddingEvent = StreamEvent<Embedded, 'progress'>;
@@ -16,17 +16,24 @@ export interface Embedding {
   close(): Promise<void>;
 }
 
-/** Told of an attempt that failed; milliseconds to the next one, `Infinity` if it was the last. */
+/** Called when an attempt has failed; milliseconds to the next one, `Infinity` if it was the last. */
 export type OnFailure = (error: unknown, wait: number) => void;
 
-export function openEmbedding(embedder: Embedder, way: ProgressWay, onFailure: OnFailure): Embedding {
+export function openEmbedding(
+  embedder: Embedder,
+  way: ProgressWay,
+  onFailure: OnFailure,
+  onWait: OnWait = () => undefined,
+): Embedding {
   const alone = way === 'isolated';
+  const options = embedder.serving(way, alone, onWait);
   const make = (): Serving => {
-    const serving: Serving = new BatchServing(embedder.serving(way, alone));
+    // One serving for the chunks of all jobs: those that come close together are embedded in one call.
+    const serving: Serving = new BatchServing(options);
     serving.on('failed', ({ error, retryAt }) => onFailure(error, retryAt - performance.now()));
     return serving;
   };
-  const capacity = embedder.serving(way, alone).batchSize;
+  const capacity = options.batchSize;
   return alone ? isolated(make, capacity) : shared(make(), way, capacity);
 }
 

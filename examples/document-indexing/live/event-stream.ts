@@ -11,17 +11,22 @@ const TELL_EVERY = 100;
 const MAX_WAITING = 4 * 1024 * 1024;
 
 interface Listener {
-  user: string;
+  users: ReadonlySet<string>;
   response: ServerResponse;
 }
 
-/** What everybody who looks on is told: their own jobs, and everybody's batches. */
+/** What a page gets when it connects. */
+export type Picture = Pick<Events, 'jobs' | 'database' | 'simulation'>;
+
+/** The events of every page: the jobs of its users, and everybody's batches. */
 export class EventStream {
   readonly #batches: BatchLog;
   readonly #channel: Channel<Record<string, unknown>, Listener> = createChannel();
   readonly #changed = new Map<string, Job>();
   readonly #current: (id: string) => Job | undefined;
   readonly #timer: NodeJS.Timeout;
+  /** Rows that have been reported. */
+  #rows = 0;
 
   constructor(batches: BatchLog, current: (id: string) => Job | undefined) {
     this.#batches = batches;
@@ -34,15 +39,17 @@ export class EventStream {
   async join(
     request: IncomingMessage,
     response: ServerResponse,
-    user: string,
-    jobs: () => Job[],
-    database: () => Events['database'],
+    users: ReadonlySet<string>,
+    picture: () => Picture,
   ): Promise<void> {
-    const options = { headers: securityHeaders, keepAlive: 10_000, retry: 1_000, state: { user, response } };
+    const options = { headers: securityHeaders, keepAlive: 10_000, retry: 1_000, state: { users, response } };
     const session: Session<Listener> = await createSession(request, response, options);
     // In the same turn, so that nothing falls between the picture and what changes in it.
-    session.push(jobs(), 'jobs');
-    session.push(database(), 'database');
+    const { jobs, database, simulation } = picture();
+    session.push(jobs, 'jobs');
+    session.push(this.#batches.history(), 'history');
+    session.push(simulation, 'simulation');
+    session.push(database, 'database');
     this.#channel.register(session);
   }
 
@@ -54,6 +61,10 @@ export class EventStream {
     this.#channel.broadcast(state, 'database');
   }
 
+  simulation(state: Events['simulation']): void {
+    this.#channel.broadcast(state, 'simulation');
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#tell();
@@ -61,11 +72,12 @@ export class EventStream {
   }
 
   #tell(): void {
-    const batches = this.#batches.take();
-    if (batches.length > 0) this.#channel.broadcast(batches, 'batch');
+    const news = this.#batches.take();
+    if (news.batches.length > 0 || news.totals.rows !== this.#rows) this.#channel.broadcast(news, 'batch');
+    this.#rows = news.totals.rows;
     for (const { id, user } of this.#changed.values()) {
       const job = this.#current(id);
-      if (job !== undefined) this.#channel.broadcast(job, 'job', { filter: ({ state }) => state.user === user });
+      if (job !== undefined) this.#channel.broadcast(job, 'job', { filter: ({ state }) => state.users.has(user) });
     }
     this.#changed.clear();
     for (const { state } of this.#channel.activeSessions) {

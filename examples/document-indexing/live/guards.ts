@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { RefusedError } from './refusal.js';
 
@@ -17,12 +19,13 @@ const HEADERS = {
 export const securityHeaders: Readonly<Record<string, string>> = HEADERS;
 
 /**
- * There is no password: who may ask is who can reach the address, and no page of somebody else in this browser.
- * `loopback`: only names of this machine are it; another name that leads here (DNS rebinding) is refused.
+ * There is no password: who may ask is who can reach the address, and no page of somebody else in this browser. `host`
+ * is where it listens: the names of that address are accepted, and another name that leads here (DNS rebinding) is not.
  */
-export function guard(server: FastifyInstance, loopback: boolean): void {
+export function guard(server: FastifyInstance, host: string): void {
+  const accepts = isLoopback(host) ? isLoopback : (name: string) => isOwnName(name, host);
   server.addHook('onRequest', async (request) => {
-    if (loopback) checkHost(request);
+    checkHost(request, accepts);
     if (request.url.startsWith('/api/')) checkSite(request);
     if (request.method !== 'GET' && request.method !== 'HEAD') checkOrigin(request);
   });
@@ -31,9 +34,16 @@ export function guard(server: FastifyInstance, loopback: boolean): void {
   });
 }
 
-function checkHost({ headers }: FastifyRequest): void {
-  const name = (headers.host ?? '').replace(/:\d+$/, '');
-  if (!isLoopback(name)) throw new RefusedError(403, 'This server is for its own machine: open it as 127.0.0.1.');
+function checkHost({ headers }: FastifyRequest, accepts: (name: string) => boolean): void {
+  const name = (headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
+  if (!accepts(name)) throw new RefusedError(403, 'This server is not known by that name: open it by its address.');
+}
+
+/** A name that somebody else gave to this address is neither a number nor what this machine calls itself. */
+function isOwnName(name: string, host: string): boolean {
+  const own = hostname().toLowerCase();
+  const bare = name.replace(/^\[(.*)\]$/, '$1');
+  return isLoopback(name) || isIP(bare) !== 0 || [host.toLowerCase(), own, `${own}.local`].includes(name);
 }
 
 /** Browsers say where a request comes from. */

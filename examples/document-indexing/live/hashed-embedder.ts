@@ -1,11 +1,13 @@
 import { DIMENSIONS, NAME, embed, literalOf, wordsOf } from './hashed-embedding.js';
 import type { Embedder } from './embedder.js';
 
-const BATCH_SIZE = 64;
+const BATCH_SIZE = 32;
 /** Milliseconds that the first chunk of a batch waits for those of others. */
 const BATCH_TIMEOUT = 20;
 /** What a small hosted model takes, so that the page has something to show: these vectors cost nothing. */
 const PRICE = 0.02;
+/** Milliseconds of one call to such a model, for the same purpose. */
+const CALL = 50;
 
 /** Made on worker threads, by the module at `worker`. */
 export function hashedEmbedder(worker: URL, threads: number): Embedder {
@@ -13,6 +15,9 @@ export function hashedEmbedder(worker: URL, threads: number): Embedder {
     name: NAME,
     dimensions: DIMENSIONS,
     costPerMillionTokens: PRICE,
+    assumedCall: CALL,
+    nearEnough: 1,
+    expect: () => undefined,
     serving: (way, alone) => ({
       batchSize: BATCH_SIZE,
       batchTimeout: BATCH_TIMEOUT,

@@ -2,7 +2,7 @@ import { MultiBar, Presets } from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
 import { count, counted, print, printable } from '../printable.js';
 import type { Job } from '../protocol.js';
-import { isOver } from './job-progress.js';
+import { isOver, outcomeOf } from './job-progress.js';
 
 const SHOW_EVERY = 500;
 const LINES_EVERY = 2_000;
@@ -13,27 +13,33 @@ export function showJobs(list: () => Job[], output: NodeJS.WriteStream): () => v
 }
 
 function showBars(list: () => Job[], output: NodeJS.WriteStream): () => void {
-  const format = '[{bar}] {stored}/{total} {name}  {speed}/s  {state}';
+  // A narrow terminal would wrap each bar, and draw it over the one above.
+  const narrow = output.columns < 70;
+  const format = narrow ? '{stored}/{total} {name}' : '[{bar}] {stored}/{total} {name}  {speed}/s  {state}';
   const multi = new MultiBar(
-    { stream: output, format, barsize: 20, gracefulExit: false, hideCursor: false },
+    { stream: output, format, barsize: 20, gracefulExit: false, hideCursor: false, linewrap: false },
     Presets.legacy,
   );
-  const bars = new Map<string, SingleBar | undefined>();
+  // Those of an earlier start that were over before this one.
+  const bars = new Map<string, SingleBar | undefined>(
+    list()
+      .filter(isOver)
+      .map(({ id }) => [id, undefined]),
+  );
   const show = (): void => {
     for (const job of list().reverse()) {
-      const { id, chunks, state, chunksPerSecond } = job;
-      // Those of an earlier life that were over before it began.
-      if (!bars.has(id)) bars.set(id, isOver(job) && bars.size === 0 ? undefined : multi.create(1, 0));
+      const { id, chunks, chunksPerSecond } = job;
+      if (!bars.has(id)) bars.set(id, multi.create(1, 0));
       const bar = bars.get(id);
       if (bar === undefined) continue;
       const total = Math.max(1, chunks.total ?? chunks.read);
       bar.setTotal(total);
-      bar.update(Math.min(total, chunks.stored), {
+      bar.update(isOver(job) ? total : Math.min(total, chunks.stored), {
         name: printable(`${job.name} (${job.user})`),
         stored: count(chunks.stored),
         total: chunks.total === undefined ? `${count(chunks.read)}+` : count(chunks.total),
         speed: count(chunksPerSecond),
-        state: printable(job.message ?? state),
+        state: printable(job.message ?? reasonAfter(job)),
       });
     }
   };
@@ -65,8 +71,19 @@ function showLines(list: () => Job[]): () => void {
   };
 }
 
-function lineOf({ name, user, state, chunks, message }: Job): string {
+/** The outcome, and the first of its problems. */
+function reasonAfter(job: Job): string {
+  const [problem] = job.problems;
+  const outcome = outcomeOf(job);
+  if (problem === undefined || !isOver(job)) return outcome;
+  const others = Math.max(job.files.failed + job.chunks.refused, job.problems.length) - 1;
+  const more = others > 0 ? `, and ${count(others)} more` : '';
+  return `${outcome} (${problem.path}: ${problem.message}${more})`;
+}
+
+function lineOf(job: Job): string {
+  const { name, user, chunks, message } = job;
   const total = chunks.total === undefined ? counted(chunks.read, 'chunk') + ' read' : counted(chunks.total, 'chunk');
   const why = message === undefined ? '' : `: ${message}`;
-  return printable(`${name} (${user}) ${state}: ${count(chunks.stored)} stored of ${total}${why}`);
+  return printable(`${name} (${user}) ${reasonAfter(job)}: ${count(chunks.stored)} stored of ${total}${why}`);
 }

@@ -11,6 +11,14 @@ export function isOver({ state }: Job): boolean {
   return state === 'done' || state === 'cancelled' || state === 'failed';
 }
 
+/** How a job that is over is called. One that says only "done" has stored all there was. */
+export function outcomeOf({ state, chunks, files, batches }: Job): string {
+  if (state !== 'done') return state;
+  if (chunks.stored === 0) return 'nothing stored';
+  if (files.failed > 0 || chunks.refused > 0) return 'done with problems';
+  return batches === 0 ? 'already indexed' : 'done';
+}
+
 export function newJob(id: string, user: string, name: string): Job {
   return {
     id,
@@ -18,7 +26,7 @@ export function newJob(id: string, user: string, name: string): Job {
     name,
     state: 'waiting',
     files: { done: 0, failed: 0 },
-    chunks: { read: 0, embedded: 0, stored: 0 },
+    chunks: { read: 0, embedded: 0, stored: 0, refused: 0 },
     batches: 0,
     meanFill: 0,
     chunksPerSecond: 0,
@@ -62,7 +70,7 @@ export class JobProgress {
   restart(): void {
     const { job } = this;
     job.files = { done: 0, failed: 0 };
-    job.chunks = { read: 0, embedded: 0, stored: 0 };
+    job.chunks = { read: 0, embedded: 0, stored: 0, refused: 0 };
     job.problems = [];
     delete job.endedAt;
     this.#onChange();
@@ -119,6 +127,14 @@ export class JobProgress {
   fileFailed(path: string, error: unknown): void {
     const { files, problems } = this.job;
     files.failed += 1;
+    if (problems.length < MAX_PROBLEMS) problems.push({ path, message: reasonOf(error) });
+    this.#onChange();
+  }
+
+  /** A chunk that is never stored. The first reasons are kept. */
+  chunkRefused(path: string, error: unknown): void {
+    const { chunks, problems } = this.job;
+    chunks.refused += 1;
     if (problems.length < MAX_PROBLEMS) problems.push({ path, message: reasonOf(error) });
     this.#onChange();
   }

@@ -32,6 +32,13 @@ export interface Workshop {
   batches: BatchLog;
   /** Vectors have come. */
   onEmbedded(): void;
+  /** Chunks of one job that may wait for their vectors: fewer than fit into a batch as soon as other jobs run. */
+  window(): number;
+}
+
+/** A section as people know it. */
+export function placeOf({ path, heading }: SectionRow): string {
+  return heading === '' ? shownPath(path) : `${shownPath(path)} › ${heading}`;
 }
 
 /** One job from its documents to the table: read, embedded and stored, until all is stored or `signal` aborts. */
@@ -42,6 +49,8 @@ export class JobRun {
   readonly #signal: AbortSignal;
   /** Submitted and not answered; as many as the serving looks ahead. */
   readonly #submitted: { section: SectionRow; at: number }[] = [];
+  /** Called when one of them is answered. */
+  #answered: (() => void) | undefined;
   readonly #paths = new Set<string>();
   #wholeTree = true;
 
@@ -53,6 +62,7 @@ export class JobRun {
   }
 
   async run(): Promise<void> {
+    this.#signal.addEventListener('abort', () => this.#answered?.(), { once: true });
     const { job, source, refresh } = this.#stored;
     const { database, table, rows } = this.#shop;
     this.#progress.restart();
@@ -62,7 +72,7 @@ export class JobRun {
     job.files.total = total;
 
     await this.#embedAll();
-    await rows.flush({ signal: this.#signal });
+    await rows.settle(this.#signal);
     const finish = async (): Promise<number> => {
       if (this.#wholeTree && source.kind === 'directory') await this.#forgetVanished(source.path);
       if (refresh) await table.unlinkVanished(job.id);
@@ -84,10 +94,15 @@ export class JobRun {
         this.#shop.onEmbedded();
         continue;
       }
-      for (const { vector, at } of event.output) {
+      for (const { vector, refused, at } of event.output) {
         const submitted = this.#submitted.shift();
+        this.#answered?.();
         if (submitted === undefined) throw new Error('there are more vectors than chunks');
         this.#progress.answered(at - submitted.at);
+        if (refused !== undefined) {
+          this.#progress.chunkRefused(placeOf(submitted.section), new Error(refused));
+          continue;
+        }
         // Waits while a full batch of rows is being stored, and so nothing more is read than can be stored.
         await rows.syncAddItem({ job: id, section: submitted.section, vector }, { signal });
       }
@@ -129,6 +144,11 @@ export class JobRun {
   async *#submit({ sections, files }: Group): AsyncGenerator<Chunk> {
     for (const section of await this.#missing(sections)) {
       this.#progress.read();
+      // Or one long job would fill every batch by itself, and the chunks of the others would have to queue behind it.
+      while (this.#submitted.length >= this.#shop.window()) {
+        await new Promise<void>((resolve) => (this.#answered = resolve));
+        this.#signal.throwIfAborted();
+      }
       this.#submitted.push({ section, at: now() });
       yield { job: this.#stored.job.id, text: `${section.heading}\n${section.content}` };
     }

@@ -3,7 +3,8 @@ import { basename } from 'node:path';
 import { reasonOf } from '../printable.js';
 import type { Job } from '../protocol.js';
 import { JobProgress, isOver, newJob } from './job-progress.js';
-import { JobRun } from './job-run.js';
+import { JobRun, placeOf } from './job-run.js';
+import type { ChunkRow } from './chunk-table.js';
 import type { Workshop } from './job-run.js';
 import type { JobStore, Source, StoredJob } from './job-store.js';
 import { RefusedError } from './refusal.js';
@@ -48,6 +49,8 @@ export class Jobs {
   #trouble: string | undefined;
   #saving: Promise<void> | undefined;
   #closed = false;
+  /** Aborted by `stop`, for what belongs to no run. */
+  readonly #leaving = new AbortController();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: JobsOptions) {
@@ -67,9 +70,9 @@ export class Jobs {
   }
 
   /** Newest first. */
-  list(user?: string): Job[] {
+  list(users?: ReadonlySet<string>): Job[] {
     const jobs = [...this.#entries.values()].map(({ progress }) => progress.refresh());
-    return jobs.filter((job) => user === undefined || job.user === user).reverse();
+    return jobs.filter((job) => users === undefined || users.has(job.user)).reverse();
   }
 
   /** Whether such a job is on its way. */
@@ -116,6 +119,19 @@ export class Jobs {
     for (const [job, count] of rows) this.#entries.get(job)?.progress.stored(count);
   }
 
+  refused({ job, section }: ChunkRow, error: unknown): void {
+    this.#entries.get(job)?.progress.chunkRefused(placeOf(section), error);
+  }
+
+  /** Jobs that have begun and are not over. */
+  get running(): number {
+    return this.#running;
+  }
+
+  userOf(id: string): string | undefined {
+    return this.#entries.get(id)?.stored.job.user;
+  }
+
   /** While there is a reason, all jobs are shown as paused by it. */
   pause(reason: string | undefined): void {
     if (this.#trouble === reason) return;
@@ -126,6 +142,7 @@ export class Jobs {
   /** Runs end where they are; the next life goes on with them. */
   async stop(): Promise<void> {
     this.#closed = true;
+    this.#leaving.abort(new Stop('leaving'));
     for (const { controller } of this.#entries.values()) controller.abort(new Stop('leaving'));
     for (const { run } of this.#entries.values()) await run;
   }
@@ -191,13 +208,13 @@ export class Jobs {
   /** Rows that were on their way when the job was cancelled are stored all the same. */
   async #countWhatIsStored({ job }: StoredJob, progress: JobProgress): Promise<void> {
     const { database, rows, table } = this.#options.shop;
-    const leaving = new AbortController();
+    const { signal } = this.#leaving;
     try {
-      await rows.flush({ signal: leaving.signal });
-      const stored = await database.patiently(() => table.storedBy(job.id), leaving.signal);
+      await rows.settle(signal);
+      const stored = await database.patiently(() => table.storedBy(job.id), signal);
       progress.stored(stored - job.chunks.stored);
     } catch {
-      // The batcher was closed meanwhile; the next life counts again.
+      // The server ends meanwhile; the next start counts again.
     }
   }
 

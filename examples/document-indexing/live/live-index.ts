@@ -1,7 +1,10 @@
 import { CloseError } from 'batch-please';
+import { MAX_BYTES } from '../documents.js';
 import type { Database } from '../database.js';
 import type { Events, Info, Job, ProgressWay } from '../protocol.js';
 import { reasonOf } from '../printable.js';
+import { isPermanent } from '../sql-state.js';
+import { BatchFile } from './batch-file.js';
 import { BatchLog } from './batch-log.js';
 import { ChunkTable } from './chunk-table.js';
 import { DatabaseWatch } from './database-watch.js';
@@ -17,7 +20,11 @@ import type { Limits } from './requests.js';
 import { Roots } from './roots.js';
 import { RowBatcher } from './row-batcher.js';
 import { search } from './search.js';
+import { Simulation, simulatedUserOf } from './simulation.js';
+import { sourceCode } from './source-code.js';
 import { Uploads } from './uploads.js';
+import { listenOn } from './listen.js';
+import { within } from './within.js';
 import { webServer } from './web-server.js';
 
 export interface LiveOptions {
@@ -28,13 +35,15 @@ export interface LiveOptions {
   roots: readonly string[];
   /** Where uploads are kept until they are indexed. */
   uploads: string;
+  /** Where the newest batches are kept. */
+  data: string;
   limits: Limits;
   batchSize: number;
   batchAge: number;
   page: string;
   host: string;
-  loopback: boolean;
-  port: number;
+  /** `exact`: no other one will do. */
+  port: { number: number; exact: boolean };
   /** The folder of the first job, and whose it is. */
   first: { path: string; user: string } | undefined;
   user: string;
@@ -49,7 +58,12 @@ export interface LiveIndex {
   close(): Promise<number>;
 }
 
+/** Of a batch: how much of it one of several jobs can fill by itself. */
+const SHARED = 0.6;
+/** Milliseconds from the first Ctrl-C to the end, whatever does not answer. */
 const CLOSE_TIMEOUT = 10_000;
+/** Of those, for what comes after the rows. */
+const LAST_SAVE = 1_000;
 
 /** The whole of it, put together; the database is the caller's to close. */
 export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
@@ -57,6 +71,7 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
   const database = new DatabaseWatch(options.database);
   const roots = await Roots.open(options.roots);
   const table = await ChunkTable.open(database, embedder.name);
+  if (table.dimensions > 0) embedder.expect(table.dimensions);
   const store = await JobStore.open(database);
   const known = await store.all();
   const uploads = await Uploads.open(options.uploads, new Set(known.map(({ job }) => job.id)));
@@ -75,17 +90,29 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
     events.database(databaseState());
   };
 
-  const embedding = openEmbedding(embedder, options.way, (error, wait) => {
-    const again = Number.isFinite(wait) ? `; next attempt in ${(Math.max(0, wait) / 1000).toFixed(1)} s` : '';
-    embeddingTrouble = `The embedding failed (${reasonOf(error)})${again}.`;
+  const tellEmbedding = (reason: string, wait: number): void => {
+    if (!Number.isFinite(wait)) return;
+    const again = `next attempt in ${(Math.max(0, wait) / 1000).toFixed(1)} s`;
+    embeddingTrouble = `The embedding failed (${reason}); ${again}.`;
     showTrouble();
-  });
+  };
+  const embedding = openEmbedding(
+    embedder,
+    options.way,
+    (error, wait) => tellEmbedding(reasonOf(error), wait),
+    tellEmbedding,
+  );
   const rows = new RowBatcher(table, {
     batchSize: options.batchSize,
     batchAge: options.batchAge,
-    onStored: (stored) => jobs.stored(stored),
+    onStored: (stored) => {
+      batches.inserted([...stored.values()].reduce((sum, count) => sum + count, 0));
+      jobs.stored(stored);
+    },
+    onRefused: (row, error) => jobs.refused(row, error),
   });
   rows.on('failed', ({ error }) => {
+    if (isPermanent(error)) return;
     rowTrouble = reasonOf(error);
     showTrouble();
   });
@@ -94,15 +121,18 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
     rowTrouble = undefined;
     showTrouble();
   });
-  // What could not be stored is told by `close`.
-  rows.on('closed', () => undefined);
+  // A row that is refused is reported to its job, and what could not be stored in the end by `close`.
+  for (const event of ['held', 'dropped', 'closed'] as const) rows.on(event, () => undefined);
   database.onChange(() => {
     showTrouble();
     // Without waiting for the next attempt.
     if (database.trouble === undefined) void rows.flush();
   });
 
-  const batches = new BatchLog(embedding.capacity);
+  const batchFile = new BatchFile(options.data);
+  const userOf = (job: string): string => simulatedUserOf(job) ?? jobs.userOf(job) ?? 'somebody';
+  const batches = new BatchLog(embedding.capacity, userOf, await batchFile.read());
+  const saveBatches = batchFile.keep(batches);
   const jobs: Jobs = new Jobs({
     shop: {
       database,
@@ -115,6 +145,7 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
         embeddingTrouble = undefined;
         showTrouble();
       },
+      window: () => (jobs.running < 2 ? Infinity : Math.ceil(embedding.capacity * SHARED)),
     },
     store,
     roots,
@@ -123,11 +154,12 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
     onChange: (job: Job) => events.changed(job),
   });
   const events: EventStream = new EventStream(batches, (id) => jobs.get(id));
+  const simulation = new Simulation(embedding, batches, () => events.simulation(simulation.state));
   jobs.restore(known);
 
   const server = await webServer({
     page: options.page,
-    loopback: options.loopback,
+    host: options.host,
     limits,
     jobs,
     requests: new JobRequests(jobs, roots, uploads, limits),
@@ -142,36 +174,48 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
       },
       database: { kind: options.databaseKind, available: databaseState().available },
       roots: [...roots.paths],
-      limits,
+      limits: { ...limits, documentBytes: MAX_BYTES },
+      call: { measured: embedder.assumedCall === undefined, milliseconds: embedder.assumedCall ?? 0 },
     }),
-    database: databaseState,
-    search: async (query, limit) => {
-      const hits = await search(database, table, embedder, query, limit).catch((error: unknown) => {
+    picture: (users) => ({ jobs: jobs.list(users), database: databaseState(), simulation: simulation.state }),
+    simulation,
+    search: (query, limit) =>
+      search(database, table, embedder, query, limit).catch((error: unknown) => {
         throw new RefusedError(503, `The search has failed: ${reasonOf(error)}.`);
+      }),
+    document: async (path) => {
+      const sections = await table.document(path).catch((error: unknown) => {
+        throw new RefusedError(503, `The database does not answer: ${reasonOf(error)}.`);
       });
-      return hits.map((hit) => ({ ...hit, path: shownPath(hit.path) }));
+      if (sections.length === 0) throw new RefusedError(404, 'There is no such document in the index.');
+      return { path: shownPath(path), sections };
     },
+    code: sourceCode,
   });
 
   async function close(): Promise<number> {
+    const end = performance.now() + CLOSE_TIMEOUT - LAST_SAVE;
+    const left = (): number => Math.max(0, end - performance.now());
     events.close();
-    await server.close();
-    await jobs.stop();
-    await embedding.close();
-    const lost = await rows.close({ timeout: CLOSE_TIMEOUT }).then(
+    simulation.stop();
+    await within(left(), server.close());
+    await within(left(), jobs.stop());
+    await within(left(), embedding.close());
+    const lost = rows.close({ timeout: left() }).then(
       () => 0,
       (error: unknown) => {
         if (error instanceof CloseError) return error.undelivered;
         throw error;
       },
     );
-    await jobs.close();
-    return lost;
+    const undelivered = (await within(left() + LAST_SAVE, lost)) ?? rows.state.pending;
+    await within(LAST_SAVE, Promise.all([jobs.close(), saveBatches()]));
+    return undelivered;
   }
 
   try {
     await beginFirst(jobs, roots, options);
-    const address = await server.listen({ host: options.host, port: options.port });
+    const address = await listenOn(server, options.host, options.port);
     return { address, jobs, trouble: () => databaseState().message, close };
   } catch (error) {
     await close();

@@ -12,24 +12,37 @@ export interface Limits {
   files: number;
 }
 
+export const MAX_USERS = 50;
+export const MAX_USER = 60;
+
 const userName = z
   .string()
   .trim()
   .min(1)
-  .max(60)
-  .regex(/^[^\u0000-\u001f\u007f]*$/);
+  .max(MAX_USER)
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u);
 
 const jobRequest = z.object({
   user: userName,
   source: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('directory'), path: z.string().min(1).max(4_000) }),
-    z.object({ kind: z.literal('text'), name: z.string().trim().min(1).max(200), text: z.string().min(1) }),
+    z.object({
+      kind: z.literal('text'),
+      // Half a character cannot be stored as UTF-8.
+      name: z
+        .string()
+        .trim()
+        .min(1)
+        .max(200)
+        .regex(/^\P{Cs}*$/u),
+      text: z.string().min(1),
+    }),
   ]),
 });
 
 export function checkUser(user: unknown): string {
   const checked = userName.safeParse(user);
-  if (!checked.success) throw new RefusedError(400, 'A user name has 1 to 60 characters.');
+  if (!checked.success) throw new RefusedError(400, `A user name has 1 to ${MAX_USER} characters.`);
   return checked.data;
 }
 
@@ -89,6 +102,7 @@ export class JobRequests {
     const id = randomUUID();
     try {
       const { user, files } = await store(id);
+      await this.#uploads.seal(id);
       return await this.#jobs.begin(user, { kind: 'files', files }, { id });
     } catch (error) {
       await this.#uploads.discard(id).catch(() => undefined);

@@ -1,23 +1,34 @@
+import { FlushError, PartialFlushError } from 'batch-please';
 import { MemoryBatcher } from 'batch-please/collectors';
 import type { MemoryBatch } from 'batch-please/collectors';
+import { isPermanent } from '../sql-state.js';
 import type { ChunkRow, ChunkTable } from './chunk-table.js';
 
 export interface RowBatcherOptions {
   batchSize: number;
   batchAge: number;
-  /** Rows of each job that have been stored. */
+  /** Rows of each job that have been stored, by one statement. */
   onStored(rows: ReadonlyMap<string, number>): void;
+  /** A row that can never be stored. */
+  onRefused(row: ChunkRow, error: unknown): void;
 }
 
 /** A batch of long sections is sent before it is full, so that a statement stays some megabytes long. */
 const MAX_BATCH_CHARACTERS = 2_000_000;
 
-/** The rows of all jobs on their way into the table, in bulk. A database that is away is waited for. */
+/** Only this row is to blame; the others of its batch are stored. */
+class RefusedRow extends Error {}
+
+/**
+ * The rows of all jobs on their way into the table, in bulk. A database that is away is waited for. A row that it
+ * refuses holds nobody up: the batch is split until that row is found, and it is reported to its job.
+ */
 export class RowBatcher extends MemoryBatcher<ChunkRow> {
   readonly #table: ChunkTable;
   readonly #onStored: RowBatcherOptions['onStored'];
+  readonly #onRefused: RowBatcherOptions['onRefused'];
 
-  constructor(table: ChunkTable, { batchSize, batchAge, onStored }: RowBatcherOptions) {
+  constructor(table: ChunkTable, { batchSize, batchAge, onStored, onRefused }: RowBatcherOptions) {
     super({
       maxBatchSize: batchSize,
       maxTimeSinceFirstItem: batchAge,
@@ -25,19 +36,57 @@ export class RowBatcher extends MemoryBatcher<ChunkRow> {
       weigh: ({ section }) => section.content.length,
       maxPending: 4 * batchSize,
       overflow: 'wait',
-      retry: { minDelay: 250, maxDelay: 5_000 },
+      retry: {
+        minDelay: 250,
+        maxDelay: 5_000,
+        delay: ({ error }) => (error instanceof RefusedRow || isPermanent(error) ? false : undefined),
+      },
+      giveUp: 'split',
     });
     this.#table = table;
     this.#onStored = onStored;
+    this.#onRefused = onRefused;
   }
 
   override async batchFlush({ items }: MemoryBatch<ChunkRow>): Promise<void> {
-    await this.#table.store(items);
+    const refusals = items.map((row) => this.#table.refusalOf(row));
+    const rows = items.filter((_, i) => refusals[i] === undefined);
+    if (rows.length > 0) {
+      await this.#table.store(rows);
+      this.#onStored(countsOf(rows));
+    }
+    if (rows.length < items.length) {
+      throw new PartialFlushError(refusals.map((reason) => reason && new RefusedRow(reason.message)));
+    }
   }
 
-  override batchPostFlush({ items }: MemoryBatch<ChunkRow>): void {
-    const stored = new Map<string, number>();
-    for (const { job } of items) stored.set(job, (stored.get(job) ?? 0) + 1);
-    this.#onStored(stored);
+  override batchDeadLetter({ items }: MemoryBatch<ChunkRow>, error: unknown): void {
+    for (const row of items) this.#onRefused(row, error);
   }
+
+  /** Resolves when every row added so far is stored or refused. */
+  async settle(signal: AbortSignal): Promise<void> {
+    if (await this.#flushed(signal)) return;
+    // What is held has been refused, and nothing else was stored meanwhile that would tell these rows from an outage.
+    // But only an answer of the database ends the attempts at a batch: so it is the rows.
+    this.configure({ giveUp: 'drop' });
+    await this.#flushed(signal);
+    this.configure({ giveUp: 'split' });
+  }
+
+  async #flushed(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.flush({ signal });
+      return true;
+    } catch (error) {
+      if (error instanceof FlushError) return false;
+      throw error;
+    }
+  }
+}
+
+function countsOf(rows: readonly ChunkRow[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { job } of rows) counts.set(job, (counts.get(job) ?? 0) + 1);
+  return counts;
 }

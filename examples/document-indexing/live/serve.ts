@@ -11,6 +11,7 @@ import { isLoopback } from './guards.js';
 import { hashedEmbedder } from './hashed-embedder.js';
 import { showJobs } from './job-lines.js';
 import { openLiveIndex } from './live-index.js';
+import { addressesFor, openBrowser } from './open-browser.js';
 
 const LIMITS = { uploadBytes: 64 * 1024 * 1024, files: 1_000 };
 const MAX_THREADS = 4;
@@ -22,8 +23,7 @@ export async function serve(
   live: LiveArguments,
   signal: AbortSignal,
 ): Promise<number> {
-  const { host, port, roots, user } = live;
-  const loopback = isLoopback(host);
+  const { host, port, roots, user, open } = live;
   const index = await openLiveIndex({
     database,
     databaseKind: server === undefined ? 'embedded' : 'server',
@@ -31,18 +31,23 @@ export async function serve(
     way: live.progress,
     roots,
     uploads: join(data, 'uploads'),
+    data,
     limits: LIMITS,
     batchSize,
     batchAge,
     page: fileURLToPath(new URL('../page/', import.meta.url)),
     host,
-    loopback,
     port,
     first: directory === undefined ? undefined : { path: directory, user },
     user,
   });
   print([`Open ${index.address} in a browser; Ctrl-C ends.`]);
-  if (!loopback) print(['Everybody who can reach this address can search, and index folders below the roots.']);
+  if (open) openBrowser(index.address);
+  if (!isLoopback(host))
+    print([
+      ...addressesFor(index.address).map((address) => `From elsewhere: ${address}`),
+      'Everybody who can reach this address can search, and index folders below the roots.',
+    ]);
   const hide = showJobs(() => index.jobs.list(), process.stdout);
   if (!signal.aborted) await once(signal, 'abort');
   const lost = await index.close();

@@ -27,7 +27,7 @@ export class Uploads {
     return uploads;
   }
 
-  /** Once it resolves, the file outlasts a power cut. The name is nothing but a label. */
+  /** The name is nothing but a label. */
   async store(job: string, number: number, name: string, content: Readable | string): Promise<UploadedFile> {
     const folder = join(this.#directory, job);
     const file = join(folder, `${number}`);
@@ -41,12 +41,20 @@ export class Uploads {
       } finally {
         await handle.close();
       }
-      await syncDirectory(folder);
-      await syncDirectory(this.#directory);
     } catch (error) {
       throw refusalOf(error);
     }
     return { file, name: printable(name).slice(0, MAX_NAME) || `file ${number}` };
+  }
+
+  /** Once it resolves, the files of the job outlast a power cut. */
+  async seal(job: string): Promise<void> {
+    try {
+      await syncDirectory(join(this.#directory, job));
+      await syncDirectory(this.#directory);
+    } catch (error) {
+      throw refusalOf(error);
+    }
   }
 
   async discard(job: string): Promise<void> {

@@ -1,8 +1,8 @@
 import { BatchHistory } from './batches.js';
-import { BatchView } from './batch-view.js';
 import { connect } from './connection.js';
 import { announce, byId, setText } from './dom.js';
-import { cost, percent } from './format.js';
+import { count, percent } from './format.js';
+import { Hero } from './hero.js';
 import { hasEnded, JobList } from './jobs.js';
 import { request } from './request.js';
 import { Search } from './search.js';
@@ -20,17 +20,15 @@ const banner = byId('database', HTMLElement);
 const about = byId('about', HTMLElement);
 
 const history = new BatchHistory();
-const jobs = new JobList((job) => history.colourOf(job));
-const batches = new BatchView(history, () => jobs.jobs);
+const hero = new Hero(history);
+const jobs = new JobList((user) => history.colourOf(user));
 const search = new Search();
-const user = new User(() => {
-  announce(`You are ${user.name} now`);
-  follow();
-});
+/** @type {User | undefined} */
+let user;
 const start = new StartForm(
-  () => user.name,
+  () => user?.name ?? '',
   (job) => {
-    if (job.user !== user.name) return;
+    if (job.user !== user?.name) return;
     jobs.add(job);
     changed();
   },
@@ -38,12 +36,8 @@ const start = new StartForm(
 let disconnect = () => {};
 
 function changed() {
-  const active = jobs.jobs.filter((job) => !hasEnded(job));
-  history.assignColours(active.map(({ id }) => id));
-  jobs.recolour();
-  batches.update();
   // Seen in the tab of a page that is not looked at.
-  const progress = overall(active);
+  const progress = overall(jobs.jobs.filter((job) => !hasEnded(job)));
   const text = progress === undefined ? title : `${percent(progress)} – ${title}`;
   if (document.title !== text) document.title = text;
 }
@@ -55,12 +49,12 @@ function overall(active) {
   return total === 0 ? undefined : known.reduce((sum, { chunks }) => sum + chunks.stored, 0) / total;
 }
 
-/** Shows the jobs of the user, from now on. */
-function follow() {
+/** Shows the jobs of a user, from now on. @param {string} name */
+function follow(name) {
   let connectedBefore = false;
   disconnect();
   jobs.replace([]);
-  disconnect = connect(user.name, {
+  disconnect = connect(name, {
     jobs(all) {
       jobs.replace(all);
       changed();
@@ -72,19 +66,27 @@ function follow() {
       changed();
       if (job.chunks.stored > (before?.chunks.stored ?? 0) || hasEnded(job)) search.refresh();
     },
-    batch(more) {
-      history.add(more);
-      changed();
-      // Of the rows of other users nothing else is heard.
-      search.refresh();
+    history(news) {
+      history.replace(news);
+      hero.update();
+      jobs.recolour();
     },
+    batch(news) {
+      const rows = history.totals?.rows ?? 0;
+      history.add(news);
+      hero.update();
+      jobs.recolour();
+      // Of the rows of other users nothing else is heard.
+      if (news.totals.rows > rows) search.refresh();
+    },
+    simulation: (simulation) => hero.simulation(simulation),
     database: showDatabase,
-    connected(connected) {
-      setText(connection, connected ? 'Live' : 'The server does not answer; trying again …');
-      connection.dataset.connected = String(connected);
+    connected({ answers, reason }) {
+      setText(connection, answers ? 'Live' : (reason ?? 'The server does not answer; trying again …'));
+      connection.dataset.connected = String(answers);
       // It may be another server by now.
-      if (connected && connectedBefore) void learn().then(describe, () => {});
-      connectedBefore ||= connected;
+      if (answers && connectedBefore) void learn().then(describe, () => {});
+      connectedBefore ||= answers;
     },
   });
 }
@@ -106,20 +108,23 @@ async function learn() {
 /** @param {Info} info */
 function describe(info) {
   start.describe(info);
-  batches.describe(info);
+  hero.describe(info);
   search.shorten(info.roots);
-  const { name, dimensions, costPerMillionTokens } = info.embedding;
+  const { name, dimensions } = info.embedding;
   const kind = info.database.kind === 'embedded' ? 'the embedded Postgres' : 'a Postgres server';
-  const prices = `Costs are an estimate at ${cost(costPerMillionTokens)} for a million tokens.`;
-  setText(about, `Embedding: ${name}, ${dimensions} dimensions. ${prices} Rows are in ${kind}.`);
+  const size = dimensions > 0 ? `, ${count(dimensions)} dimensions` : '';
+  setText(about, `Embedding: ${name}${size}. Rows are in ${kind}. Progress by “${info.progress}”.`);
 }
 
 async function begin() {
   const info = await learn();
   describe(info);
   showDatabase(info.database);
-  user.assume(info.user);
-  follow();
+  user = new User(info.user, () => {
+    announce(`You are ${user?.name ?? ''} now`);
+    follow(user?.name ?? '');
+  });
+  follow(user.name);
 }
 
 /** @param {unknown} error */

@@ -1,97 +1,72 @@
-/** @import { Batch } from '../protocol.js' */
+/** @import { Batch, BatchNews, Totals } from '../protocol.js' */
 
-/** Batches that are kept, and the most that the chart shows. */
-const KEPT = 120;
+/** Batches that are kept: as many as the server sends, and more than the chart shows. */
+const KEPT = 200;
 
-/** Colours that can be told apart; see `.colour-*` in the style sheet. */
-const COLOURS = 7;
-
-/**
- * The newest batches, and sums over all since the page was opened: both stay as large as they are however long the
- * page is open.
- */
+/** The newest batches, and the sums over all. */
 export class BatchHistory {
   /** Oldest first. @type {Batch[]} */
   #batches = [];
-  /** Index of its colour, by job id. @type {Map<string, number>} */
-  #colours = new Map();
-  #sums = { batches: 0, chunks: 0, fill: 0, mixed: 0 };
+  /** @type {Totals | undefined} */
+  #totals;
 
-  /** @param {Batch[]} batches */
-  add(batches) {
-    for (const { size, capacity, parts } of batches) {
-      this.#sums.batches += 1;
-      this.#sums.chunks += size;
-      this.#sums.fill += capacity > 0 ? size / capacity : 0;
-      if (parts.length > 1) this.#sums.mixed += 1;
-    }
-    this.#batches = [...this.#batches, ...batches].slice(-KEPT);
+  /** @param {BatchNews} news all that there is */
+  replace({ batches, totals }) {
+    this.#batches = batches.slice(-KEPT);
+    this.#totals = totals;
+  }
+
+  /** @param {BatchNews} news what has come since */
+  add({ batches, totals }) {
+    const newest = this.#batches.at(-1)?.id ?? 0;
+    this.#batches = [...this.#batches, ...batches.filter(({ id }) => id > newest)].slice(-KEPT);
+    this.#totals = totals;
   }
 
   get newest() {
     return this.#batches;
   }
 
-  /** `undefined` before the first batch. Shares are 0..1. */
-  get summary() {
-    const { batches, chunks, fill, mixed } = this.#sums;
-    if (batches === 0) return undefined;
-    return { batches, chunks, meanSize: chunks / batches, meanFill: fill / batches, mixedShare: mixed / batches };
+  /** `undefined` before the first batch. */
+  get totals() {
+    return this.#totals !== undefined && this.#totals.batches > 0 ? this.#totals : undefined;
   }
 
-  /**
-   * Chunks in `batches` by job, most first.
-   *
-   * @param {Batch[]} batches
-   */
-  static byJob(batches) {
-    /** @type {Map<string, number>} */
-    const counts = new Map();
-    for (const { parts } of batches) {
-      for (const { job, count } of parts) counts.set(job, (counts.get(job) ?? 0) + count);
+  /** The colour of a user who is in the chart. @param {string} user */
+  colourOf(user) {
+    for (let i = this.#batches.length - 1; i >= 0; i -= 1) {
+      const part = this.#batches[i]?.parts.find((each) => each.user === user);
+      if (part) return colourClass(part.colour);
     }
-    return [...counts].map(([job, chunks]) => ({ job, chunks })).sort((a, b) => b.chunks - a.chunks);
+    return colourClass(-1);
   }
+}
 
-  /**
-   * What triggered `batches`, the most frequent first.
-   *
-   * @param {Batch[]} batches
-   */
-  static byReason(batches) {
-    /** @type {Map<string, { reason: string, batches: number, chunks: number }>} */
-    const rows = new Map();
-    for (const { reason, size } of batches) {
-      const row = rows.get(reason) ?? { reason, batches: 0, chunks: 0 };
-      row.batches += 1;
-      row.chunks += size;
-      rows.set(reason, row);
-    }
-    return [...rows.values()].sort((a, b) => b.batches - a.batches);
-  }
+/** See `.colour-*` in the style sheet. @param {number} colour */
+export function colourClass(colour) {
+  return colour < 0 ? 'colour-other' : `colour-${colour}`;
+}
 
-  /** The class of a job's colour; those beyond the seventh share one. @param {string} job */
-  colourOf(job) {
-    const colour = this.#colours.get(job);
-    return colour === undefined ? 'colour-other' : `colour-${colour}`;
-  }
-
-  /**
-   * A job keeps its colour as long as it is seen; then the next one gets it.
-   *
-   * @param {string[]} running jobs that have a colour even before their first batch
-   */
-  assignColours(running) {
-    const seen = new Set(running);
-    for (const { parts } of this.#batches) for (const { job } of parts) seen.add(job);
-    for (const job of this.#colours.keys()) if (!seen.has(job)) this.#colours.delete(job);
-    const used = new Set(this.#colours.values());
-    for (const job of seen) {
-      if (this.#colours.has(job)) continue;
-      const free = Array.from({ length: COLOURS }, (_, i) => i).find((i) => !used.has(i));
-      if (free === undefined) return;
-      used.add(free);
-      this.#colours.set(job, free);
+/**
+ * Requests by user, in the order of their colours: it stays the same while the numbers change.
+ *
+ * @param {Batch[]} batches
+ */
+export function byUser(batches) {
+  /** @type {Map<string, { user: string, colour: number, count: number }>} */
+  const sums = new Map();
+  for (const { parts } of batches) {
+    for (const { user, colour, count } of parts) {
+      const sum = sums.get(user) ?? { user, colour, count: 0 };
+      sum.count += count;
+      sum.colour = colour;
+      sums.set(user, sum);
     }
   }
+  return [...sums.values()].sort((a, b) => rank(a) - rank(b) || (a.user < b.user ? -1 : 1));
+}
+
+/** Those without a colour of their own come last. @param {{ colour: number }} user */
+function rank({ colour }) {
+  return colour < 0 ? 1_000 : colour;
 }

@@ -1,42 +1,21 @@
 import { byId, setAttribute } from './dom.js';
-import { counted, timeOfDay } from './format.js';
+import { byUser, colourClass } from './batches.js';
 
 /** @import { Batch } from '../protocol.js' */
 
 const SVG = 'http://www.w3.org/2000/svg';
 
 /** Pixels. */
-const HEIGHT = 190;
-const LEFT = 34;
+const HEIGHT = 272;
+const LEFT = 30;
 const TOP = 8;
-const BOTTOM = 38;
-const NARROWEST_BAR = 6;
-const WIDEST_BAR = 16;
-
-/** Around 0, within a square of 2. */
-const SHAPES = new Map([
-  ['size', 'M-.8-.8H.8V.8H-.8z'],
-  ['age', 'M-1 0a1 1 0 1 0 2 0a1 1 0 1 0-2 0M-.45 0a.45.45 0 1 0 .9 0a.45.45 0 1 0-.9 0'],
-  ['weight', 'M0-1.1L1.1 0L0 1.1L-1.1 0z'],
-]);
-const OTHER_SHAPE = 'M0-1L1.1.9H-1.1z';
-
-/** @param {string} reason */
-function shapeOf(reason) {
-  return SHAPES.get(reason) ?? OTHER_SHAPE;
-}
-
-/** The mark of a trigger, by itself. @param {string} reason */
-export function markOf(reason) {
-  const mark = document.createElementNS(SVG, 'svg');
-  const shape = document.createElementNS(SVG, 'path');
-  for (const [name, value] of Object.entries({ class: 'mark', viewBox: '-1.3 -1.3 2.6 2.6', 'aria-hidden': 'true' })) {
-    mark.setAttribute(name, value);
-  }
-  shape.setAttribute('d', shapeOf(reason));
-  mark.append(shape);
-  return mark;
-}
+const BOTTOM = 8;
+const PITCH = 9;
+const GAP = 1;
+/** A chart of batches that could be larger than this, and are not, is no higher. */
+const LOW = 32;
+/** Squares that are lower than this are drawn as one bar. */
+const LOWEST_SQUARE = 5;
 
 /** SVG elements of one kind that are used again with every drawing. */
 class Pool {
@@ -71,78 +50,166 @@ class Pool {
   }
 }
 
+/** A column of squares for each batch: one for each request, in the colour of its user. */
 export class Chart {
-  #svg = byId('chart', SVGSVGElement);
-  #lines = new Pool(this.#svg, 'line');
-  #bars = new Pool(this.#svg, 'rect');
-  #marks = new Pool(this.#svg, 'path');
-  #texts = new Pool(this.#svg, 'text');
+  #place = byId('chart', HTMLElement);
+  #svg = document.createElementNS(SVG, 'svg');
+  #bars;
+  #lines;
+  #texts;
+  #marks;
   #width = 0;
+  /** What is drawn, oldest first. @type {Batch[]} */
+  #shown = [];
+  /** The batch that is looked at, which may have moved on since. @type {number | undefined} */
+  #chosen;
+  #changed;
 
-  /** @param {() => void} redraw called when there is another width to fill */
-  constructor(redraw) {
+  /** @param {() => void} changed called when there is another width to fill, or another batch is looked at */
+  constructor(changed) {
+    this.#changed = changed;
     setAttribute(this.#svg, 'height', HEIGHT);
+    setAttribute(this.#svg, 'aria-hidden', 'true');
+    this.#bars = new Pool(this.#svg, 'rect');
+    this.#lines = new Pool(this.#svg, 'line');
+    this.#texts = new Pool(this.#svg, 'text');
+    this.#marks = new Pool(this.#svg, 'rect');
+    this.#place.append(this.#svg);
     new ResizeObserver(([entry]) => {
       this.#width = Math.floor(entry?.contentRect.width ?? 0);
-      redraw();
-    }).observe(this.#svg);
+      changed();
+    }).observe(this.#place);
+    this.#place.addEventListener('pointermove', (event) => this.#choose(this.#at(event)));
+    this.#place.addEventListener('pointerdown', (event) => this.#choose(this.#at(event)));
+    this.#place.addEventListener('pointerleave', () => this.#choose(undefined));
+    this.#place.addEventListener('blur', () => this.#choose(undefined));
+    this.#place.addEventListener('focus', () => {
+      if (this.#place.matches(':focus-visible')) this.#choose(this.#shown.at(-1));
+    });
+    this.#place.addEventListener('keydown', (event) => this.#move(event));
   }
 
-  /** How many of `batches` have a place. @param {Batch[]} batches oldest first */
-  fitting(batches) {
-    return batches.slice(-Math.max(1, Math.floor((this.#width - LEFT) / NARROWEST_BAR)));
+  /** @returns {Batch | undefined} */
+  get chosen() {
+    return this.#shown.find(({ id }) => id === this.#chosen);
+  }
+
+  /** Those that have a place. */
+  get shown() {
+    return this.#shown;
+  }
+
+  /** @param {Batch[]} batches oldest first */
+  draw(batches) {
+    if (this.#width === 0) return;
+    this.#shown = batches.slice(-Math.max(1, Math.floor((this.#width - LEFT) / PITCH)));
+    const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, Math.min(capacity, LOW)), 1);
+    const floor = HEIGHT - BOTTOM;
+    const unit = (floor - TOP) / most;
+    // An empty chart has no scale.
+    const scale = batches.length === 0 ? [] : new Set([0, Math.round(most / 2), most]);
+    for (const size of scale) {
+      const y = floor - size * unit;
+      this.#lines.draw({ x1: LEFT, x2: this.#width, y1: y, y2: y, class: 'grid' });
+      this.#text(String(size), LEFT - 8, y + 4);
+    }
+    const left = this.#width - PITCH * this.#shown.length;
+    this.#shown.forEach((batch, i) => {
+      const x = left + i * PITCH;
+      let below = 0;
+      for (const { user, colour, count } of byUser([batch])) {
+        const y = floor - (below + count) * unit;
+        this.#bars.draw({
+          x,
+          y,
+          width: PITCH - GAP,
+          height: count * unit,
+          class: colourClass(colour),
+          'data-user': user,
+        });
+        below += count;
+      }
+    });
+    if (unit >= LOWEST_SQUARE) {
+      for (let row = 1; row < most; row += 1) {
+        const y = floor - row * unit;
+        this.#lines.draw({ x1: LEFT, x2: this.#width, y1: y, y2: y, class: 'cut' });
+      }
+    }
+    this.#drawChosen(left, floor, unit);
+    for (const pool of [this.#bars, this.#lines, this.#texts, this.#marks]) pool.finish();
+    setAttribute(this.#place, 'aria-valuemin', this.#shown[0]?.id ?? 0);
+    setAttribute(this.#place, 'aria-valuemax', this.#shown.at(-1)?.id ?? 0);
+    setAttribute(this.#place, 'aria-valuenow', (this.chosen ?? this.#shown.at(-1))?.id ?? 0);
+  }
+
+  /** What a screen reader says of it. @param {string} text */
+  describe(text) {
+    setAttribute(this.#place, 'aria-valuetext', text);
   }
 
   /**
-   * @param {Batch[]} batches as many as fit
-   * @param {(job: string) => string} colourOf
+   * @param {number} left
+   * @param {number} floor
+   * @param {number} unit
    */
-  draw(batches, colourOf) {
-    if (this.#width === 0) return;
-    const floor = HEIGHT - BOTTOM;
-    const most = batches.reduce((top, { size, capacity }) => Math.max(top, size, capacity), 1);
-    const y = (/** @type {number} */ size) => TOP + (floor - TOP) * (1 - size / most);
-    const pitch = Math.min(WIDEST_BAR, (this.#width - LEFT) / Math.max(1, batches.length));
-    const left = this.#width - pitch * batches.length;
-
-    for (const size of new Set([0, Math.round(most / 2), most])) {
-      this.#lines.draw({ x1: LEFT, x2: this.#width, y1: y(size), y2: y(size), class: 'grid' });
-      this.#text(String(size), LEFT - 6, y(size) + 4, 'end');
-    }
-    batches.forEach((batch, i) => {
-      const x = left + i * pitch;
-      let below = 0;
-      // One colour lies at one height, as far as that goes, whatever the order of the parts.
-      const parts = batch.parts.map((part) => ({ ...part, colour: colourOf(part.job) }));
-      for (const { count, colour } of parts.sort((a, b) => a.colour.localeCompare(b.colour))) {
-        const [top, bottom] = [y(below + count), y(below)];
-        // The gap tells neighbours apart where their colours do not.
-        const height = Math.max(bottom - top - (below > 0 ? 1 : 0), 0.5);
-        this.#bars.draw({ x, y: top, width: pitch - 1.5, height, class: colour });
-        below += count;
-      }
-      const middle = x + (pitch - 1.5) / 2;
-      this.#marks.draw({ d: shapeOf(batch.reason), transform: `translate(${middle} ${floor + 9}) scale(2.6)` });
+  #drawChosen(left, floor, unit) {
+    const at = this.#shown.findIndex(({ id }) => id === this.#chosen);
+    const batch = this.#shown[at];
+    if (batch === undefined) return;
+    const height = batch.size * unit + 3;
+    this.#marks.draw({
+      x: left + at * PITCH - 2,
+      y: floor - height,
+      width: PITCH + 3,
+      height: height + 2,
+      class: 'chosen',
     });
-    const [first, last] = [batches[0], batches.at(-1)];
-    if (first && last) {
-      if (this.#width - left > 160) this.#text(timeOfDay(first.at), left, HEIGHT - 4, 'start');
-      this.#text(timeOfDay(last.at), this.#width, HEIGHT - 4, 'end');
-      const sizes = batches.map(({ size }) => size);
-      const range = `of ${Math.min(...sizes)} to ${Math.max(...sizes)} chunks`;
-      setAttribute(this.#svg, 'aria-label', `The last ${counted(batches.length, 'batch', 'batches')}, ${range}`);
-    }
-    for (const pool of [this.#lines, this.#bars, this.#marks, this.#texts]) pool.finish();
+  }
+
+  /** @param {MouseEvent} event */
+  #at({ clientX }) {
+    const x = clientX - this.#svg.getBoundingClientRect().left;
+    const left = this.#width - PITCH * this.#shown.length;
+    return this.#shown[Math.floor((x - left) / PITCH)];
+  }
+
+  /** @param {KeyboardEvent} event */
+  #move(event) {
+    const last = this.#shown.length - 1;
+    const at = this.#shown.findIndex(({ id }) => id === this.#chosen);
+    const from = at < 0 ? last : at;
+    /** @type {Record<string, number>} */
+    const steps = {
+      ArrowLeft: from - 1,
+      ArrowDown: from - 1,
+      ArrowRight: from + 1,
+      ArrowUp: from + 1,
+      PageDown: from - 10,
+      PageUp: from + 10,
+      Home: 0,
+      End: last,
+    };
+    const to = steps[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.#choose(this.#shown[Math.max(0, Math.min(last, to))]);
+  }
+
+  /** @param {Batch | undefined} batch */
+  #choose(batch) {
+    if (this.#chosen === batch?.id) return;
+    this.#chosen = batch?.id;
+    this.#changed();
   }
 
   /**
    * @param {string} text
    * @param {number} x
    * @param {number} y
-   * @param {'start' | 'end'} anchor
    */
-  #text(text, x, y, anchor) {
-    const drawn = this.#texts.draw({ x, y, 'text-anchor': anchor });
+  #text(text, x, y) {
+    const drawn = this.#texts.draw({ x, y, 'text-anchor': 'end' });
     if (drawn.textContent !== text) drawn.textContent = text;
   }
 }

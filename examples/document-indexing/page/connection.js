@@ -1,50 +1,39 @@
-/** @import { Batch, Events, Job } from '../protocol.js' */
+import { follow } from './events.js';
+
+/** @import { News } from './events.js' */
+
+/** @typedef {{ [Name in keyof News]: (data: News[Name]) => void }} Listener */
 
 /**
- * @typedef {object} Listener
- * @property {(jobs: Job[]) => void} jobs
- * @property {(job: Job) => void} job
- * @property {(batches: Batch[]) => void} batch
- * @property {(database: Events['database']) => void} database
- * @property {(connected: boolean) => void} connected
- */
-
-/** Milliseconds until the next attempt, where the browser makes none by itself. */
-const RETRY = 3_000;
-
-/**
- * Keeps a connection to the events of one user. The server sends all jobs on each connect, so nothing is missed for
- * good while it was cut.
+ * The events of one user, from the connection that all tabs share.
  *
  * @param {string} user
  * @param {Listener} listener
  * @returns {() => void} ends it
  */
 export function connect(user, listener) {
-  /** @type {EventSource} */
-  let source;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let retry;
+  /**
+   * @template {keyof News} N
+   * @param {N} name
+   * @param {News[N]} data
+   */
+  const tell = (name, data) => listener[name](data);
+  if (typeof SharedWorker === 'undefined') return follow([user], tell);
 
-  const open = () => {
-    source = new EventSource(`/api/events?user=${encodeURIComponent(user)}`);
-    source.onopen = () => listener.connected(true);
-    source.onerror = () => {
-      listener.connected(false);
-      // After an answer that is no event stream (a proxy's error page, say) the browser gives up.
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY);
-    };
-    /** @param {keyof Events} name */
-    const forward = (name) => {
-      const heard = /** @type {(data: unknown) => void} */ (listener[name]);
-      source.addEventListener(name, (/** @type {MessageEvent<string>} */ { data }) => heard(JSON.parse(data)));
-    };
-    for (const name of /** @type {const} */ (['jobs', 'job', 'batch', 'database'])) forward(name);
+  const { port } = new SharedWorker('/page/hub.js', { type: 'module' });
+  port.onmessage = (/** @type {MessageEvent<{ name: keyof News, data: never }>} */ { data: { name, data } }) => {
+    tell(name, data);
   };
-
-  open();
+  const join = () => port.postMessage({ user });
+  const leave = () => port.postMessage({});
+  // A page that is gone may come back, by the browser's "back".
+  addEventListener('pagehide', leave);
+  addEventListener('pageshow', join);
+  join();
   return () => {
-    clearTimeout(retry);
-    source.close();
+    removeEventListener('pagehide', leave);
+    removeEventListener('pageshow', join);
+    leave();
+    port.close();
   };
 }

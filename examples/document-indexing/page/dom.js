@@ -67,10 +67,10 @@ export function oncePerFrame(render) {
 
 /** Announcements of the recent past; a screen reader says each once, when it comes to a pause. */
 const ANNOUNCEMENTS = 5;
-const announcer = byId('announcer', HTMLElement);
 
 /** @param {string} text */
 export function announce(text) {
+  const announcer = byId('announcer', HTMLElement);
   announcer.append(element('p', '', text));
   while (announcer.childElementCount > ANNOUNCEMENTS) announcer.firstElementChild?.remove();
 }

@@ -38,6 +38,7 @@ export function rate(value) {
 
 /** @param {number} value US dollars */
 export function cost(value) {
+  if (value > 0 && value < 0.0001) return 'less than $0.0001';
   // Indexing is cheap: cents would show nothing for most jobs.
   return value > 0 && value < 0.1 ? smallDollars.format(value) : dollars.format(value);
 }
@@ -50,6 +51,7 @@ export function milliseconds(value) {
 /** @param {number} value milliseconds */
 export function duration(value) {
   const seconds = value / 1_000;
+  if (seconds < 0.1) return `${count(value)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${count(seconds)} s`;
   if (seconds < 5_400) return `${count(seconds / 60)} min`;

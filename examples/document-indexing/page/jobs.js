@@ -1,12 +1,13 @@
 import { announce, byId, element, oncePerFrame, setText } from './dom.js';
 import { cost, count, counted, duration, milliseconds, percent, rate, timeOfDay } from './format.js';
-
 import { reasonOf, request } from './request.js';
 
 /** @import { Job, JobState } from '../protocol.js' */
 
 /** Ended jobs that stay on the page. */
 const ENDED = 30;
+/** Problems of a job that are named. */
+const PROBLEMS = 5;
 
 /** @type {Record<JobState, string>} */
 const STATES = {
@@ -19,17 +20,25 @@ const STATES = {
   failed: 'Failed',
 };
 
+/** What a job that is over comes to: more than one of them is called "done" by the server. @param {Job} job */
+function outcomeOf({ state, chunks, files, batches }) {
+  if (state !== 'done') return { name: STATES[state], look: state };
+  if (chunks.stored === 0) return { name: 'Nothing stored', look: 'problems' };
+  if (files.failed > 0 || chunks.refused > 0) return { name: 'Done with problems', look: 'problems' };
+  return { name: batches === 0 ? 'Already indexed' : 'Done', look: 'done' };
+}
+
 /** @param {Job} job */
 export function hasEnded({ state }) {
   return state === 'done' || state === 'cancelled' || state === 'failed';
 }
 
-/** The jobs of the user: what is known of them, and their cards. */
+/** The jobs of the user: what is known of them, and their rows. */
 export class JobList {
   /** @type {Map<string, Job>} */
   #jobs = new Map();
-  /** @type {Map<string, Card>} */
-  #cards = new Map();
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
   #older = 0;
   #list = byId('jobs', HTMLUListElement);
   #none = byId('no-jobs', HTMLElement);
@@ -37,7 +46,7 @@ export class JobList {
   #colourOf;
   #render = oncePerFrame(() => this.#show());
 
-  /** @param {(job: string) => string} colourOf the class of its swatch */
+  /** @param {(user: string) => string} colourOf the class of their swatch */
   constructor(colourOf) {
     this.#colourOf = colourOf;
   }
@@ -68,7 +77,7 @@ export class JobList {
     if (before?.state !== job.state) {
       if (before === undefined) announce(`${job.name}: started`);
       else if (job.state !== 'reading' && job.state !== 'running') {
-        announce(`${job.name}: ${STATES[job.state].toLowerCase()}, ${counted(job.chunks.stored, 'chunk')} stored`);
+        announce(`${job.name}: ${outcomeOf(job).name.toLowerCase()}, ${counted(job.chunks.stored, 'chunk')} stored`);
       }
     }
     this.#forget();
@@ -89,20 +98,20 @@ export class JobList {
 
   #show() {
     const jobs = this.jobs;
-    for (const [id, card] of this.#cards) {
+    for (const [id, row] of this.#rows) {
       if (this.#jobs.has(id)) continue;
-      card.item.remove();
-      this.#cards.delete(id);
+      row.item.remove();
+      this.#rows.delete(id);
     }
     jobs.forEach((job, i) => {
-      let card = this.#cards.get(job.id);
-      if (card === undefined) {
-        card = new Card(job);
-        this.#cards.set(job.id, card);
+      let row = this.#rows.get(job.id);
+      if (row === undefined) {
+        row = new Row(job);
+        this.#rows.set(job.id, row);
       }
-      card.show(job, this.#colourOf(job.id));
-      // A card in its place is left there: moving it would take the focus from its button.
-      if (this.#list.children[i] !== card.item) this.#list.insertBefore(card.item, this.#list.children[i] ?? null);
+      row.show(job, this.#colourOf(job.user));
+      // A row in its place is left there: moving it would take the focus from its button.
+      if (this.#list.children[i] !== row.item) this.#list.insertBefore(row.item, this.#list.children[i] ?? null);
     });
     this.#none.hidden = jobs.length > 0;
     this.#olderNote.hidden = this.#older === 0;
@@ -115,7 +124,7 @@ export class JobList {
   }
 }
 
-class Card {
+class Row {
   item;
   #swatch;
   #bar;
@@ -123,11 +132,12 @@ class Card {
   /** @type {Record<string, HTMLElement>} */
   #fields = {};
   #problems = '';
+  #share = 0;
 
   /** @param {Job} job */
   constructor({ id, name }) {
-    const card = byId('job-card', HTMLTemplateElement).content.cloneNode(true);
-    const item = /** @type {DocumentFragment} */ (card).querySelector('li');
+    const row = byId('job-row', HTMLTemplateElement).content.cloneNode(true);
+    const item = /** @type {DocumentFragment} */ (row).querySelector('li');
     if (item === null) throw new Error('The template of a job has no list item.');
     this.item = item;
     for (const field of item.querySelectorAll('[data-field]')) {
@@ -168,12 +178,14 @@ class Card {
   show(job, colour) {
     const { files, latency } = job;
     const ended = hasEnded(job);
+    const outcome = outcomeOf(job);
     const set = (/** @type {string} */ field, /** @type {string} */ text) => setText(this.#field(field), text);
 
     this.item.dataset.state = job.state;
+    this.item.dataset.look = outcome.look;
     this.#swatch.className = `swatch ${colour}`;
     set('name', job.name);
-    set('state', STATES[job.state]);
+    set('state', outcome.name);
     // Hidden would drop the focus to the top of the page; the heading is where the next Tab should start from.
     if (ended && document.activeElement === this.#cancel) byId('jobs-heading', HTMLElement).focus();
     this.#cancel.hidden = ended;
@@ -181,18 +193,22 @@ class Card {
     set('message', job.message ?? '');
     this.#field('message').hidden = job.message === undefined;
 
-    this.#showBar(job);
+    this.#bar.hidden = ended;
+    if (!ended) this.#showBar(job);
     set('count', stored(job));
     set(
       'left',
       ended ? `${timeOfDay(job.startedAt)}, took ${duration((job.endedAt ?? 0) - job.startedAt)}` : left(job),
     );
 
+    // What no batch of this job has told yet is not zero but unknown.
+    const known = job.batches > 0;
+    this.#field('details').hidden = !known;
     set('rate', rate(job.chunksPerSecond));
     set('latency', `${[latency.p50, latency.p95, latency.p99].map(milliseconds).join(' / ')} ms`);
     set('batches', count(job.batches));
-    set('fill', job.batches > 0 ? percent(job.meanFill) : '–');
-    set('strangers', job.batches > 0 ? percent(job.coalescing.strangersShare) : '–');
+    set('fill', percent(job.meanFill));
+    set('strangers', percent(job.coalescing.strangersShare));
     set(
       'files',
       files.total === undefined || ended ? count(files.done) : `${count(files.done)} of ${count(files.total)}`,
@@ -201,38 +217,38 @@ class Card {
     this.#showProblems(job);
   }
 
-  /** @param {Job} job */
-  #showBar({ state, files, chunks }) {
+  /** The share that is stored, of all files and then of all chunks. It never goes back. @param {Job} job */
+  #showBar({ files, chunks }) {
     const [done, all] =
-      chunks.total !== undefined ? [chunks.stored, chunks.total] : [files.done + files.failed, files.total];
-    if (state === 'done') {
-      // Also a job without a chunk is done to the full.
-      this.#bar.max = 1;
-      this.#bar.value = 1;
-    } else if (all === undefined) {
+      chunks.total !== undefined
+        ? [chunks.stored + chunks.refused, chunks.total]
+        : [files.done + files.failed, files.total];
+    if (all === undefined) {
       if (this.#bar.hasAttribute('value')) this.#bar.removeAttribute('value');
-    } else {
-      this.#bar.max = Math.max(all, 1);
-      this.#bar.value = done;
+      return;
     }
+    this.#share = Math.max(this.#share, done / Math.max(all, 1));
+    this.#bar.value = this.#share;
   }
 
   /** @param {Job} job */
-  #showProblems({ problems, files }) {
+  #showProblems({ problems, files, chunks }) {
     const text = JSON.stringify(problems);
     if (text === this.#problems) return;
     this.#problems = text;
-    this.#field('problems').hidden = problems.length === 0;
-    const failed = Math.max(files.failed, problems.length);
-    setText(this.#field('problems-count'), counted(failed, 'problem'));
-    const lines = problems.map(({ path, message }) => element('li', '', element('code', '', path), ` ${message}`));
-    if (failed > problems.length) lines.push(element('li', '', `and ${count(failed - problems.length)} more`));
-    this.#field('problem-list').replaceChildren(...lines);
+    const list = this.#field('problem-list');
+    list.hidden = problems.length === 0;
+    const shown = problems.slice(0, PROBLEMS);
+    const lines = shown.map(({ path, message }) => element('li', '', element('code', '', path), `: ${message}`));
+    const more = Math.max(files.failed + chunks.refused, problems.length) - shown.length;
+    if (more > 0) lines.push(element('li', '', `and ${count(more)} more`));
+    list.replaceChildren(...lines);
   }
 }
 
 /** @param {Job} job */
-function stored({ chunks }) {
+function stored({ chunks, state }) {
+  if (state === 'done' && chunks.total === 0) return 'no text found';
   if (chunks.total !== undefined) return `${count(chunks.stored)} of ${counted(chunks.total, 'chunk')} stored`;
   return `${counted(chunks.stored, 'chunk')} stored, ${count(chunks.read)} read so far`;
 }

@@ -93,11 +93,16 @@ export class Search {
     const running = (this.#running = new AbortController());
     this.#stale = false;
     let found = 0;
+    let corrected = '';
+    let wordsOnly = false;
     try {
       const parameters = new URLSearchParams({ q: query, limit: String(HITS) });
-      const { body } = await request(`/api/search?${parameters}`, { signal: running.signal });
+      const { body, headers } = await request(`/api/search?${parameters}`, { signal: running.signal });
       if (body === null) return false;
-      for await (const line of lines(body)) this.#show(found++, /** @type {Hit} */ (JSON.parse(line)), query);
+      corrected = decodeURIComponent(headers.get('search-corrected') ?? '');
+      wordsOnly = headers.has('search-words-only');
+      const words = corrected || query;
+      for await (const line of lines(body)) this.#show(found++, /** @type {Hit} */ (JSON.parse(line)), words);
     } catch (error) {
       if (running.signal.aborted) return false;
       setText(this.#status, `The search failed: ${reasonOf(error)}`);
@@ -108,7 +113,7 @@ export class Search {
     // What an earlier search has found stays until here, so that the page does not jump.
     while (this.#list.childElementCount > found) this.#list.lastElementChild?.remove();
     this.#list.hidden = found === 0;
-    setText(this.#status, summary(found, query));
+    setText(this.#status, summary(found, query, corrected, wordsOnly));
     return true;
   }
 
@@ -122,10 +127,12 @@ export class Search {
    * @param {Hit} hit
    * @param {string} query
    */
-  #show(place, { path, heading, excerpt }, query) {
+  #show(place, { path, document: id, position, heading, excerpt }, query) {
     const root = this.#roots.find((folder) => path.startsWith(`${folder}/`));
     const short = root === undefined ? path : path.slice(root.length + 1);
-    const item = element('li', '', element('h3', '', ...marked(heading === '' ? short : heading, query)));
+    const link = element('a', '', ...marked(heading === '' ? short : heading, query));
+    link.href = `/page/read.html?${new URLSearchParams({ document: id })}#section-${position}`;
+    const item = element('li', '', element('h3', '', link));
     if (heading !== '') item.append(element('p', 'path', short));
     item.append(element('p', 'excerpt', ...marked(excerpt, query)));
     const shown = this.#list.children[place];
@@ -138,10 +145,14 @@ export class Search {
 /**
  * @param {number} found
  * @param {string} query
+ * @param {string} corrected
+ * @param {boolean} wordsOnly
  */
-function summary(found, query) {
-  if (found === 0) return `Nothing found for “${query}”.`;
-  return found < HITS ? `${counted(found, 'result')}.` : `The best ${HITS} results.`;
+function summary(found, query, corrected, wordsOnly) {
+  const instead = corrected === '' ? '' : ` for “${corrected}”, which is spelt like “${query}”`;
+  const alone = wordsOnly ? ' The embedding does not answer: these are by the words alone.' : '';
+  if (found === 0) return `No good match${instead || ` for “${query}”`}.${alone}`;
+  return `${found < HITS ? counted(found, 'result') : `The best ${HITS} results`}${instead}.${alone}`;
 }
 
 /**

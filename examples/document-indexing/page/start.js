@@ -1,4 +1,4 @@
-import { byId, element, setText } from './dom.js';
+import { byId, setText } from './dom.js';
 import { bytes, counted } from './format.js';
 import { reasonOf, request } from './request.js';
 
@@ -32,20 +32,29 @@ export class StartForm {
       event.preventDefault();
       void this.#send(() => this.#chosen());
     });
+    this.#root.addEventListener('change', () => this.#showRoot());
     this.#acceptDrops(byId('drop', HTMLElement));
     this.#showPanel();
+    // Back from another page, the browser fills the form in again, which is no change.
+    addEventListener('pageshow', () => this.#showPanel());
   }
 
   /** @param {Info} info */
   describe({ roots, limits }) {
     this.#limits = limits;
     const chosen = this.#root.value;
-    this.#root.replaceChildren(...roots.map((root) => element('option', '', root)));
+    this.#root.replaceChildren(...roots.map((root) => new Option(lastPart(root), root)));
     if (roots.includes(chosen)) this.#root.value = chosen;
+    this.#showRoot();
     setText(
       byId('files-note', HTMLElement),
-      `Or drop them anywhere on this page. Up to ${counted(limits.files, 'file')}, ${bytes(limits.uploadBytes)} together.`,
+      `Or drop them anywhere on this page. Text or Markdown, no PDF: up to ${counted(limits.files, 'file')}, ` +
+        `${bytes(limits.documentBytes)} each, ${bytes(limits.uploadBytes)} together.`,
     );
+  }
+
+  #showRoot() {
+    setText(byId('root-path', HTMLElement), this.#root.value);
   }
 
   get #kind() {
@@ -153,6 +162,11 @@ export class StartForm {
       });
     });
   }
+}
+
+/** Of a path; the whole of it is shown below. @param {string} path */
+function lastPart(path) {
+  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }
 
 /** @param {DragEvent} event */

@@ -1,44 +1,50 @@
 import type { Context, Partitions } from '../partitions.js';
-import { BatchError, messageOf } from '../../errors.js';
-import { isError } from '../row.js';
+import { countResults } from '../partitions.js';
+import { cloneErrorOf, decode, encodeReason, isUncloneable } from './errors.js';
+import { type Answer, Thread, importWorkers } from './worker.js';
+import { BatchError, ClosedError, TimeoutError, messageOf } from '../../errors.js';
+import { Alarm, type Clock } from '../../core/clock.js';
+import { Fifo } from '../../core/deque.js';
+import { Deferred, RESOLVED, onAbort } from '../../core/promise.js';
 
-/** The part of the pool that is used. */
-interface Pool {
-  run(task: unknown, options: { transferList: unknown[]; signal: AbortSignal }): Promise<unknown>;
-  destroy(): Promise<void>;
-}
-
-type PoolClass = new (options: Record<string, unknown>) => Pool;
-
-/** An error on its way over the border of threads. */
-type Encoded =
-  | { thrown: unknown }
-  | { name: string; message: string; stack: string | undefined; fields: Record<string, unknown>; cause?: Encoded };
-
-type Message =
-  | { hook: string; list?: unknown[]; payload?: unknown }
-  | { results: unknown; errors: [index: number, error: Encoded][] }
-  | { error: Encoded };
-
-/** How long a handler that was told to stop may take before its thread is ended, in milliseconds. */
+/** How long a handler may take to heed the abort of `handlerTimeout` before its thread is terminated, in ms. */
 const GRACE = 100;
 
+export interface ThreadPartitionsOptions {
+  owner: string;
+  clock: Clock;
+  count: number;
+  worker: string | URL;
+  execArgv: readonly string[] | undefined;
+  runtimeOptions: unknown;
+  handlerTimeout: number;
+}
+
+/** A place for one thread at a time. */
+interface Slot {
+  readonly partition: number;
+  readonly inline: boolean;
+  thread: Thread | undefined;
+  /** Resolves when the thread has heeded an abort, or was terminated. */
+  free: Promise<void>;
+}
+
 /**
- * Partitions on threads of their own: one pool of one thread for each, so that a partition keeps its thread, and with it
- * its state, until the thread dies.
+ * Partitions on worker threads. A partition keeps its thread, and with it its state, until the thread dies; work in the
+ * caller has threads of its own, as many as there are partitions.
  */
 export class ThreadPartitions implements Partitions {
-  readonly #owner: string;
-  readonly #url: string;
-  readonly #execArgv: readonly string[] | undefined;
-  readonly #runtimeOptions: unknown;
-  readonly #pools = new Map<number | 'inline', Promise<Pool>>();
+  readonly timesOut = true;
+  readonly #options: ThreadPartitionsOptions;
+  readonly #slots = new Map<number, Slot>();
+  readonly #inlineIdle: Slot[] = [];
+  readonly #inlineWaiting = new Fifo<Deferred<Slot>>();
+  #inlineSlots = 0;
+  readonly #threads = new Set<Thread>();
+  #closed = false;
 
-  constructor(owner: string, worker: string | URL, execArgv: readonly string[] | undefined, runtimeOptions: unknown) {
-    this.#owner = owner;
-    this.#url = String(worker);
-    this.#execArgv = execArgv;
-    this.#runtimeOptions = runtimeOptions;
+  constructor(options: ThreadPartitionsOptions) {
+    this.#options = options;
   }
 
   /** Made and kept by the thread. */
@@ -47,144 +53,155 @@ export class ThreadPartitions implements Partitions {
   }
 
   async handle(values: readonly unknown[], context: Context): Promise<unknown> {
-    const { partition, inline, hooks, signal } = context;
-    const key = inline ? 'inline' : partition;
-    const pool = await this.#poolOf(key);
-    const { port1, port2 } = new MessageChannel();
-    const ending = new AbortController();
-    let answer: (message: Exclude<Message, { hook: string }>) => void = () => undefined;
-    const answered = new Promise<Exclude<Message, { hook: string }>>((resolve) => {
-      answer = resolve;
-    });
-    port1.on('message', (data: unknown) => {
-      const message = data as Message; // of our own code in the thread
-      if (!('hook' in message)) answer(message);
-      else tell(hooks, message);
-    });
-    let grace: ReturnType<typeof setTimeout> | undefined;
-    const onAbort = (): void => {
-      port1.postMessage(encode(signal.reason));
-      grace = setTimeout(() => {
-        ending.abort();
-      }, GRACE);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    if (!context.inline) return this.#handleOn(this.#slotOf(context.partition), values, context);
+    const slot = await this.#takeInline();
     try {
-      const init = { partition, runtimeOptions: this.#runtimeOptions, inline };
-      const told = { partition, size: context.size, weight: context.weight, reason: context.reason };
-      const rest = { attempt: context.attempt, runtimeOptions: context.runtimeOptions, inline };
-      const task = {
-        url: this.#url,
-        init,
-        context: { ...told, ...rest, hooks: Object.keys(hooks) },
-        values,
-        port: port2,
-      };
-      const died = pool.run(task, { transferList: [port2], signal: ending.signal }).then(
-        () => answered,
-        (error: unknown) => {
-          if (isUncloneable(error)) throw error;
-          const message = `the worker of partition ${partition} of ${this.#owner} died: ${messageOf(error)}`;
-          throw new BatchError(message, error);
-        },
-      );
-      return open(await Promise.race([answered, died]));
+      return await this.#handleOn(slot, values, context);
     } finally {
-      signal.removeEventListener('abort', onAbort);
-      clearTimeout(grace);
-      port1.close();
+      const next = this.#inlineWaiting.shift();
+      if (next === undefined) this.#inlineIdle.push(slot);
+      else next.resolve(slot);
     }
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#pools.values()].map(async (pool) => (await pool).destroy()));
+    this.#closed = true;
+    await Promise.allSettled([...this.#threads].map((thread) => thread.terminate()));
   }
 
-  #poolOf(key: number | 'inline'): Promise<Pool> {
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = this.#makePool();
-      this.#pools.set(key, pool);
-      pool.catch(() => this.#pools.delete(key));
+  #slotOf(partition: number): Slot {
+    let slot = this.#slots.get(partition);
+    if (slot === undefined) {
+      slot = { partition, inline: false, thread: undefined, free: RESOLVED };
+      this.#slots.set(partition, slot);
     }
-    return pool;
+    return slot;
   }
 
-  async #makePool(): Promise<Pool> {
-    const Pool = await importPool();
-    return new Pool({
-      filename: threadFile(),
-      minThreads: 1,
-      maxThreads: 1,
-      // Otherwise a thread that waits for its next batch would do nothing else, not even run its timers.
-      atomics: 'disabled',
-      ...(this.#execArgv !== undefined && { execArgv: this.#execArgv }),
+  #takeInline(): Slot | Promise<Slot> {
+    const idle = this.#inlineIdle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#inlineSlots++ < this.#options.count) {
+      return { partition: 0, inline: true, thread: undefined, free: RESOLVED };
+    }
+    const waiting = new Deferred<Slot>();
+    this.#inlineWaiting.push(waiting);
+    return waiting.promise;
+  }
+
+  /** The slot's thread, or a new one: its time does not count as time of the batch. */
+  async #threadOf(slot: Slot): Promise<Thread> {
+    await slot.free;
+    if (slot.thread?.ended === false) return slot.thread;
+    const Worker = await importWorkers();
+    const { owner, worker, execArgv, runtimeOptions } = this.#options;
+    const { partition, inline } = slot;
+    if (this.#closed) throw new ClosedError(`${owner} is closed`);
+    const name = `the worker of partition ${partition} of ${owner}`;
+    const init = { partition, runtimeOptions, inline };
+    let thread: Thread;
+    try {
+      thread = new Thread(Worker, { name, execArgv, workerData: { url: String(worker), init } });
+    } catch (error) {
+      throw isUncloneable(error) ? error : new BatchError(`${name} did not start: ${messageOf(error)}`, error);
+    }
+    for (const other of this.#threads) if (other.ended) this.#threads.delete(other);
+    this.#threads.add(thread);
+    slot.thread = thread;
+    return thread;
+  }
+
+  async #handleOn(slot: Slot, values: readonly unknown[], context: Context): Promise<unknown> {
+    const thread = await this.#threadOf(slot);
+    const { clock, handlerTimeout } = this.#options;
+    const { partition, size, weight, reason, attempt, runtimeOptions, inline, hooks, signal } = context;
+    const told = { partition, size, weight, reason, attempt, runtimeOptions, inline, hooks: Object.keys(hooks) };
+    const task = { context: told, values, remaining: context.deadline - clock.now() };
+    let id = -1;
+    let late: (error: unknown) => void = () => undefined;
+    const alarm = new Alarm(
+      clock,
+      () => {
+        const error = new TimeoutError('the handler', handlerTimeout);
+        thread.abort(id, encodeReason(error));
+        slot.free = this.#freed(thread, id);
+        late(error);
+      },
+      false,
+    );
+    const startTime = (): void => {
+      if (handlerTimeout < Infinity) alarm.set(clock.now() + handlerTimeout);
+    };
+    const removeListener = onAbort(signal, () => {
+      thread.abort(id, encodeReason(signal.reason));
     });
+    try {
+      return await new Promise((resolve, reject) => {
+        late = reject;
+        const running = { hooks, started: startTime, reject };
+        id = send(thread, task, running, resolve);
+        startTime();
+        if (signal.aborted) thread.abort(id, encodeReason(signal.reason));
+      });
+    } finally {
+      removeListener();
+      alarm.set(Infinity);
+    }
+  }
+
+  /** Gives the handler its grace; then the thread is terminated. */
+  async #freed(thread: Thread, id: number): Promise<void> {
+    const { clock } = this.#options;
+    const deadline = clock.now() + GRACE;
+    while (thread.runs(id) && !thread.ended && clock.now() < deadline) {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 5));
+    }
+    if (thread.runs(id)) await thread.terminate();
   }
 }
 
-async function importPool(): Promise<PoolClass> {
+interface Task {
+  context: object;
+  values: readonly unknown[];
+  remaining: number;
+}
+
+type Listeners = Omit<Parameters<Thread['post']>[1], 'expand' | 'resolve'>;
+
+/** Posts the batch. Values that cannot be cloned are left out, and get the error in their slots. */
+function send(thread: Thread, task: Task, listeners: Listeners, resolve: (results: unknown) => void): number {
+  const post = (values: readonly unknown[], errors: ReadonlyMap<number, unknown>): number => {
+    const size = values.length;
+    const expand = (list: readonly unknown[], slot: (i: number) => unknown): unknown[] => {
+      let at = 0;
+      return task.values.map((_, i) => (errors.has(i) ? slot(i) : list[at++]));
+    };
+    const finish = ({ results, errors: sent }: Answer): void => {
+      try {
+        const list = countResults(results, size, 'the handler').slice();
+        for (const [index, error] of sent) list[index] = decode(error);
+        resolve(errors.size === 0 ? list : expand(list, (i) => errors.get(i)));
+      } catch (error) {
+        listeners.reject(error);
+      }
+    };
+    const hookSlots = (list: unknown[]): unknown[] => (errors.size === 0 ? list : expand(list, () => undefined));
+    const context = { ...task.context, size };
+    return thread.post({ ...task, context, values }, { ...listeners, expand: hookSlots, resolve: finish });
+  };
   try {
-    // Not by its name as it is, or every bundler would want it, for whoever uses no threads too.
-    const name: string = 'piscina';
-    const { Piscina } = (await import(name)) as { Piscina: PoolClass };
-    return Piscina;
+    return post(task.values, new Map());
   } catch (error) {
-    throw new BatchError('partitions on worker threads take the package piscina: npm install piscina', error);
+    if (!isUncloneable(error)) throw error;
+    const errors = new Map<number, unknown>();
+    task.values.forEach((value, i) => {
+      const failure = cloneErrorOf(value);
+      if (failure !== undefined) errors.set(i, failure);
+    });
+    const good = task.values.filter((_, i) => !errors.has(i));
+    if (errors.size === 0) throw error; // the context cannot be cloned
+    if (good.length > 0) return post(good, errors);
+    resolve(task.values.map((_, i) => errors.get(i)));
+    return -1;
   }
-}
-
-/**
- * The path of the code that runs in the thread: the file `thread.cjs` beside this one. As ES modules and
- * CommonJS have no common word for where they are, the engine is asked where this function is.
- */
-function threadFile(): string {
-  const engine = Error as { prepareStackTrace?: unknown; stackTraceLimit: number };
-  const { prepareStackTrace, stackTraceLimit } = engine;
-  try {
-    engine.stackTraceLimit = 1;
-    engine.prepareStackTrace = (_error: unknown, sites: { getFileName(): string | null }[]) => sites[0]?.getFileName();
-    const here = String((new Error() as { stack: unknown }).stack);
-    return here.replace(/[?#].*$/, '').replace(/[^/\\]*$/, 'thread.cjs');
-  } finally {
-    engine.prepareStackTrace = prepareStackTrace;
-    engine.stackTraceLimit = stackTraceLimit;
-  }
-}
-
-/** A hook that fails here has nobody to tell: the handler has gone on. */
-function tell(hooks: Context['hooks'], { hook, list, payload }: Extract<Message, { hook: string }>): void {
-  try {
-    if (list === undefined) hooks[hook]?.all(payload);
-    else hooks[hook]?.each(list);
-  } catch {
-    // Its batch has ended meanwhile.
-  }
-}
-
-function open(message: Exclude<Message, { hook: string }>): unknown {
-  if ('error' in message) throw decode(message.error);
-  const { results, errors } = message;
-  if (Array.isArray(results)) for (const [index, error] of errors) results[index] = decode(error);
-  return results;
-}
-
-function encode(error: unknown): Encoded {
-  if (!isError(error)) return { thrown: String(error) };
-  const { name, message, stack } = error as Error;
-  return { name, message, stack, fields: { code: (error as { code?: unknown }).code } };
-}
-
-function decode(encoded: Encoded): unknown {
-  if ('thrown' in encoded) return encoded.thrown;
-  const { name, message, stack, fields, cause } = encoded;
-  const error = new Error(message, cause === undefined ? undefined : { cause: decode(cause) });
-  Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
-  Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });
-  return Object.assign(error, fields);
-}
-
-function isUncloneable(error: unknown): boolean {
-  return (error as { name?: unknown } | null)?.name === 'DataCloneError';
 }

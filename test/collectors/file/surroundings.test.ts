@@ -143,9 +143,9 @@ describe('a directory that is deleted underneath', () => {
     await batcher.flush({ timeout: 5000 }).catch(() => undefined);
     await batcher.syncAddItem(5);
     await batcher.flush({ timeout: 5000 }).catch(() => undefined);
-    const { added, delivered, refused, dropped, quarantined, dead, pending } = batcher.state.spool;
+    const { added, delivered, refused, dropped, quarantined, dead, lost: gone, pending } = batcher.state.spool;
     expect(pending).toBe(0);
-    expect(added).toBe(delivered + refused + dropped + quarantined + dead);
+    expect(added).toBe(delivered + refused + dropped + quarantined + dead + gone);
     expect(lost.reduce((sum, count) => sum + count, 0) + delivered).toBeGreaterThanOrEqual(5);
   });
 });

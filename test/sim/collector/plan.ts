@@ -6,7 +6,7 @@ export type Manner = 'now' | 'soon' | 'later' | 'throw' | 'reject' | 'rejectLate
 export type Manners = readonly (readonly [Manner, number])[];
 
 /** What a run may contain, so that a search can leave out what is known to be broken. */
-export const FEATURES = ['flushInListener', 'reenterShouldFlush', 'heldOverdue', 'reenter', 'closeInHook'] as const;
+export const FEATURES = ['reenterShouldFlush', 'heldOverdue', 'reenter', 'closeInHook'] as const;
 export type Feature = (typeof FEATURES)[number];
 
 export interface Plan {

@@ -1,15 +1,5 @@
-// npx tsx test/sim/serving/run.ts [runs] [first seed]
-import { simulate } from './simulate.js';
+import { main } from '../harness.js';
+import { SERVING_PROOF } from './proof.js';
 
-const runs = Number(process.argv[2] ?? 1000);
-const first = Number(process.argv[3] ?? 1);
-for (let seed = first; seed < first + runs; seed++) {
-  const wrong = await simulate(seed);
-  if (wrong.length > 0) {
-    console.error(`seed ${String(seed)}: npx tsx test/sim/serving/run.ts 1 ${String(seed)}`);
-    console.error(wrong.slice(0, 10).join('\n'));
-    process.exitCode = 1;
-    break;
-  }
-}
-console.log(`${String(runs)} runs from seed ${String(first)}`);
+// npm run proof:serving -- [--runs 50000] [--from 1], or --seed N for one run.
+await main(SERVING_PROOF);

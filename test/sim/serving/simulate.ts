@@ -21,7 +21,7 @@ interface Record {
 
 interface CallRecord {
   ids: number[];
-  kind: 'one' | 'many' | 'pulled' | 'stream' | 'pulledStream';
+  kind: 'one' | 'many' | 'settled' | 'pulled' | 'stream' | 'pulledStream';
   settled: boolean;
   /** Given up by its caller, who may then not see any of its values start. */
   gone: boolean;
@@ -43,7 +43,7 @@ export async function simulate(seed: number): Promise<string[]> {
   const attempts = rng.chance(0.3) ? 1 + rng.int(3) : 1;
   const weighted = rng.chance(0.25);
   const batchSize = 1 + rng.int(8);
-  const partitions = 1 + rng.int(3);
+  const partitions = rng.chance(0.1) ? Infinity : 1 + rng.int(3);
   const maxBatchWeight = 6;
   const trouble = rng.chance(0.7) ? 0.25 : 0;
   const keepCallsWhole = rng.chance(0.4);
@@ -167,7 +167,7 @@ export async function simulate(seed: number): Promise<string[]> {
   const controllers: AbortController[] = [];
   let closed = false;
   const begin = (): Promise<void> => {
-    const kind = rng.pick(['one', 'one', 'many', 'many', 'pulled', 'stream', 'pulledStream'] as const);
+    const kind = rng.pick(['one', 'one', 'many', 'many', 'settled', 'pulled', 'stream', 'pulledStream'] as const);
     const own: CallRecord = { ids: [], kind, settled: false, gone: false, streamed: [] };
     const index = calls.push(own) - 1;
     const controller = new AbortController();
@@ -185,6 +185,7 @@ export async function simulate(seed: number): Promise<string[]> {
     let work: Promise<unknown>;
     if (kind === 'one') work = serving.dispatch(make(index), given);
     else if (kind === 'many') work = serving.dispatchMany(list(), given);
+    else if (kind === 'settled') work = serving.settleMany(list(), given);
     else if (kind === 'pulled') work = serving.dispatchMany(source, given);
     else {
       const stop = rng.chance(0.2) ? rng.int(4) : Infinity;
@@ -216,10 +217,31 @@ export async function simulate(seed: number): Promise<string[]> {
     );
   };
 
+  /** What is accepted at the call is settled when it resolves; it never rejects. */
+  let flushes = 0;
+  const flush = (): Promise<void> => {
+    const { values: accepted, delivered, failed, aborted } = serving.state.counts;
+    const settledBefore = delivered + failed + aborted;
+    flushes++;
+    return serving.flush().then(
+      () => {
+        flushes--;
+        const { counts } = serving.state;
+        const now = counts.delivered + counts.failed + counts.aborted;
+        if (now < settledBefore) wrong.push('flush: fewer are settled');
+        if (partitions === 1 && attempts === 1 && now < accepted)
+          wrong.push(`flush: ${String(now)} of ${String(accepted)}`);
+      },
+      (error: unknown) => {
+        wrong.push(`flush rejected with ${String(error)}`);
+      },
+    );
+  };
   const all: Promise<void>[] = [];
   for (let step = 0; step < 10 + rng.int(40); step++) {
     if (rng.chance(0.6)) all.push(begin());
     if (rng.chance(0.2) && controllers.length > 0) rng.pick(controllers).abort(new Error('aborted'));
+    if (rng.chance(0.1)) all.push(flush());
     if (rng.chance(0.4)) await clock.advance(rng.int(10));
   }
   closed = true;
@@ -236,6 +258,7 @@ export async function simulate(seed: number): Promise<string[]> {
   if (ending !== 'none') all.push(begin());
   for (let step = 0; step < 40; step++) await clock.advance(20);
   await clock.advance(1000);
+  if (flushes > 0) wrong.push(`${String(flushes)} flushes never resolved`);
   if (ending === 'under way') wrong.push('close never ended');
 
   calls.forEach((own, index) => {
@@ -249,6 +272,10 @@ export async function simulate(seed: number): Promise<string[]> {
     const ids = own.ids.map(resultOf);
     if ('value' in own.outcome) {
       const { value } = own.outcome;
+      if (own.kind === 'settled') {
+        checkSettled(own.ids, value as PromiseSettledResult<string>[], record, tell);
+        return;
+      }
       const got = own.kind === 'one' ? [value] : (value as unknown[]);
       if (got.join() !== ids.join()) tell(`got ${got.join()}`);
       if (!own.ids.every((id) => record(id).served)) tell('got what was not served');
@@ -278,6 +305,24 @@ export async function simulate(seed: number): Promise<string[]> {
   if (clock.pendingTimers > 0) wrong.push(`${String(clock.pendingTimers)} timers are left`);
   if (serving.state.running > 0) wrong.push(`${String(serving.state.running)} run for ever`);
   return wrong;
+}
+
+function checkSettled(
+  ids: readonly number[],
+  outcomes: readonly PromiseSettledResult<string>[],
+  record: (id: number) => Record,
+  tell: (what: string) => void,
+): void {
+  if (outcomes.length !== ids.length) tell(`got ${String(outcomes.length)} outcomes`);
+  ids.forEach((id, i) => {
+    const outcome = outcomes[i];
+    if (outcome?.status === 'fulfilled') {
+      if (outcome.value !== resultOf(id)) tell(`got ${outcome.value} for ${String(id)}`);
+      if (!record(id).served) tell(`got what was not served: ${String(id)}`);
+    } else if (!record(id).failed && !/took longer|closed|init/.test(String(outcome?.reason))) {
+      tell(`${String(id)} was rejected with ${String(outcome?.reason)}`);
+    }
+  });
 }
 
 async function* pull(rng: Random, clock: TestClock, count: number, make: () => Value): AsyncGenerator<Value> {

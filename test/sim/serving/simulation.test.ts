@@ -1,10 +1,18 @@
-import { simulate } from './simulate.js';
+import { sweep, watchStrayFailures } from '../harness.js';
+import { SERVING_PROOF } from './proof.js';
 
-// The long form: npx tsx test/sim/serving/run.ts 100000
-test('many callers, partitions, failures, aborts and closes: everybody gets an answer, and nobody that of another', async () => {
-  const wrong: string[] = [];
-  for (let seed = 1; seed <= 1500 && wrong.length === 0; seed++) {
-    for (const what of await simulate(seed)) wrong.push(`seed ${String(seed)}: ${what}`);
-  }
-  expect(wrong).toEqual([]);
-}, 600_000);
+const RUNS = 1500;
+
+describe('servings: many callers, partitions, failures, aborts and closes', () => {
+  let unwatch: () => void;
+  beforeAll(() => {
+    unwatch = watchStrayFailures();
+  });
+  afterAll(() => {
+    unwatch();
+  });
+
+  test(`${RUNS} seeds: everybody gets an answer, and nobody that of another`, async () => {
+    await sweep(SERVING_PROOF, { runs: RUNS });
+  }, 600_000);
+});

@@ -5,11 +5,17 @@ type Change = { kind: 'write'; position: number; bytes: Uint8Array } | { kind: '
 
 const SECTOR = 512;
 
+let inodes = 0;
+
 /** A file: what the operating system shows of it, what the disk has, and what lies between. */
 export class Inode {
   /** Of the operating system. */
   current: Uint8Array = new Uint8Array(0);
   links = 0;
+  /** Of no other file. */
+  readonly number = ++inodes;
+  /** Counts the changes. */
+  modified = 0;
   #durable: Uint8Array = new Uint8Array(0);
   #pending: Change[] = [];
 
@@ -22,6 +28,7 @@ export class Inode {
   }
 
   #add(change: Change): void {
+    this.modified++;
     this.current = applied(this.current, change);
     this.#pending.push(change);
   }

@@ -170,7 +170,11 @@ export class Life {
     return { record, thing };
   }
 
-  seen(item: unknown, durability: Durability): Record_ | undefined {
+  get lost(): number {
+    return this.#lost;
+  }
+
+  seen(item: unknown, synced: boolean): Record_ | undefined {
     const record = this.#items[Number((item as Partial<Thing> | null)?.id) - 1];
     if (record === undefined || JSON.stringify(item) !== record.text) {
       this.bad(`G2: flush sees what was not added: ${JSON.stringify(item)}`);
@@ -179,7 +183,7 @@ export class Life {
     if (record.firm && record.generation < this.#current) {
       this.bad(`G7: item ${record.id} was refused by process ${record.generation}, and a later one delivers it`);
     }
-    if (durability !== 'none') record.safe = true; // G5: a sealed batch is synced before flush sees it
+    if (synced) record.safe = true; // G5: a sealed batch is synced before flush sees it, if that is possible
     return record;
   }
 
@@ -202,7 +206,8 @@ export class Life {
   /** G14: attempts are counted across processes, unless the disk has undone the names that say so. */
   attempt(batch: string, attempt: number): void {
     const begun = this.#begun.get(batch) ?? 0;
-    if (attempt <= begun && !this.#renameFailed && this.#powerLosses === 0) {
+    // An extra attempt that flush() asks for has the number of the one before.
+    if (attempt < begun && !this.#renameFailed && this.#powerLosses === 0) {
       this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
     }
     this.#begun.set(batch, Math.max(begun, attempt));
@@ -271,7 +276,7 @@ export class Life {
       if (record.generation !== this.#current || record.durability !== 'batch' || record.said !== 'stored') continue;
       record.safe = true;
       record.ghost = false;
-      if (!this.#anyRemoval) record.excused = false;
+      if (!this.#anyRemoval && this.#lost === 0) record.excused = false;
     }
   }
 
@@ -420,6 +425,7 @@ class Process {
   /** The item that `encode` throws for. */
   #mute = 0;
   #removed = false;
+  readonly #unsynced = new Set<string>();
   #closed = false;
 
   constructor(life: Life, generation: Generation, last: boolean, trace: ((line: string) => void) | undefined) {
@@ -583,6 +589,12 @@ class Process {
   }
 
   #hearLosses(): void {
+    this.#batcher.on('unsynced', ({ id, error }) => {
+      this.#note(`unsynced: ${id}: ${String(error)}`);
+      this.#unsynced.add(id);
+      if (!this.#files.trouble && !this.#files.dead)
+        this.#life.bad(`G5: batch ${id} was not synced though nothing failed`);
+    });
     this.#batcher.on('lost', ({ id, items }) => {
       this.#note(`lost: ${id}: ${items} items`);
       this.#life.addLost(items);
@@ -682,7 +694,7 @@ class Process {
       if (this.#removed && durability !== 'item') record.excused = true;
       record.at = this.#clock.now();
       this.#note(`item ${record.id} is stored`);
-      if (verb === 'deliverItem' && record.delivered !== this.#life.generation) {
+      if (verb === 'deliverItem' && record.delivered !== this.#life.generation && this.#life.lost === 0) {
         this.#life.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
       }
     }, refuse);
@@ -725,7 +737,8 @@ class Process {
     const records: Record_[] = [];
     const half = Math.ceil(batch.size / 2);
     for await (const item of batch.items()) {
-      const record = this.#life.seen(item, this.#generation.durability);
+      const synced = this.#generation.durability !== 'none' && !this.#unsynced.has(context.id);
+      const record = this.#life.seen(item, synced);
       if (record === undefined) return;
       if (record.said === 'refused' && record.generation === this.#life.generation) {
         this.#life.bad(`G7: item ${record.id} was refused, and flush sees it`);
@@ -770,11 +783,11 @@ class Process {
 
   #check(): void {
     const { spool } = this.#batcher.state;
-    const { added, delivered, refused, dropped, quarantined, dead, pending, bytes } = spool;
-    if (added !== delivered + refused + dropped + quarantined + dead + pending) {
+    const { added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes } = spool;
+    if (added !== delivered + refused + dropped + quarantined + dead + lost + pending) {
       this.#life.bad(`A1: the counters do not add up: ${JSON.stringify({ ...spool })}`);
     }
-    if (Math.min(added, delivered, refused, dropped, quarantined, dead, pending, bytes) < 0) {
+    if (Math.min(added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes) < 0) {
       this.#life.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
     }
     const { maxBytes } = this.#generation;

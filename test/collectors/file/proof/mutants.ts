@@ -7,93 +7,73 @@ export interface Mutant {
   from: string;
   to: string;
   /** What has to catch it: the simulated lives, or a test file. */
-  by: 'lives' | 'file-batcher' | 'file/damage' | 'file/fuzz' | 'file/processes' | 'file/surroundings';
+  by:
+    | 'lives'
+    | 'file-batcher'
+    | 'file/damage'
+    | 'file/fuzz'
+    | 'file/processes'
+    | 'file/surroundings'
+    | 'file/reported-faults'
+    | 'file/parts';
 }
 
-const APPEND = 'file/append-file.ts';
 const BATCH = 'file/batch-file.ts';
-const RECOVERY = 'file/recovery.ts';
 const SPOOL = 'file/spool.ts';
 const MAIN = 'file-batcher.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'item: acknowledges without a sync',
-    file: APPEND,
-    from: `        await file.sync();
-        if (!this.#named) await this.#spool.sync();
-        if (file.stat()`,
-    to: `        if (!this.#named) await this.#spool.sync();
-        if (file.stat()`,
+    file: 'file/append-file.ts',
+    from: `if (spool.config.durability === 'item' && owned) await live.sync();`,
+    to: `if (spool.config.durability === undefined && owned) await live.sync();`,
     by: 'lives',
   },
   {
     name: 'item: the directory is not synced for a new file',
-    file: APPEND,
-    from: `        await file.sync();
-        if (!this.#named) await this.#spool.sync();
-        if (file.stat()`,
-    to: `        await file.sync();
-        if (file.stat()`,
+    file: 'file/live-file.ts',
+    from: `if (!this.#named) await this.#spool.sync();`,
+    to: `if (!this.#named) await Promise.resolve();`,
     by: 'lives',
   },
   {
     name: 'batch: no sync after the interval',
-    file: APPEND,
+    file: 'file/append-file.ts',
     from: `      else this.#syncLater();
-      return;`,
-    to: `      return;`,
-    by: 'lives',
-  },
-  {
-    name: 'batch: the sync forgets the directory',
-    file: APPEND,
-    from: `    await file.sync();
-    if (!this.#named) await this.#spool.sync();
-    this.#named = true;
-    this.#synced = Math.max`,
-    to: `    await file.sync();
-    this.#named = true;
-    this.#synced = Math.max`,
+    }`,
+    to: `    }`,
     by: 'lives',
   },
   {
     name: 'a sealed batch is not synced before flush sees it',
-    file: APPEND,
-    from: `this.#spool.config.durability !== 'none' && dirty`,
-    to: `this.#spool.config.durability === undefined && dirty`,
+    file: 'file/append-file.ts',
+    from: `if (spool.config.durability !== 'none' && live.dirty) await live.sync();`,
+    to: `if (spool.config.durability === undefined && live.dirty) await live.sync();`,
     by: 'lives',
   },
   {
     name: 'a failed sync is tried again on the same descriptor',
-    file: APPEND,
-    from: `      } catch (error) {
-        // Whether the rest can be rescued or not: this group is not stored.
-        await this.#rescue(asError(error)).catch(() => undefined);
-        throw storageError('a sync failed: the items were not stored', error);
-      }`,
-    to: `      } catch (error) {
-        await file.sync().catch(() => {
-          throw storageError('a sync failed: the items were not stored', error);
-        });
-        await this.#spool.sync();
-      }`,
+    file: 'file/live-file.ts',
+    from: `      if (this.#synced < this.bytes) await this.#rewrite(old, fresh);
+`,
+    to: ``,
     by: 'lives',
   },
   {
     name: 'batch: a failed sync is forgotten, and the next one believed',
-    file: APPEND,
+    file: 'file/append-file.ts',
     from: `      const failure = asError(error);
-      this.#failure = failure;`,
+      live.failure = failure;`,
     to: `      const failure = asError(error);
       if (failure !== undefined) return;`,
     by: 'lives',
   },
   {
     name: 'acknowledges before the write is done',
-    file: APPEND,
-    from: `      if (written === undefined && this.#spool.config.durability !== 'item') {`,
-    to: `      if (this.#spool.config.durability !== 'item') {`,
+    file: 'file/append-file.ts',
+    from: `if (written === undefined && spool.config.durability !== 'item' &&`,
+    to: `if (spool.config.durability !== 'item' &&`,
     by: 'lives',
   },
   {
@@ -105,35 +85,35 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no truncation after a failed write',
-    file: APPEND,
+    file: 'file/live-file.ts',
     from: `    this.#file?.truncate(this.bytes);
-    this.#torn = false;`,
-    to: `    this.#torn = false;`,
+    this.torn = false;`,
+    to: `    this.torn = false;`,
     by: 'lives',
   },
   {
     name: 'a truncation that failed is not tried again',
-    file: APPEND,
-    from: `      if (this.#torn) this.#cutOff();
-      const file = this.#file ?? this.#create();
-      this.#torn = true; // until we know better
-      const written = writeAll(file, bytes, this.bytes);`,
-    to: `      const file = this.#file ?? this.#create();
+    file: 'file/append-file.ts',
+    from: `      if (live.torn) live.cutOff();
+      const file = live.file ?? live.create();
+      live.torn = true; // until we know better
+      const written = writeAll(file, bytes, live.bytes);`,
+    to: `      const file = live.file ?? live.create();
       const written = writeAll(file, bytes, file.stat().bytes);`,
     by: 'lives',
   },
   {
     name: 'item: what is taken back of a refused group is not synced',
-    file: APPEND,
-    from: `      if (this.#cut) await this.#file?.sync();`,
-    to: `      if (this.#cut) this.#file?.stat();`,
+    file: 'file/live-file.ts',
+    from: `if (this.#cut) await this.#file?.sync();`,
+    to: `if (this.#cut) this.#file?.stat();`,
     by: 'lives',
   },
   {
     name: 'a file that is taken back is not counted as removed',
-    file: APPEND,
+    file: 'file/live-file.ts',
     from: `    this.#spool.discard(file, fileName(this.name));`,
-    to: `    discard(this.#spool.files, file, this.#path);`,
+    to: `    discard(this.#spool.files, file, this.path);`,
     by: 'lives',
   },
   {
@@ -160,22 +140,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the rest of a file is given up at its first damaged line',
     file: 'file/lines.ts',
-    from: `        if (end < 0) tally.bad++;
-        else {`,
-    to: `        if (end < 0 || tally.bad > 0) tally.bad++;
-        else {`,
+    from: `      if (end < 0) tally.bad++;`,
+    to: `      if (end < 0 || tally.bad > 0) tally.bad++;`,
     by: 'file/damage',
   },
   {
     name: 'the file is removed before flush has it',
-    file: MAIN,
-    from: `    batch.beginAttempt();
-    return this.#hooks`,
-    to: `    batch.beginAttempt();
-    try {
-      this.#remove(batch);
-    } catch {}
-    return this.#hooks`,
+    file: 'file-batcher.ts',
+    from: `    batch.beginAttempt(context.signal);`,
+    to: `    batch.beginAttempt(context.signal);
+    await batch.remove();`,
     by: 'lives',
   },
   {
@@ -192,10 +166,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what is delivered is not removed',
-    file: MAIN,
-    from: `      if (!batch.over) {
-        this.#remove(batch);`,
-    to: `      if (!batch.over) {`,
+    file: 'file-batcher.ts',
+    from: `        await batch.remove();
+        const { quarantined, lost } = batch.missing;
+        this.#counts.quarantined`,
+    to: `        const { quarantined, lost } = batch.missing;
+        this.#counts.quarantined`,
     by: 'lives',
   },
   {
@@ -207,62 +183,53 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'salvage in place: the good lines are written over the damaged file',
-    file: RECOVERY,
+    file: 'file/examine.ts',
     from: `    const temporary = this.#spool.path(temporaryName(this.#name));
-    const copy = files.create(temporary);
-    try {
-      const writer`,
+    discard(files, undefined, temporary);
+    const copy = files.create(temporary);`,
     to: `    const temporary = this.#path;
-    const copy = files.open(temporary, 'write');
-    try {
-      const writer`,
+    const copy = files.open(temporary, 'write');`,
     by: 'lives',
   },
   {
     name: 'the mended copy is not synced before it takes the place of the file',
-    file: RECOVERY,
+    file: 'file/examine.ts',
     from: `      await writer.finish();
-      files.rename(temporary, this.#path);
-      copy.close();
-      await this.#spool.sync();`,
-    to: `      const unsynced = { write: copy.write.bind(copy), sync: () => Promise.resolve() };
-      Object.assign(copy, unsynced);
-      await writer.finish();
-      files.rename(temporary, this.#path);
-      copy.close();
-      await this.#spool.sync();`,
+      const found`,
+    to: `      await writer.finish(false);
+      const found`,
     by: 'lives',
   },
   {
     name: 'damaged lines are thrown away',
-    file: RECOVERY,
-    from: `        return end < 0 ? quarantine.add(block.bytes.subarray(from, to)) : undefined;`,
-    to: `        return end < -1 ? quarantine.add(block.bytes.subarray(from, to)) : undefined;`,
+    file: 'file/examine.ts',
+    from: `        if (end >= 0) return undefined;`,
+    to: `        if (end >= -1) return undefined;`,
     by: 'file/damage',
   },
   {
     name: 'quarantine deletes first: the bytes go before the copy is safe',
-    file: RECOVERY,
-    from: `        await this.#quarantine(file, bytes);
-        report.quarantinedFiles++;`,
-    to: `        this.#spool.files.remove(this.#path);
-        await this.#quarantine(file, bytes);
-        report.quarantinedFiles++;`,
+    file: 'file/examine.ts',
+    from: `    const { bad, torn } = tally;
+    let badLines`,
+    to: `    const { bad, torn } = tally;
+    this.#spool.files.remove(this.#path);
+    let badLines`,
     by: 'lives',
   },
   {
     name: 'a file that cannot be read is removed',
-    file: RECOVERY,
-    from: `      report.unreadableFiles++;`,
-    to: `      report.unreadableFiles++;
-      discard(spool.files, undefined, spool.path(name));`,
+    file: 'file/recovery.ts',
+    from: `    report.unreadableFiles++;`,
+    to: `    report.unreadableFiles++;
+    discard(spool.files, undefined, spool.path(name));`,
     by: 'lives',
   },
   {
     name: 'recovered files are not synced',
-    file: RECOVERY,
-    from: `      if (this.#spool.config.durability !== 'none') await file.sync();`,
-    to: ``,
+    file: 'file/batch-file.ts',
+    from: `    if (this.#spool.config.durability === 'none' || this.#writer !== undefined) return Promise.resolve();`,
+    to: `    if (this.#spool.config.durability !== undefined || this.#writer !== undefined) return Promise.resolve();`,
     by: 'lives',
   },
   {
@@ -275,9 +242,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'recovery takes the newest file first',
-    file: RECOVERY,
-    from: `.sort(byAge);`,
-    to: `.sort((a, b) => byAge(b, a));`,
+    file: 'file/recovery.ts',
+    from: `...ours.sort()]`,
+    to: `...ours.sort().reverse()]`,
     by: 'lives',
   },
   {
@@ -290,8 +257,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a batch gets a new id with each process',
     file: 'file/format.ts',
-    from: `  return \`\${String(sequence).padStart(15, '0')}-\${nonce}\`;`,
-    to: `  return \`\${String(sequence).padStart(15, '0')}-\${nonce}-\${process.hrtime.bigint() / 100000000n}\`;`,
+    from: `-\${nonce.replaceAll('.', '/')}\`;`,
+    to: `-\${nonce.replaceAll('.', '/')}-\${process.hrtime.bigint() / 100000000n}\`;`,
     by: 'file/processes',
   },
   {
@@ -303,23 +270,23 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a batch that is given up is removed instead of buried',
-    file: SPOOL,
-    from: `    this.files.rename(this.path(name), this.path(join(DEAD, name)));`,
+    file: 'file/spool.ts',
+    from: `    this.files.rename(this.path(name), this.path(target));`,
     to: `    this.files.remove(this.path(name));`,
     by: 'lives',
   },
   {
     name: 'maxBytes is not looked at before the write',
-    file: SPOOL,
-    from: `    return this.bytes + this.reserved + bytes <= this.config.maxBytes;`,
-    to: `    return this.bytes + this.reserved - bytes <= this.config.maxBytes;`,
+    file: 'file/spool.ts',
+    from: `if (this.bytes + this.reserved + bytes <= this.config.maxBytes) return true;`,
+    to: `if (this.bytes + this.reserved - bytes <= this.config.maxBytes) return true;`,
     by: 'file-batcher',
   },
   {
     name: 'a file that has lost its name goes on taking items',
-    file: APPEND,
-    from: `      if (links === 0 || bytes < this.bytes) return new Error('the file was removed or cut');`,
-    to: `      if (links < 0 || bytes < this.bytes) return new Error('the file was removed or cut');`,
+    file: 'file/live-file.ts',
+    from: `if (named === undefined || !isSame(own, named)) return`,
+    to: `if (named === undefined && isSame(own, own) && own.links < 0) return`,
     by: 'file/surroundings',
   },
   {
@@ -344,5 +311,19 @@ export const MUTANTS: readonly Mutant[] = [
     to: `    if (!fs.statSync(path).isFile()) throw new Error('not a regular file');
     const descriptor = fs.openSync(path, (mode === 'read' ? O_RDONLY : O_RDWR) | O_NONBLOCK);`,
     by: 'file/fuzz',
+  },
+  {
+    name: 'a sealed file is not compared to what was stored',
+    file: 'file/batch-file.ts',
+    from: `if (isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes) return;`,
+    to: `if (known.bytes >= 0) return;`,
+    by: 'file/reported-faults',
+  },
+  {
+    name: 'a full batch keeps its descriptor until a lane comes',
+    file: 'file/sealing.ts',
+    from: `if (before !== undefined) this.#seal(before);`,
+    to: ``,
+    by: 'file/reported-faults',
   },
 ];

@@ -1,8 +1,8 @@
 import { LockedError } from 'batch-please';
 import type { TestClock, Random } from 'batch-please/testing';
-import type { FileSystem, OpenFile } from '../../../../collectors/file/file-system.js';
+import type { FileStat, FileSystem, OpenFile } from '../../../../collectors/file/file-system.js';
 import type { Lock } from '../../../../collectors/file/lock.js';
-import { type Disk, errno, type Inode, parentOf } from './disk.js';
+import { type Disk, errno, type Inode, nameOf, parentOf } from './disk.js';
 
 export type Call =
   | 'makeDirectory'
@@ -230,6 +230,13 @@ export class SimFiles implements FileSystem {
     return this.#now('open', `${path} to ${mode}`, () => this.#fileOf(this.#disk.find(path), path, mode === 'write'));
   }
 
+  stat(path: string): FileStat | undefined {
+    return this.#now('stat', path, () => {
+      const found = this.#disk.current.get(parentOf(path))?.get(nameOf(path));
+      return found === undefined ? undefined : statOf(found);
+    });
+  }
+
   rename(from: string, to: string): void {
     this.#now('rename', `${from} → ${to}`, () => {
       this.#disk.rename(from, to);
@@ -377,7 +384,7 @@ export class SimFiles implements FileSystem {
       },
       stat: () => {
         usable('stat');
-        return this.#now('stat', name, () => ({ bytes: inode.current.length, links: inode.links }));
+        return this.#now('stat', name, () => statOf(inode));
       },
       close: () => {
         usable('close');
@@ -387,4 +394,8 @@ export class SimFiles implements FileSystem {
       },
     };
   }
+}
+
+function statOf({ current, links, number, modified }: Inode): FileStat {
+  return { bytes: current.length, links, device: 1, inode: number, modified, allocated: current.length };
 }

@@ -1,0 +1,261 @@
+import { type BatchName, QUARANTINE, batchId, fileName, temporaryName } from './format.js';
+import type { OpenFile } from './file-system.js';
+import { Kept, rescue } from './rescue.js';
+import { type Spool, isSame, storageError } from './spool.js';
+import { asError, discard, writeAll } from './writing.js';
+
+const BLOCK = 256 * 1024;
+
+/**
+ * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
+ *
+ * 1. `bytes` is acknowledged. Anything beyond is cut off before the next write.
+ * 2. After a failed sync the descriptor is never used for writing again: what was not synced is written anew through
+ *    another one, into the same file. What was synced stays as it is.
+ * 3. A file that has lost its name, or a part of its content, is copied from the descriptor and takes its name back.
+ */
+export class LiveFile<Item> {
+  name: BatchName;
+  /** Lines. */
+  size = 0;
+  bytes = 0;
+  /** Acknowledged lines that a rescue did not find any more. */
+  lost = 0;
+  /** The file may have more than was acknowledged. */
+  torn = false;
+  /** Why the descriptor must not be written to. */
+  failure: Error | undefined;
+  dropped = false;
+  /** `false` after a failed sync, until what it may have lost was written again from memory. */
+  readable = true;
+  readonly kept: Kept;
+  readonly #spool: Spool<Item>;
+  #file: OpenFile | undefined;
+  /** Bytes that survive power loss, and whether the name does. */
+  #synced = 0;
+  #named = false;
+  /** It was cut, and power loss may undo that. */
+  #cut = false;
+  /** How many of the lost lines were told. */
+  #told = 0;
+
+  constructor(spool: Spool<Item>) {
+    this.#spool = spool;
+    this.name = spool.newName();
+    this.kept = new Kept(spool.kept);
+  }
+
+  get file(): OpenFile | undefined {
+    return this.#file;
+  }
+
+  get path(): string {
+    return this.#spool.path(fileName(this.name));
+  }
+
+  /** Power loss would undo something. */
+  get dirty(): boolean {
+    return this.#synced < this.bytes || this.#cut;
+  }
+
+  get cut(): boolean {
+    return this.#cut;
+  }
+
+  create(): OpenFile {
+    this.#file = this.#spool.files.create(this.path);
+    this.#named = false;
+    return this.#file;
+  }
+
+  /** Counts lines that are written, and synced if need be, as stored. */
+  acknowledge(lines: number, bytes: number, synced: boolean): void {
+    this.torn = false;
+    this.size += lines;
+    this.bytes += bytes;
+    if (synced) this.#synced = this.bytes;
+  }
+
+  /** What has become of the name and the length; `undefined` if both are as they should be. May throw. */
+  damage(): Error | undefined {
+    if (this.#file === undefined) return undefined;
+    const own = this.#file.stat();
+    const named = this.#spool.files.stat(this.path);
+    if (named === undefined || !isSame(own, named)) return new Error('the file was moved or removed');
+    return own.bytes < this.bytes ? new Error('the file was cut short') : undefined;
+  }
+
+  /** Puts everything written so far on the disk, with the name. */
+  async sync(): Promise<void> {
+    const { bytes } = this;
+    this.#cut = false;
+    this.kept.mark();
+    this.readable = this.kept.bytes === 0;
+    await this.#file?.sync();
+    this.readable = true;
+    if (!this.#named) await this.#spool.sync();
+    this.#named = true;
+    this.#synced = Math.max(this.#synced, bytes);
+    this.kept.synced(bytes, this.bytes);
+  }
+
+  /** Takes back what was not acknowledged. */
+  cutOff(): void {
+    this.#file?.truncate(this.bytes);
+    this.torn = false;
+    this.#cut = this.#file !== undefined;
+    if (this.bytes === 0) this.forget();
+  }
+
+  /** Makes the removal of what was not acknowledged survive power loss. Never rejects. */
+  async syncCut(): Promise<void> {
+    try {
+      if (this.#cut) await this.#file?.sync();
+      else await this.#spool.syncNames();
+      this.#cut = false;
+    } catch (error) {
+      // The group is refused whatever comes of it; the file is repaired before anything else is written.
+      if (this.#file !== undefined) this.failure = asError(error);
+    }
+  }
+
+  /** An empty batcher has no file. The next one gets another name, as this one may be impossible to remove. */
+  forget(): void {
+    const file = this.#file;
+    this.#file = undefined;
+    this.failure = undefined;
+    this.torn = false;
+    this.#cut = false;
+    if (file === undefined) return;
+    this.#spool.discard(file, fileName(this.name));
+    this.name = this.#spool.newName();
+  }
+
+  /** The descriptor, which is the caller's from now on. */
+  letGo(): OpenFile | undefined {
+    const file = this.#file;
+    this.#file = undefined;
+    this.kept.clear();
+    return file;
+  }
+
+  /** Makes a file whole whose descriptor, name or content has gone bad. Rejects if it cannot, and may be called again. */
+  async restore(cause: Error): Promise<void> {
+    this.failure = cause;
+    const file = this.#file;
+    if (file === undefined) return;
+    if (this.bytes === 0) {
+      try {
+        file.truncate(0);
+      } catch {
+        // It is removed all the same.
+      }
+      this.forget();
+      if (this.#spool.config.durability === 'item') await this.syncCut();
+      return;
+    }
+    try {
+      await this.#spool.ensure();
+      this.#file = this.damage() === undefined ? await this.#repaired(file) : await this.#copied(file);
+    } catch (error) {
+      throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
+    }
+    try {
+      file.close();
+    } catch {
+      // It is of no use any more.
+    }
+    this.#restored(cause);
+  }
+
+  /** Writes what was not synced once more, through another descriptor: that makes it dirty again, so that a sync counts. */
+  async #repaired(old: OpenFile): Promise<OpenFile> {
+    const fresh = this.#spool.files.open(this.path, 'write');
+    try {
+      if (!isSame(fresh.stat(), old.stat())) throw new Error('the file was moved or removed');
+      fresh.truncate(this.bytes);
+      if (this.#spool.config.durability === 'none') return fresh;
+      if (this.#synced < this.bytes) await this.#rewrite(old, fresh);
+      this.readable = this.kept.bytes === 0;
+      await fresh.sync();
+      this.readable = true;
+      await this.#spool.sync();
+      return fresh;
+    } catch (error) {
+      // The second failed sync may have lost it again; without one it can at least be read.
+      if (this.kept.bytes > 0) await this.#rewrite(old, fresh).catch(() => undefined);
+      fresh.close();
+      throw error;
+    }
+  }
+
+  async #rewrite(old: OpenFile, fresh: OpenFile): Promise<void> {
+    const { from } = this.kept;
+    if (from !== undefined) {
+      let at = from;
+      for (const piece of this.kept) {
+        await writeAll(fresh, piece, at);
+        at += piece.length;
+      }
+      this.readable = true;
+      return;
+    }
+    const buffer = Buffer.allocUnsafe(BLOCK);
+    for (let at = this.#synced; at < this.bytes;) {
+      const count = await old.read(buffer.subarray(0, Math.min(BLOCK, this.bytes - at)), at);
+      if (count <= 0) throw new Error('the file was cut short');
+      await writeAll(fresh, buffer.subarray(0, count), at);
+      at += count;
+    }
+  }
+
+  async #copied(old: OpenFile): Promise<OpenFile> {
+    const { files, config } = this.#spool;
+    const temporary = temporaryName(this.path);
+    discard(files, undefined, temporary);
+    const copy = files.create(temporary);
+    const durable = config.durability !== 'none';
+    try {
+      const kept = config.durability === 'batch' ? this.kept : undefined;
+      const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
+      if (this.dropped) throw new Error('the batch was dropped meanwhile');
+      await this.#makeWay(old);
+      files.rename(temporary, this.path);
+      if (durable) await this.#spool.sync();
+      this.#spool.bytes += rescued.bytes - this.bytes;
+      this.lost += this.size - rescued.lines;
+      this.size = rescued.lines;
+      this.bytes = rescued.bytes;
+      return copy;
+    } catch (error) {
+      discard(files, copy, temporary);
+      throw error;
+    }
+  }
+
+  /** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
+  async #makeWay(old: OpenFile): Promise<void> {
+    const found = this.#spool.files.stat(this.path);
+    if (found === undefined || isSame(found, old.stat())) return;
+    await this.#spool.moveTo(QUARANTINE, fileName(this.name));
+  }
+
+  #restored(error: Error): void {
+    const id = batchId(this.name);
+    const { lost, size } = this;
+    this.failure = undefined;
+    this.readable = true;
+    this.torn = false;
+    this.#cut = false;
+    this.#named = true;
+    this.#synced = this.bytes;
+    this.kept.mark();
+    this.kept.synced(this.bytes, this.bytes);
+    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
+    if (lost > this.#told) {
+      const items = lost - this.#told;
+      this.#told = lost;
+      this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
+    }
+  }
+}

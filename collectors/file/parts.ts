@@ -1,0 +1,71 @@
+import type { FileStat } from './file-system.js';
+import { parseName, temporaryName } from './format.js';
+import { visitLines } from './lines.js';
+import type { Spool } from './spool.js';
+import { Writer, discard } from './writing.js';
+
+/** What was written. */
+export interface Copy {
+  readonly bytes: number;
+  readonly stat: FileStat;
+}
+
+/**
+ * Writes some of the items of a file into another one, or into its own place: it has all of them, and is on the disk, before
+ * it has its name. `order` counts the items that `items()` gives, from 0.
+ */
+export async function copyItems<Item>(
+  spool: Spool<Item>,
+  from: string,
+  to: string,
+  order: readonly number[],
+  length: number,
+): Promise<Copy> {
+  const { files, config } = spool;
+  const durable = config.durability !== 'none';
+  const integrity = parseName(from)?.integrity ?? 'none';
+  const temporary = spool.path(temporaryName(to));
+  const source = files.open(spool.path(from), 'read');
+  try {
+    discard(files, undefined, temporary);
+    const copy = files.create(temporary);
+    try {
+      const writer = new Writer(copy);
+      let item = 0;
+      let own = 0;
+      await visitLines(
+        source,
+        length,
+        integrity,
+        (text) => isItem(config.decode, text),
+        async (block, start, end, text) => {
+          if (text < 0 || order[own] !== item++) return;
+          own++;
+          await writer.add(block.bytes.subarray(start, end));
+          if (block.kind === 'tail') await writer.add(Buffer.from('\n'));
+        },
+      );
+      await writer.finish(durable);
+      files.rename(temporary, spool.path(to));
+      const stat = copy.stat();
+      copy.close();
+      if (durable) await spool.sync();
+      return { bytes: writer.bytes, stat };
+    } catch (error) {
+      discard(files, copy, temporary);
+      throw error;
+    }
+  } finally {
+    source.close();
+  }
+}
+
+/** `items()` gives only those that `decode` takes. */
+function isItem(decode: (text: string) => unknown, text: string): boolean {
+  try {
+    decode(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,186 @@
+import {
+  BatchServing,
+  type Awaitable,
+  type Handler,
+  type PlainOptions,
+  type ServingCloseOptions,
+  type ServingContext,
+  type ServingOptions,
+} from '../../src/index.js';
+import { checkName, checkNumber, type NatsConnection } from './connection.js';
+import { checkBalance, type Balance } from './hosts.js';
+import { RemoteLink } from './remote-link.js';
+import type { Waiting } from './call.js';
+
+/** Those of a `BatchServing`, whose handler runs on hosts, and how those are chosen and watched. */
+export interface RemoteServingOptions<In, Out, Hook extends string = never, Mapped = In, Raw = Out> extends Omit<
+  ServingOptions<undefined, Hook>,
+  'init' | 'partitions' | 'name'
+> {
+  /** Of `connect()` in `@nats-io/transport-node`. It stays open when the serving is closed. */
+  connection: NatsConnection;
+  /** Of the hosts. */
+  name: string;
+  /** Messages under way at the same time. @default 16; 256 with `hooks` */
+  partitions?: number | null | undefined;
+  /** Here, at the caller. */
+  mapInputs?: ((values: readonly In[]) => Awaitable<readonly Mapped[]>) | null | undefined;
+  /** Here, at the caller. */
+  mapResults?: ((results: readonly Raw[]) => Awaitable<readonly Out[]>) | null | undefined;
+  /**
+   * `'pack'` fills a host's batch before it begins one on another, `'least'` takes the less loaded of two hosts, `'queue'`
+   * lets the server choose.
+   *
+   * @default 'pack'
+   */
+  balance?: Balance | undefined;
+  /** Whether what a lost host had may be executed again; if not, its callers get `HostLostError`. @default true */
+  idempotent?: boolean | undefined;
+  /** How often a batch is sent before its callers get `HostLostError` or `NoHostError`. @default 8 */
+  maxAttempts?: number | undefined;
+  /** Milliseconds after which a silent host is asked for a call. @default 100 */
+  probeAfter?: number | undefined;
+  /**
+   * Milliseconds in which it must answer. A handler that blocks the event loop of its host for longer looks dead, and its
+   * work is done twice: give it worker partitions.
+   *
+   * @default 1500
+   */
+  probeTimeout?: number | undefined;
+}
+
+/**
+ * A `BatchServing` whose handler runs on other machines, wherever a `ServingHost` of the same name is. Its verbs, bounds,
+ * aborts and maps work as at home; values, results and payloads of hooks cross as JSON.
+ *
+ * With `hooks` each value is a batch of its own here, so that its events reach its caller alone; the hosts batch them.
+ */
+export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Raw = Out> extends BatchServing<
+  In,
+  Out,
+  undefined,
+  Hook,
+  unknown,
+  Mapped,
+  Raw
+> {
+  readonly #link: RemoteLink;
+
+  /** @throws OptionsError */
+  constructor(options: RemoteServingOptions<In, Out, Hook, Mapped, Raw>) {
+    const { connection, balance, idempotent, maxAttempts, probeAfter, probeTimeout, ...rest } = options;
+    const { name, hooks, partitions, batchSize, batchTimeout, clock } = rest;
+    checkName('RemoteServing', name);
+    for (const [option, value] of Object.entries({ maxAttempts, probeAfter, probeTimeout })) {
+      checkNumber('RemoteServing', option, value, 1);
+    }
+    const checked = checkBalance(balance ?? 'pack');
+    const streams = (hooks?.length ?? 0) > 0;
+    const handleBatch: Handler<Mapped, Raw, undefined, Hook> = (values, context) => {
+      const now = (): number => clock?.now() ?? performance.now();
+      return executeRemotely(link, values, context, streams, now) as Promise<(Raw | Error)[]>;
+    };
+    super({
+      ...rest,
+      partitions: partitions ?? (streams ? 256 : 16),
+      batchSize: streams ? 1 : (batchSize ?? 256),
+      batchTimeout: batchTimeout ?? 0,
+      handleBatch,
+    } as unknown as PlainOptions<In, Out, undefined, Hook, unknown>);
+    // After the options were found sound: it subscribes.
+    const link = new RemoteLink({
+      connection,
+      name,
+      balance: checked,
+      idempotent: idempotent ?? true,
+      maxAttempts: maxAttempts ?? 8,
+      probeAfter: probeAfter ?? 100,
+      probeTimeout: probeTimeout ?? 1500,
+    });
+    this.#link = link;
+  }
+
+  /** The hosts that are known, and how many values each has. */
+  get hosts(): readonly { id: string; pending: number; draining: boolean }[] {
+    return [...this.#link.hosts.all()].map(({ card: { id, draining }, load }) => ({ id, pending: load, draining }));
+  }
+
+  /** Messages sent, batches repeated, hosts lost, answers of hosts without room, batches cancelled because nobody waited. */
+  get network(): Readonly<RemoteLink['counts']> {
+    return this.#link.counts;
+  }
+
+  override async close(options?: ServingCloseOptions): Promise<void> {
+    try {
+      await super.close(options);
+    } finally {
+      this.#link.close();
+    }
+  }
+}
+
+async function executeRemotely(
+  link: RemoteLink,
+  values: readonly unknown[],
+  context: ServingContext<undefined, string>,
+  hooks: boolean,
+  now: () => number,
+): Promise<unknown[]> {
+  const { deadline = Infinity } = context as { deadline?: number };
+  const waiting: Waiting = {
+    signal: context.signal,
+    left: () => deadline - now(),
+    hooks,
+    event: (hook, payload) => {
+      // A host may have more hooks than its caller asks for.
+      (context.hooks as Partial<typeof context.hooks>)[hook]?.all(payload);
+    },
+  };
+  const results = new Array<unknown>(values.length);
+  const parts = partsOf(values, results, link.hosts.room);
+  await Promise.all(
+    parts.map(async ({ indexes, encoded }) => {
+      const received = await link.execute(encoded, waiting);
+      indexes.forEach((index, at) => {
+        results[index] = received[at];
+      });
+    }),
+  );
+  return results;
+}
+
+// Of a function or `undefined` it makes nothing, which its type leaves out.
+const encode = JSON.stringify as (value: unknown) => string | undefined;
+
+interface Part {
+  readonly indexes: number[];
+  readonly encoded: string[];
+}
+
+/** Bytes of values in one message. The smallest limit that servers are given in practice is well above. */
+const largestPart = 512 * 1024;
+
+/** Values encoded, in parts that a host has room for. What cannot be encoded has its error as its result. */
+function partsOf(values: readonly unknown[], results: unknown[], room: number): Part[] {
+  const parts: Part[] = [];
+  let bytes = 0;
+  values.forEach((value, index) => {
+    let text: string;
+    try {
+      text = encode(value) ?? 'null';
+    } catch (error) {
+      results[index] = error instanceof Error ? error : new TypeError('a value cannot be encoded as JSON');
+      return;
+    }
+    const last = parts.at(-1);
+    if (last === undefined || last.encoded.length >= room || bytes + text.length > largestPart) {
+      parts.push({ indexes: [index], encoded: [text] });
+      bytes = text.length;
+      return;
+    }
+    last.indexes.push(index);
+    last.encoded.push(text);
+    bytes += text.length + 1;
+  });
+  return parts;
+}

@@ -1,0 +1,96 @@
+import { BadItem, type Delivery } from './contract.js';
+
+/** An item of a delivery that was not delivered. */
+export interface Failure {
+  readonly index: number;
+  readonly error: unknown;
+  /**
+   * `'bad'`: it can never be delivered (a line that is no JSON, an item that a hook refuses). `'returned'`: nobody tried
+   * (the batcher was closed, cleared or full). `'failed'`: the sink failed with it, perhaps because of another item.
+   */
+  readonly kind: 'bad' | 'returned' | 'failed';
+}
+
+/** What becomes of a delivery that is not delivered as a whole. */
+export interface Verdict {
+  readonly bury: readonly Failure[];
+  /** Each becomes a message of its own. */
+  readonly requeue: readonly { readonly indexes: readonly number[]; readonly key: string }[];
+  /** The rest stays in this message, which is delivered again later; else the message is acknowledged. */
+  readonly retry: boolean;
+}
+
+/** What the feed knows about the sink. */
+export interface Evidence {
+  readonly maxDeliveries: number;
+  /** Something was delivered since this delivery was taken. */
+  readonly worksMeanwhile: boolean;
+  /** The sink seems to be down: many messages failed, and none succeeded in between. */
+  readonly outage: boolean;
+  /** Between the first failure of the message here and the beginning of this attempt something was delivered. */
+  readonly workedSince: boolean;
+}
+
+/** With more failures than this, items of one message that failed are tried again together, and halved. */
+const mostAlone = 16;
+
+/** One item that failed while others of its message were delivered (`requeue` made its id), or that was redriven. */
+export function isSuspect(id: string): boolean {
+  return /[#~]\d+$/.test(id);
+}
+
+export function failureOf(index: number, item: unknown, error: unknown): Failure {
+  if (item instanceof BadItem) return { index, error, kind: 'bad' };
+  const { code, hook, cause } = (error ?? {}) as { code?: unknown; hook?: unknown; cause?: { code?: unknown } };
+  switch (code) {
+    case 'ERR_BATCH_CLEARED':
+    case 'ERR_BATCH_CLOSED':
+    case 'ERR_BATCH_OVERFLOW':
+      return { index, error, kind: 'returned' };
+    case 'ERR_BATCH_ITEM':
+      // A `batchInit` that fails says nothing about the item that needed the batch.
+      return { index, error, kind: hook === 'batchInit' ? 'failed' : 'bad' };
+    default:
+      if (cause?.code === 'ERR_BATCH_TOO_LARGE') return { index, error, kind: 'bad' };
+      return { index, error, kind: 'failed' };
+  }
+}
+
+export function judge(delivery: Delivery<unknown>, failures: readonly Failure[], evidence: Evidence): Verdict {
+  const bury = failures.filter(({ kind }) => kind === 'bad');
+  const rest = failures.filter(({ kind }) => kind !== 'bad');
+  if (rest.length === 0) return { bury, requeue: [], retry: false };
+  const total = delivery.items.length;
+  if (rest.length < total) return { bury, requeue: separated(rest, evidence), retry: false };
+  const again: Verdict = { bury: [], requeue: [], retry: true };
+  if (rest.some(({ kind }) => kind === 'returned')) return again;
+  if (total > 1)
+    return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
+  const blamed = isSuspect(delivery.id) || evidence.workedSince;
+  if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
+  return { bury: rest, requeue: [], retry: false };
+}
+
+/** Others of the message were delivered. What failed alone is a suspect; what nobody tried is not. */
+function separated(rest: readonly Failure[], evidence: Evidence): Verdict['requeue'] {
+  const indexes = rest.map(({ index }) => index);
+  const failed = rest.every(({ kind }) => kind === 'failed');
+  // A single item that the collector could not get rid of, while the sink took the rest.
+  const stuck = rest.length === 1 && evidence.worksMeanwhile;
+  if ((!failed && !stuck) || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
+  return indexes.map((index) => ({ indexes: [index], key: `${index}` }));
+}
+
+function halves(total: number): Verdict {
+  const indexes = Array.from({ length: total }, (_, index) => index);
+  const half = total >> 1;
+  const parts = [indexes.slice(0, half), indexes.slice(half)];
+  return { bury: [], requeue: parts.map((part) => ({ indexes: part, key: rangeOf(part) })), retry: false };
+}
+
+/** The key of items that were only separated from others; a single item's is not that of a suspect. */
+function rangeOf(indexes: readonly number[]): string {
+  const [first = 0] = indexes;
+  const contiguous = indexes.every((index, at) => index === first + at);
+  return contiguous ? `${first}-${first + indexes.length - 1}` : `${indexes.join(',')},`;
+}

@@ -1,0 +1,133 @@
+import { Room } from '../core/admission.js';
+import type { Core } from '../core/core.js';
+import { ClosedError, ItemError, OverflowError } from '../errors.js';
+import type { CollectorDriver } from './hooks.js';
+import type { Reports } from './reports.js';
+import type { BatchPleaseConfig, Prepared, Storage } from './types.js';
+
+/** An item that was not accepted. */
+class Refusal {
+  constructor(readonly error: Error) {
+    refusals.add(this);
+  }
+}
+const refusals = new WeakSet<object>();
+
+interface AdmissionParts<Item, State> {
+  core: Core<State>;
+  driver: CollectorDriver<Item, State>;
+  reports: Reports<Item, State>;
+  storage: Storage<Item, State> | undefined;
+  config: () => BatchPleaseConfig;
+}
+
+/** Decides whether an item is accepted, by `maxPending`, `overflow` and a storage's own bound. */
+export class Admission<Item, State> {
+  readonly room: Room;
+  /** Items refused or dropped before they were accepted. */
+  turnedAway = 0;
+  closed = false;
+  readonly #parts: AdmissionParts<Item, State>;
+
+  constructor(parts: AdmissionParts<Item, State>) {
+    const { core, config } = parts;
+    this.#parts = parts;
+    // A caller that waits for room needs the open batch sealed: nobody else can fill it. Retries keep their schedule.
+    this.room = new Room(
+      () => config().maxPending,
+      () => core.pending,
+      () => {
+        core.demand();
+      },
+    );
+  }
+
+  /** Opens or closes the fast path. */
+  update(fast: boolean): void {
+    const { core, config } = this.#parts;
+    const { maxPending, highWaterMark } = config();
+    core.capacity = fast && !this.closed && !this.room.crowded ? Math.min(maxPending, highWaterMark - 1) : 0;
+    core.fastLimit = 0;
+  }
+
+  /** What is kept of an item until it has joined, or why it is refused. */
+  prepare(item: Item, heard: boolean): Item | Refusal {
+    const { storage } = this.#parts;
+    if (storage === undefined || this.closed) return item;
+    try {
+      return storage.prepare(item) as Item;
+    } catch (error) {
+      const refusal = error instanceof OverflowError ? error : new ItemError('encode', error);
+      return new Refusal(this.turnAway(item, refusal, heard));
+    }
+  }
+
+  /** Why the item cannot be accepted, after what can be done to make room for it. */
+  refusalOf(item: Item, entry: Item | Refusal, heard: boolean): Error | undefined {
+    if (isRefusal(entry)) return entry.error;
+    if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), heard);
+    if (this.#hasRoom(entry)) return undefined;
+    const { overflow } = this.#parts.config();
+    if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
+    const full = this.#overflowError(entry);
+    if (overflow !== 'dropNewest') return this.turnAway(item, full, heard);
+    this.turnedAway++;
+    this.#parts.driver.counts.dropped++;
+    this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, heard);
+    return full;
+  }
+
+  /** Waits for room, where the policy says so; `undefined` if there is no need to. */
+  wait(
+    item: Item,
+    entry: Item | Refusal,
+    enter: () => Promise<void>,
+    signal: AbortSignal | null | undefined,
+  ): Promise<void> | undefined {
+    if (this.closed || isRefusal(entry) || this.#hasRoom(entry)) return undefined;
+    const { overflow } = this.#parts.config();
+    if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
+    if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
+    const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
+    const { storage } = this.#parts;
+    const fits = storage && ((): boolean => storage.hasRoom(entry as Prepared<Item>));
+    const waiting = this.room.wait(enter, turnAway, signal, 1, fits);
+    waiting.catch(() => undefined);
+    return waiting;
+  }
+
+  turnAway(item: Item, error: Error, heard: boolean): Error {
+    this.turnedAway++;
+    this.#parts.driver.counts.refused++;
+    this.#parts.reports.refused(item, error, heard);
+    return error;
+  }
+
+  /** Room goes to callers that wait for it first. */
+  #hasRoom(entry: Item): boolean {
+    const { core, storage, config } = this.#parts;
+    if (this.room.crowded || core.pending >= config().maxPending) return false;
+    return storage?.hasRoom(entry as Prepared<Item>) ?? true;
+  }
+
+  /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
+  #dropOldest(entry: Item): boolean {
+    // Room that a drop made would go to the callers that wait for it.
+    if (this.room.crowded) return false;
+    const full = this.#overflowError(entry);
+    while (!this.#hasRoom(entry) && this.#parts.core.dropOldest(full));
+    return this.#hasRoom(entry);
+  }
+
+  #overflowError(entry: Item): Error {
+    const { core, storage, config } = this.#parts;
+    const { maxPending } = config();
+    if (storage !== undefined && core.pending < maxPending) return storage.overflow(entry as Prepared<Item>);
+    return new OverflowError(`full: ${maxPending} items are pending`, core.pending, maxPending);
+  }
+}
+
+/** `instanceof` would call into an item that is a proxy. */
+function isRefusal(entry: unknown): entry is Refusal {
+  return typeof entry === 'object' && entry !== null && refusals.has(entry);
+}

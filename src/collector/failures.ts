@@ -1,0 +1,192 @@
+import type { Batch } from '../core/batch.js';
+import { isThenable } from '../core/promise.js';
+import type { Decision, Fate, Parts } from '../core/driver.js';
+import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
+
+type Split<State> = (state: State, indexes: readonly number[]) => State;
+type Part<State> = Parts<State>['parts'][number];
+
+/** What the policy needs to know. */
+export interface FailureParts<State> {
+  readonly retry: Retry;
+  readonly giveUp: 'hold' | 'drop' | 'split';
+  readonly split: Split<State> | undefined;
+  readonly now: () => number;
+  /** Failed attempts since the last delivery, and deliveries; the policy starts the count of failures anew. */
+  readonly run: { failures: number; readonly deliveries: number };
+  readonly report: (message: string, error: unknown) => void;
+}
+
+/** Decides what becomes of a batch whose attempt failed: tried again, held, given up, or split. */
+export class FailurePolicy<State> {
+  constructor(readonly parts: FailureParts<State>) {}
+
+  decide(batch: Batch<State>, error: unknown): Decision<State> {
+    const code = codeOf(error);
+    if (code !== 'ERR_BATCH_PARTIAL' && code !== 'ERR_BATCH_TOO_LARGE') return this.#fate(batch, error);
+    try {
+      return code === 'ERR_BATCH_PARTIAL' ? this.#partial(batch, error) : this.#tooLarge(batch);
+    } catch (broken) {
+      batch.failure = broken;
+      return this.#fate(batch, broken);
+    }
+  }
+
+  /** Of a batch as a whole. */
+  #fate(batch: Batch<State>, error: unknown): Decision<State> {
+    const wait = this.wait(batch, error);
+    if (wait !== undefined) return wait;
+    return this.parts.giveUp === 'split' ? this.#isolate(batch, error) : this.parts.giveUp;
+  }
+
+  /** The delay before the next attempt; `undefined` when there is none. */
+  wait({ attempt, firstStartedAt }: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
+    const { retry, now } = this.parts;
+    const elapsed = Math.max(now() - firstStartedAt, 0);
+    const delay = backoff(retry, attempt);
+    const asked = this.#ask({ error, attempt, elapsed, delay });
+    if (asked === false || attempt >= retry.attempts) return undefined;
+    const wait = { retryIn: asked ?? delay, set: asked !== undefined };
+    return elapsed + wait.retryIn > retry.maxElapsed ? undefined : wait;
+  }
+
+  #ask(failed: FailedAttempt): number | false | undefined {
+    const { retry, report } = this.parts;
+    if (retry.delay === undefined) return undefined;
+    try {
+      const answer: unknown = retry.delay(failed);
+      if (answer === undefined || answer === false) return answer;
+      if (typeof answer === 'number' && answer >= 0) return answer;
+      if (isThenable(answer)) Promise.resolve(answer).then(undefined, () => undefined);
+      report('retry.delay returned neither a number, false nor undefined', undefined);
+    } catch (thrown) {
+      report('retry.delay threw', thrown);
+    }
+    return undefined;
+  }
+
+  // Failing in part
+
+  #partial(batch: Batch<State>, error: unknown): Decision<State> {
+    const named = readErrors(error, batch.size);
+    const again: number[] = [];
+    const lost: number[] = [];
+    let longest: { retryIn: number; set: boolean } | undefined;
+    for (const [index, reason] of named) {
+      const wait = this.wait(batch, reason);
+      if (wait === undefined) lost.push(index);
+      else {
+        again.push(index);
+        if (longest === undefined || wait.retryIn > longest.retryIn) longest = wait;
+      }
+    }
+    const all = named.length === batch.size;
+    if (longest !== undefined && all && lost.length === 0) return longest;
+    const givenUp = this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    if (all && again.length === 0) return givenUp;
+    const errorOf = new Map(named);
+    const plan: { indexes: number[]; fate: Fate; error: unknown }[] = [];
+    if (longest !== undefined) plan.push({ indexes: again, fate: longest, error: errorOf.get(again[0] as number) });
+    if (lost.length > 0) plan.push({ indexes: lost, fate: givenUp, error: errorOf.get(lost[0] as number) });
+    return { parts: this.#take(batch, plan, batch.attempt) };
+  }
+
+  #tooLarge(batch: Batch<State>): Decision<State> {
+    if (batch.size <= 1) return this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    return this.#halve(batch, batch.attempt - 1);
+  }
+
+  // Isolating the items that fail
+
+  #isolate(batch: Batch<State>, error: unknown): Decision<State> {
+    const { run, split } = this.parts;
+    if (split === undefined) {
+      this.parts.report("giveUp: 'split' needs a batchSplit; the batch is held", error);
+      return 'hold';
+    }
+    if (batch.splitFrom === 0) {
+      batch.splitFrom = batch.size;
+      run.failures = 1;
+    }
+    // An outage fails everything; poison fails what it is in. So many failures in a row are an outage.
+    const outage = run.failures >= 2 * Math.log2(batch.splitFrom) + 2;
+    if (batch.size === 1) {
+      if (batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries) return 'drop';
+      // A second time it never keeps its lane: it may be poison, and would block everything behind it.
+      if (!outage || batch.suspectedAt >= 0 || batch.splitFrom === 1) return 'aside';
+      batch.suspectedAt = run.deliveries;
+    }
+    if (outage) return 'hold';
+    try {
+      return this.#halve(batch, batch.attempt);
+    } catch (broken) {
+      batch.failure = broken;
+      return 'hold';
+    }
+  }
+
+  #halve(batch: Batch<State>, attempt: number): Parts<State> {
+    const half = Math.ceil(batch.size / 2);
+    const indexes = Array.from({ length: batch.size }, (_, i) => i);
+    const fate: Fate = { retryIn: 0 };
+    const { failure } = batch;
+    const plan = [
+      { indexes: indexes.slice(0, half), fate, error: failure },
+      { indexes: indexes.slice(half), fate, error: failure },
+    ];
+    return { parts: this.#take(batch, plan, attempt) };
+  }
+
+  /** Takes the planned parts out of the batch; what is left, if it is a part, keeps the batch's own state. */
+  #take(
+    batch: Batch<State>,
+    plan: readonly { indexes: number[]; fate: Fate; error: unknown }[],
+    attempt: number,
+  ): Part<State>[] {
+    const { split } = this.parts;
+    if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
+    let remaining = Array.from({ length: batch.size }, (_, i) => i);
+    const rest = batch.size - plan.reduce((sum, { indexes }) => sum + indexes.length, 0);
+    return plan.map(({ indexes, fate, error }, i) => {
+      const wanted = new Set(indexes);
+      const places = remaining.flatMap((original, place) => (wanted.has(original) ? [place] : []));
+      remaining = remaining.filter((original) => !wanted.has(original));
+      // The last part of a batch without a rest is the batch.
+      const whole = rest === 0 && i === plan.length - 1;
+      const state = whole ? batch.state : split(batch.state, places);
+      if (isThenable(state as never)) throw new TypeError('batchSplit must return a batch, and returned a promise');
+      if (state == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(state)}`);
+      return { state, indexes: places, fate, error, attempt };
+    });
+  }
+}
+
+/** The items that failed and why, in the order of the batch. Throws if a position is out of range. */
+function readErrors(error: unknown, size: number): [number, unknown][] {
+  const given = (error as { errors?: unknown }).errors;
+  if (!Array.isArray(given)) throw new TypeError('PartialFlushError: errors must be a list');
+  const list = given as readonly unknown[];
+  const pairs = list.length > 0 && list.every((entry) => Array.isArray(entry) && typeof entry[0] === 'number');
+  const named = new Map<number, unknown>();
+  if (pairs) for (const [index, reason] of list as [number, unknown][]) named.set(index, reason);
+  else {
+    list.forEach((reason, index) => {
+      if (reason !== undefined) named.set(index, reason);
+    });
+  }
+  for (const index of named.keys()) {
+    if (!Number.isInteger(index) || index < 0 || index >= size) {
+      throw new RangeError(`PartialFlushError: there is no item at position ${index} in a batch of ${size}`);
+    }
+  }
+  return [...named].sort(([a], [b]) => a - b);
+}
+
+/** Errors of another copy of the package have the same code. Never throws. */
+function codeOf(error: unknown): unknown {
+  try {
+    return (error as { code?: unknown } | null | undefined)?.code;
+  } catch {
+    return undefined;
+  }
+}

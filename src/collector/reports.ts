@@ -1,0 +1,101 @@
+import type { Batch } from '../core/batch.js';
+import type { Clock } from '../core/clock.js';
+import { FlushError, messageOf } from '../errors.js';
+import { type Events, warn } from '../events.js';
+import type { BatchInfo, BatchPleaseEvents } from './types.js';
+
+/** Events of a collector, and process warnings for failures that nobody listens to: one per kind. */
+export class Reports<Item, State> {
+  readonly #warned = new Set<string>();
+  /** Unique to this collector, in any process. */
+  readonly #id = uniqueId();
+
+  constructor(
+    readonly events: Events<BatchPleaseEvents<Item, State>>,
+    readonly owner: () => string,
+    readonly clock: Clock,
+    readonly batchId: ((state: State) => string | undefined) | undefined,
+  ) {}
+
+  /** Stable across attempts. A `batchId` that fails is reported, and stands back for an id of our own. */
+  idOf(batch: Batch<State>): string {
+    batch.id ??= this.#ownId(batch.state) ?? `${this.#id}-${batch.from}`;
+    return batch.id;
+  }
+
+  #ownId(state: State): string | undefined {
+    if (this.batchId === undefined) return undefined;
+    try {
+      const id: unknown = this.batchId(state);
+      if (typeof id === 'string') return id;
+      this.warn(`batchId returned no string but ${typeof id}`, undefined);
+    } catch (error) {
+      this.warn('batchId threw', error);
+    }
+    return undefined;
+  }
+
+  infoOf(batch: Batch<State>): BatchInfo {
+    const { reason, size, weight, attempt, startedAt } = batch;
+    return { id: this.idOf(batch), reason, size, weight, attempt, duration: this.clock.now() - startedAt };
+  }
+
+  flushed(batch: Batch<State>, result: unknown): void {
+    if (this.events.has('flushed')) this.events.emit('flushed', { ...this.infoOf(batch), result });
+  }
+
+  failed(batch: Batch<State>, error: unknown, retryAt: number): void {
+    const { work, refusal } = batch;
+    const hook = work === undefined ? 'batchFlush' : refusal !== undefined ? 'batchDeadLetter' : 'batchPostFlush';
+    this.events.emit('failed', { ...this.infoOf(batch), error, retryAt, hook });
+    this.warnUnless(this.events.has('failed'), `${hook} failed`, error);
+  }
+
+  held(batch: Batch<State>, error: unknown): FlushError {
+    const info = this.infoOf(batch);
+    this.events.emit('held', { ...info, error });
+    this.warnUnless(this.events.has('held'), `a batch of ${info.size} is held after attempt ${info.attempt}`, error);
+    return this.flushError(batch, 'held', error);
+  }
+
+  flushError(batch: Batch<State>, fate: 'held' | 'dropped', cause: unknown): FlushError {
+    const { size, attempt } = batch;
+    const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
+    return new FlushError(message, this.idOf(batch), size, attempt, cause);
+  }
+
+  /** `heard`: the caller handles the failure itself. */
+  refused(item: Item, error: Error, heard: boolean): void {
+    this.events.emit('refused', { item, error });
+    this.warnUnless(heard || this.events.has('refused'), 'an item was refused', error);
+  }
+
+  dropped(dropped: BatchPleaseEvents<Item, State>['dropped'], heard: boolean): void {
+    this.events.emit('dropped', dropped);
+    this.warnUnless(heard || this.events.has('dropped'), 'items were dropped', dropped.error);
+  }
+
+  closed(undelivered: number): void {
+    this.events.emit('closed', { undelivered });
+    const message = `closed with ${undelivered} undelivered`;
+    this.warnUnless(undelivered === 0 || this.events.has('closed'), message, undefined);
+  }
+
+  warnUnless(heard: boolean, message: string, error: unknown): void {
+    if (heard) return;
+    const kind = message.replace(/\d+/g, '');
+    if (this.#warned.has(kind)) return;
+    this.#warned.add(kind);
+    warn('BATCH_UNHEARD', `${this.owner()}: ${message}`, error);
+  }
+
+  warn(message: string, error: unknown): void {
+    this.warnUnless(false, message, error);
+  }
+}
+
+function uniqueId(): string {
+  // In a browser randomUUID exists in secure contexts only.
+  const { crypto } = globalThis as { crypto?: { randomUUID?: () => string } };
+  return crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+}

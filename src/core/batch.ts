@@ -1,0 +1,146 @@
+import type { Outcome } from './outcome.js';
+import type { Awaitable, Deferred } from './promise.js';
+import type { Trigger } from './schedule.js';
+
+/** Where a batch is: in the queue, running, waiting for its retry or the next trigger, set aside, or settled. */
+export type Status = 'queued' | 'running' | 'retrying' | 'held' | 'aside' | 'settled';
+
+/** What follows the end of a batch (`batchPostFlush`, `batchDeadLetter`); tried again by itself. */
+export type Work = () => Awaitable<unknown>;
+
+/** A sealed batch, from its cut to its end: the interval `[from, to)` of the log. */
+export class Batch<State> {
+  /** Given by the family at the first look. */
+  id: string | undefined;
+  status: Status = 'queued';
+  /** Of the present or last attempt, from 1. */
+  attempt = 0;
+  startedAt = 0;
+  /** When the first attempt began; -1 before it. */
+  firstStartedAt = -1;
+  /** Runs begun and ended. A run that answers after it has ended is ignored. */
+  begun = 0;
+  ended = 0;
+  /** The executor slot it occupies; -1 for none. */
+  lane = -1;
+  /** Running: when the run expires. Waiting: when the next attempt begins. */
+  wakeAt = Infinity;
+  /** When its retry is due by the schedule, while a hurried attempt runs before that. */
+  dueAt = Infinity;
+  /** The user has set the delay: `hurry` does not cut it short. */
+  delaySet = false;
+  /** The present wait has had its extra attempt. */
+  hurried = false;
+  /** The present attempt is an extra one: it uses up none of `retry.attempts`. */
+  extra = false;
+  /** Held: how many triggers had fired by then. */
+  heldAt = Infinity;
+  /** Why the last attempt failed. */
+  failure: unknown;
+  /** Set for a part that is given up as soon as it has a lane. */
+  condemned: { error: unknown; fate: 'hold' | 'aside' | 'drop' } | undefined;
+  /** Set once the batch is delivered or given up, if work follows. */
+  work: Work | undefined;
+  /** Why it was given up. */
+  refusal: Error | undefined;
+  /** Entries of the batch that was first split into this one; 0 if it was not split. */
+  splitFrom = 0;
+  /** Parts that were split off, for their ids. */
+  parts = 0;
+  /** A single entry that is suspected: how many deliveries there had been when it failed; -1 if it is not. */
+  suspectedAt = -1;
+  /** The context of the present run, once somebody has looked at it. */
+  context: RunContext | undefined;
+  /** Neighbours in the order of the log. */
+  previous: Batch<State> | undefined;
+  next: Batch<State> | undefined;
+
+  constructor(
+    public state: State,
+    readonly from: number,
+    readonly to: number,
+    /** Entries; less than `to - from` if some of the interval were refused or taken out. */
+    public size: number,
+    public weight: number,
+    readonly reason: Trigger,
+    /** Callers that wait for the delivery of their entry. */
+    public outcome: Outcome | undefined,
+    /** Callers that wait until a lane is free for this batch and another. */
+    readonly pace: Deferred | undefined,
+  ) {}
+
+  get running(): boolean {
+    return this.begun > this.ended;
+  }
+
+  /** Takes the entries at these places out, as a batch of their own; `state` holds them. */
+  split(state: State, indexes: readonly number[]): Batch<State> {
+    const sorted = [...indexes].sort((a, b) => a - b);
+    const places = new Map(sorted.map((index, place) => [index, place]));
+    const weight = this.size === 0 ? 0 : (this.weight * indexes.length) / this.size;
+    const outcomes = this.outcome?.split((place) => {
+      const moved = places.get(place);
+      return moved === undefined ? place - countBelow(sorted, place) : -1 - moved;
+    });
+    const outcome = outcomes?.taken;
+    this.outcome = outcomes?.left;
+    const part = new Batch<State>(state, this.from, this.to, indexes.length, weight, this.reason, outcome, undefined);
+    part.attempt = this.attempt;
+    part.firstStartedAt = this.firstStartedAt;
+    part.startedAt = this.startedAt;
+    part.failure = this.failure;
+    part.splitFrom = this.splitFrom;
+    if (this.id !== undefined) part.id = `${this.id}/${++this.parts}`;
+    this.size -= indexes.length;
+    this.weight -= weight;
+    return part;
+  }
+}
+
+function countBelow(sorted: readonly number[], value: number): number {
+  let low = 0;
+  for (let high = sorted.length; low < high;) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) < value)
+      low = middle + 1; // below the length
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * One run, as a hook or handler sees it. The signal is a getter of the class and made at the first look: a getter in an
+ * object literal gives each object a hidden class of its own, which outlives it.
+ */
+export class RunContext {
+  /** The trigger that cut the batch, the same in every attempt. */
+  readonly reason: Trigger;
+  /** From 1. */
+  readonly attempt: number;
+  readonly weight: number;
+  #controller: AbortController | undefined;
+  #aborted: { reason: unknown } | undefined;
+
+  constructor(
+    batch: Batch<unknown>,
+    readonly size: number,
+  ) {
+    this.reason = batch.reason;
+    this.attempt = batch.attempt;
+    this.weight = batch.weight;
+    batch.context = this;
+  }
+
+  /** Aborts when the run expires, and when it is given up. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+    return this.#controller.signal;
+  }
+
+  /** @internal */
+  abort(reason: unknown): void {
+    this.#aborted = { reason };
+    this.#controller?.abort(reason);
+  }
+}

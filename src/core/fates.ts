@@ -1,0 +1,181 @@
+import type { Batch } from './batch.js';
+import type { Clock } from './clock.js';
+import type { Driver, Ending, Fate, Parts } from './driver.js';
+import { Lanes } from './lanes.js';
+import type { Limits } from './schedule.js';
+import { Waiters } from './waiters.js';
+
+/** The smallest delay before another attempt, in ms, so that a delay of 0 cannot occupy the event loop for ever. */
+const SOON = 1;
+
+/** What becomes of a batch: tried again, held, set aside, split, delivered, or given up. */
+export abstract class Fates<State> extends Lanes<State> {
+  readonly waiters = new Waiters();
+  /** Entries delivered, refused, dropped or returned. */
+  finished = 0;
+  /** Deliveries so far, and failed attempts since the last one. */
+  deliveries = 0;
+  failures = 0;
+
+  constructor(
+    readonly driver: Driver<State>,
+    limits: Limits,
+    clock: Clock,
+    origin: number,
+  ) {
+    super(limits, clock, origin);
+  }
+
+  /** Makes a change as a part of a turn: what user code calls meanwhile waits for its end. */
+  protected abstract transition(change: () => void): void;
+  /** Begins an attempt, or the work that follows the end. */
+  protected abstract start(batch: Batch<State>, now: number): void;
+  /** Entries of the open batch. */
+  abstract readonly size: number;
+  abstract readonly joined: number;
+  /** While closing: no batch waits for a trigger, and without `retries` no attempt is repeated. */
+  protected abstract get ending(): { retries: boolean } | undefined;
+  /** While closing: takes over a batch that was not delivered. */
+  protected abstract leave(batch: Batch<State>, error: unknown): void;
+
+  protected deliver(batch: Batch<State>, result: unknown): void {
+    this.deliveries++;
+    this.failures = 0;
+    this.schedule.delivered(this.clock.now());
+    if (this.asides > 0) this.noteWake(-Infinity);
+    this.finish(batch, { result });
+  }
+
+  /** A part that was given up has its lane. */
+  protected condemn(batch: Batch<State>, { error, fate }: { error: unknown; fate: 'hold' | 'aside' | 'drop' }): void {
+    batch.condemned = undefined;
+    batch.failure = error;
+    this.meet(batch, error, fate);
+  }
+
+  protected meet(batch: Batch<State>, error: unknown, fate: Fate): void {
+    const { ending } = this;
+    if (fate === 'drop' && ending?.retries !== false) this.finish(batch, { error, why: 'giveUp' });
+    else if (ending !== undefined && (typeof fate === 'string' || !ending.retries)) this.leave(batch, error);
+    else if (fate === 'hold') this.hold(batch, error);
+    else if (fate === 'aside') this.#stepAside(batch);
+    else if (typeof fate === 'object') {
+      batch.delaySet = fate.set === true;
+      this.wait(batch, error, this.clock.now() + Math.max(fate.retryIn, SOON));
+    }
+  }
+
+  protected wait(batch: Batch<State>, error: unknown, retryAt: number): void {
+    this.move(batch, 'retrying');
+    batch.wakeAt = batch.dueAt = retryAt;
+    this.noteWake(retryAt);
+    this.driver.waits(batch, error, retryAt);
+  }
+
+  protected hold(batch: Batch<State>, error: unknown): void {
+    this.move(batch, 'held');
+    this.schedule.held(this.clock.now(), this.size, this.joined);
+    batch.heldAt = this.schedule.fired;
+    this.noteWake(this.schedule.tick);
+    const reject = this.waiters.takeCovering(batch.from);
+    reject(this.driver.waits(batch, error, Infinity));
+  }
+
+  /** A suspected entry gives its lane to others until one of them was delivered. */
+  #stepAside(batch: Batch<State>): void {
+    batch.suspectedAt = this.deliveries;
+    this.releaseLane(batch);
+    this.move(batch, 'aside');
+    this.active.add(batch);
+    this.driver.waits(batch, batch.failure, Infinity);
+  }
+
+  /** Without anything else to deliver no delivery will clear up what is set aside: it is held. */
+  protected holdAside(): void {
+    if (this.asides === 0 || this.busy > 0 || this.queue !== undefined) return;
+    for (const batch of this.active) if (batch.status === 'aside') this.hold(batch, batch.failure);
+  }
+
+  /** Tries batches below the position at once that wait for their retry, once per wait, and those that are held. */
+  protected hurryTo(position: number, all: boolean): void {
+    for (const batch of this.active) {
+      const waits = batch.status === 'retrying' || batch.status === 'held' || batch.status === 'aside';
+      if (!waits || batch.running || (!all && (batch.from >= position || batch.delaySet || batch.hurried))) continue;
+      if (batch.status === 'retrying' && !all && batch.work === undefined) batch.extra = batch.hurried = true;
+      batch.wakeAt = -Infinity;
+      this.noteWake(-Infinity);
+    }
+  }
+
+  protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {
+    const children = parts.map(({ state, indexes, fate, error, attempt }) => {
+      const part = batch.split(state, indexes);
+      part.attempt = attempt;
+      if (typeof fate === 'object') {
+        part.status = 'retrying';
+        part.delaySet = fate.set === true;
+        part.wakeAt = part.dueAt = fate.retryIn <= 0 ? -Infinity : this.clock.now() + fate.retryIn;
+      } else part.condemned = { error, fate };
+      return part;
+    });
+    let after = batch;
+    for (const part of children) {
+      this.log.insert(part, after);
+      after = part;
+    }
+    if (batch.size > 0) this.deliver(batch, result);
+    else this.remove(batch);
+    this.skipTo(this.log.first);
+    children.forEach((part, i) => {
+      const fate = parts[i]?.fate;
+      if (typeof fate === 'object' && fate.retryIn > 0) this.driver.waits(part, parts[i]?.error, part.dueAt);
+    });
+  }
+
+  // Ends
+
+  /** Ends a batch that is not running, to make room. */
+  protected dropWaiting(batch: Batch<State>, error: Error): void {
+    this.detach(batch);
+    this.finish(batch, { error, why: 'overflow' });
+  }
+
+  protected finish(batch: Batch<State>, ending: Ending): void {
+    this.finished += batch.size;
+    this.move(batch, 'settled');
+    const reject = 'why' in ending ? this.waiters.takeCovering(batch.from) : undefined;
+    const { error, work } = this.driver.settled(batch, ending);
+    if (error === undefined) batch.outcome?.resolve();
+    else {
+      batch.refusal = error;
+      batch.outcome?.reject(error);
+      batch.pace?.reject(error);
+      reject?.(error);
+    }
+    batch.outcome = undefined;
+    if (work === undefined) this.remove(batch);
+    else {
+      batch.work = work;
+      batch.attempt = 0;
+      this.start(batch, this.clock.now());
+    }
+  }
+
+  /** The batch has ended all the same; only the work is repeated, on the batch's lane. */
+  protected failWork(batch: Batch<State>, error: unknown, fate: Fate): void {
+    this.log.remove(batch);
+    if (typeof fate === 'object' && this.ending === undefined) {
+      this.move(batch, 'retrying');
+      batch.delaySet = true; // hurrying it would deliver nothing
+      batch.wakeAt = this.clock.now() + Math.max(fate.retryIn, SOON);
+      this.noteWake(batch.wakeAt);
+      this.active.add(batch);
+      this.driver.waits(batch, error, batch.wakeAt);
+    } else this.giveUpWork(batch, error);
+  }
+
+  protected giveUpWork(batch: Batch<State>, error: unknown): void {
+    this.remove(batch);
+    this.driver.waits(batch, error, Infinity);
+  }
+}

@@ -1,0 +1,128 @@
+import { TimeoutError } from '../errors.js';
+import type { Batch } from './batch.js';
+import type { Fate } from './driver.js';
+import { Fates } from './fates.js';
+import { adopt, isThenable } from './promise.js';
+
+/** Attempts: starts, expires, repeats and ends them. */
+export abstract class Runner<State> extends Fates<State> {
+  /** The number of triggers that had fired at the last look. */
+  #fired = 0;
+
+  /** One move: an attempt expires, is repeated, or the next batch starts; `false` if there is none to make. */
+  protected advance(now: number): boolean {
+    if (this.wakeAt <= now || (this.helds > 0 && this.#fired !== this.schedule.fired)) this.#wake(now);
+    const next = this.queue;
+    if (next === undefined || !this.idle) return false;
+    if ((this.recovering && next.reason !== 'recovery') || this.ending?.retries === false) return false;
+    this.skipTo(next.next);
+    this.takeLane(next);
+    if (next.condemned !== undefined) this.condemn(next, next.condemned);
+    else if (next.status === 'retrying' && next.wakeAt > now) this.noteWake(next.wakeAt);
+    else this.start(next, now);
+    return true;
+  }
+
+  /** Looks at every active batch: fails what took too long, and starts what is due. */
+  #wake(now: number): void {
+    this.wakeAt = Infinity;
+    this.#fired = this.schedule.fired;
+    for (const batch of this.active) {
+      const { status, running } = batch;
+      if (running ? batch.wakeAt > now : !this.#isDue(batch, now)) {
+        this.noteWake(status === 'held' ? this.schedule.tick : batch.wakeAt);
+      } else if (running) {
+        const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
+        this.#fail(batch, batch.begun, new TimeoutError(what, this.limits.attempt), true);
+      } else if (batch.lane >= 0 || batch.work !== undefined) {
+        if (!this.paused) this.start(batch, now);
+      } else if (this.idle) {
+        this.takeLane(batch);
+        this.start(batch, now);
+      }
+    }
+  }
+
+  #isDue({ status, wakeAt, heldAt, suspectedAt }: Batch<State>, now: number): boolean {
+    if (wakeAt <= now) return true;
+    if (status === 'held') return heldAt < this.schedule.fired;
+    return status === 'aside' && suspectedAt < this.deliveries;
+  }
+
+  // Attempts
+
+  protected start(batch: Batch<State>, now: number): void {
+    batch.attempt++;
+    this.move(batch, 'running');
+    batch.startedAt = now;
+    if (batch.firstStartedAt < 0) batch.firstStartedAt = now;
+    batch.heldAt = Infinity;
+    batch.wakeAt = now + this.limits.attempt;
+    this.noteWake(batch.wakeAt);
+    this.active.add(batch);
+    const run = ++batch.begun;
+    let result: unknown;
+    try {
+      result = batch.work === undefined ? this.driver.run(batch) : batch.work();
+    } catch (error) {
+      this.#fail(batch, run, error, false);
+      return;
+    }
+    if (!isThenable(result)) {
+      this.#succeed(batch, run, result);
+      return;
+    }
+    adopt(result).then(
+      (value) => {
+        this.transition(() => {
+          this.#succeed(batch, run, value);
+        });
+      },
+      (error: unknown) => {
+        this.transition(() => {
+          this.#fail(batch, run, error, false);
+        });
+      },
+    );
+  }
+
+  /** The run is over; what it answers later is ignored. */
+  protected endRun(batch: Batch<State>, aborted?: unknown): void {
+    batch.ended = batch.begun;
+    batch.wakeAt = Infinity;
+    if (aborted !== undefined) batch.context?.abort(aborted);
+    batch.context = undefined;
+  }
+
+  #succeed(batch: Batch<State>, run: number, result: unknown): void {
+    if (run <= batch.ended) return;
+    this.endRun(batch);
+    if (batch.work !== undefined) {
+      this.remove(batch);
+      return;
+    }
+    this.deliver(batch, result);
+  }
+
+  #fail(batch: Batch<State>, run: number, error: unknown, expired: boolean): void {
+    if (run <= batch.ended) return;
+    this.endRun(batch, expired ? error : undefined);
+    batch.failure = error;
+    if (batch.work === undefined) this.failures++;
+    const { extra } = batch;
+    if (extra) batch.attempt--;
+    const decision = this.driver.failed(batch, error);
+    const why = batch.failure; // the family may know better
+    batch.extra = false;
+    if (batch.work !== undefined) this.failWork(batch, why, decision as Fate);
+    else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision);
+    else if (extra && typeof decision === 'object' && decision.set !== true) {
+      batch.attempt++;
+      this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+      batch.attempt--;
+    } else {
+      batch.hurried = false;
+      this.meet(batch, why, decision);
+    }
+  }
+}

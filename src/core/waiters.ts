@@ -1,0 +1,112 @@
+import { TimeoutError } from '../errors.js';
+import { Deadlines } from './deadlines.js';
+import { Deferred } from './promise.js';
+
+/** A pending `flush()`: resolves when everything below `position` is settled. */
+class Waiter extends Deferred {
+  previous: Waiter | undefined;
+  next: Waiter | undefined;
+  release: (() => void) | undefined;
+
+  constructor(
+    readonly position: number,
+    readonly shared: boolean,
+  ) {
+    super();
+  }
+}
+
+/** Pending `flush()` calls, in the order of their positions. Each leaves at constant cost. */
+export class Waiters {
+  readonly #deadlines = new Deadlines();
+  #first: Waiter | undefined;
+  #last: Waiter | undefined;
+
+  get empty(): boolean {
+    return this.#first === undefined;
+  }
+
+  /** When the next one times out. */
+  get deadline(): number {
+    return this.#deadlines.next;
+  }
+
+  /** Calls without a timeout and a signal share the promise of the last one if nothing was accepted since. */
+  add(position: number, now: number, timeout: number): Promise<void> {
+    const last = this.#last;
+    if (timeout === Infinity && last?.shared === true && last.position === position) return last.promise;
+    const waiter = this.#append(position, timeout === Infinity);
+    if (timeout < Infinity) {
+      waiter.release = this.#deadlines.add(now + timeout, () => {
+        this.#remove(waiter);
+        waiter.reject(new TimeoutError('flush', timeout));
+      });
+    }
+    return waiter.promise;
+  }
+
+  /** For a caller that may leave: a promise of its own, and a function that takes it out. */
+  addLeaving(
+    position: number,
+    now: number,
+    timeout: number,
+  ): { promise: Promise<void>; leave: (error: unknown) => void } {
+    const waiter = this.#append(position, false);
+    waiter.release = this.#deadlines.add(now + timeout, () => {
+      this.#remove(waiter);
+      waiter.reject(new TimeoutError('flush', timeout));
+    });
+    const leave = (error: unknown): void => {
+      this.#remove(waiter);
+      waiter.reject(error);
+    };
+    return { promise: waiter.promise, leave };
+  }
+
+  /** Rejects the calls that have timed out. */
+  expire(now: number): void {
+    this.#deadlines.expire(now);
+  }
+
+  /** Resolves the calls for which everything is settled. */
+  resolve(settled: number): void {
+    for (let first = this.#first; first !== undefined && first.position <= settled; first = this.#first) {
+      this.#remove(first);
+      first.resolve();
+    }
+  }
+
+  /**
+   * Takes out the calls that cover the position. Their error is known only after user code was called; a `flush()` in
+   * that code is a call of its own.
+   */
+  takeCovering(position: number): (error: unknown) => void {
+    const taken: Waiter[] = [];
+    for (let last = this.#last; last !== undefined && last.position > position; last = this.#last) {
+      this.#remove(last);
+      taken.push(last);
+    }
+    return (error) => {
+      for (let i = taken.length - 1; i >= 0; i--) taken[i]?.reject(error);
+    };
+  }
+
+  #append(position: number, shared: boolean): Waiter {
+    const waiter = new Waiter(position, shared);
+    waiter.previous = this.#last;
+    if (this.#last === undefined) this.#first = waiter;
+    else this.#last.next = waiter;
+    this.#last = waiter;
+    return waiter;
+  }
+
+  #remove(waiter: Waiter): void {
+    if (waiter.previous === undefined && this.#first !== waiter) return;
+    waiter.release?.();
+    if (waiter.previous === undefined) this.#first = waiter.next;
+    else waiter.previous.next = waiter.next;
+    if (waiter.next === undefined) this.#last = waiter.previous;
+    else waiter.next.previous = waiter.previous;
+    waiter.previous = waiter.next = undefined;
+  }
+}

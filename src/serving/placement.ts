@@ -1,0 +1,208 @@
+import type { Leaver, Plain } from './calls.js';
+import type { Trigger } from '../core/schedule.js';
+import type { Call, LooseSlice, Row, Slice } from './row.js';
+import type { Rows } from './rows.js';
+
+/** The weight of each value, or the error of its `weigh`; without weights all weigh nothing. */
+export type Weights = readonly (number | Error)[] | undefined;
+
+/** Puts the values of calls into rows, takes them out again, and counts what became of them. */
+export class Placement implements Leaver {
+  readonly counts = { calls: 0, batches: 0, delivered: 0, failed: 0, aborted: 0 };
+  /** Pending values of async iterables. */
+  pulled = 0;
+  /** Failed batches are not executed again. */
+  ending = false;
+  /** Aborts of signals, which call user code: put off until all values that leave have left. */
+  readonly #aborts: (() => void)[] = [];
+  readonly #rows: Rows;
+
+  constructor(rows: Rows) {
+    this.#rows = rows;
+  }
+
+  /** Values accepted so far. */
+  get values(): number {
+    return this.#rows.accepted;
+  }
+
+  /** Values accepted and not settled. */
+  get pending(): number {
+    const { delivered, failed, aborted } = this.counts;
+    return this.#rows.accepted - delivered - failed - aborted;
+  }
+
+  /** Batches that run. */
+  get running(): number {
+    let count = 0;
+    for (const batch of this.#rows.active) if (batch.running) count++;
+    return count;
+  }
+
+  /** Rows that do not run, oldest first. */
+  waitingRows(): IterableIterator<Row> {
+    return this.#rows.waitingRows();
+  }
+
+  /** The short way, for a call of one value without options. */
+  putPlain(call: Plain, value: unknown): void {
+    const rows = this.#rows;
+    this.counts.calls++;
+    const { state } = rows;
+    if (rows.joined < rows.fastLimit && state !== undefined) {
+      state.values.push(value);
+      state.slices.push(call);
+      rows.accepted++;
+      rows.joined++;
+      rows.size++;
+    } else {
+      rows.join(call, value, 0);
+      rows.turn();
+    }
+  }
+
+  /**
+   * Values enter in one step: no batch is cut for its age, or started, between two of them. `whole`: a call that fits into
+   * one batch is not split over two.
+   */
+  enter(call: Call, values: readonly unknown[], weights: Weights, whole: boolean): void {
+    const rows = this.#rows;
+    this.together(() => {
+      if (whole) rows.makeWay(values.length, sumOf(weights));
+      for (let i = 0; i < values.length; i++) {
+        const weight = weights?.[i] ?? 0;
+        if (typeof weight !== 'number') call.refuse?.(weight);
+        else {
+          if (weight > 0) rows.makeWay(1, weight);
+          rows.join(call, values[i], weight);
+          if (call.pulled) this.pulled++;
+        }
+      }
+    });
+  }
+
+  /** Calls `work`, which runs no user code; batches are cut and started after it. */
+  together(work: () => void): void {
+    this.#locked(work);
+    this.#rows.turn();
+    this.#abortSignals();
+  }
+
+  /** Calls `work`, which may run user code, within a callback of the core: that turns by itself after it. */
+  inCallback(work: () => void): void {
+    this.#locked(work);
+    this.#abortSignals();
+  }
+
+  #locked(work: () => void): void {
+    this.#rows.locks++;
+    try {
+      work();
+    } finally {
+      this.#rows.locks--;
+    }
+  }
+
+  #abortSignals(): void {
+    if (this.#rows.locks > 0) return;
+    for (let abort = this.#aborts.shift(); abort !== undefined; abort = this.#aborts.shift()) abort();
+  }
+
+  /** Cuts the open batch. */
+  seal(reason: Trigger): void {
+    this.#rows.cut(reason);
+  }
+
+  flush(): Promise<void> {
+    return this.#rows.cutAndWait();
+  }
+
+  // Leaving
+
+  leave(call: Call, reason: unknown): void {
+    this.takeOut(call.slices(), reason);
+  }
+
+  takeOut(slices: Iterable<LooseSlice>, reason: unknown): void {
+    this.together(() => {
+      for (const slice of slices) {
+        const { row } = slice;
+        if (slice.gone) continue;
+        if (row.executing) this.#leaveRunning(slice, reason);
+        else {
+          this.lose(slice);
+          row.take(slice);
+          this.#rows.take(row, slice.size, slice.weight);
+        }
+      }
+    });
+  }
+
+  /** Once no caller of a running batch is left, its signal aborts. */
+  #leaveRunning(slice: LooseSlice, reason: unknown): void {
+    const { row } = slice;
+    if (slice.left || row.settled) return;
+    slice.left = true;
+    row.waiting -= slice.size;
+    const { run } = row;
+    if (row.waiting > 0 || run === undefined) return;
+    this.#aborts.push(() => {
+      run.abort(reason);
+    });
+  }
+
+  /** The callers with values in these rows, which do not run, get the error. */
+  turnAway(rows: readonly Row[], error: unknown): void {
+    this.together(() => {
+      for (const row of rows) {
+        row.compact();
+        const { slices, size } = row;
+        const weight = slices.reduce((sum, slice) => sum + slice.weight, 0);
+        this.#rows.take(row, size, weight);
+        row.executing = true;
+        this.settle(row);
+        for (const slice of slices) {
+          this.lose(slice);
+          slice.call.fail(error, slice);
+        }
+      }
+    });
+  }
+
+  /** All callers of the row get the error. */
+  giveUp(row: Row, error: unknown): void {
+    row.compact();
+    row.executing = true;
+    const { slices } = row;
+    this.settle(row);
+    for (const slice of slices) {
+      this.lose(slice);
+      if (!slice.call.over) slice.call.fail(error, slice);
+    }
+  }
+
+  /** Resolves when nothing runs any more, with the rows that were not executed. */
+  async close(timeout: number): Promise<{ rows: Row[]; cause: unknown }> {
+    const { states, cause } = await this.#rows.close(timeout, true);
+    return { rows: states, cause };
+  }
+
+  /** Its callers have their results or an error. */
+  settle(row: Row): void {
+    row.settled = true;
+    row.clear();
+    this.#rows.forget(row);
+  }
+
+  /** Its values get no results. */
+  lose({ call, size }: Slice): void {
+    this.counts[call.aborted ? 'aborted' : 'failed'] += size;
+    if (call.pulled) this.pulled -= size;
+  }
+}
+
+function sumOf(weights: Weights): number {
+  let sum = 0;
+  for (const weight of weights ?? []) if (typeof weight === 'number') sum += weight;
+  return sum;
+}

@@ -1,0 +1,141 @@
+import { type Call, Row } from './row.js';
+import type { Batch } from '../core/batch.js';
+import { type Clock, endOfTurn } from '../core/clock.js';
+import { Core } from '../core/core.js';
+import { Fifo } from '../core/deque.js';
+import { Deferred, RESOLVED } from '../core/promise.js';
+import type { Driver } from '../core/driver.js';
+import type { Limits, Trigger } from '../core/schedule.js';
+
+/** A pending `flush()`: resolves when the rows with a lower number are settled. */
+class Flush extends Deferred {
+  constructor(readonly below: number) {
+    super();
+  }
+}
+
+/** The core of a serving: its batches are rows. Values join at once, and leave at constant cost. */
+export class Rows extends Core<Row> {
+  /** While it is not 0, nothing is cut by time or started. */
+  locks = 0;
+  /** Rows with values that are not settled, oldest first. */
+  readonly #live = new Set<Row>();
+  readonly #flushes = new Fifo<Flush>();
+  /** Batches are cut at the end of the event-loop turn that opened them. */
+  readonly #eager: boolean;
+  #opened = 0;
+  #turnEnds = false;
+  readonly #endOfTurn = (): void => {
+    this.#turnEnds = false;
+    this.schedule.markDue('age');
+    this.turn();
+  };
+
+  constructor(driver: Driver<Row>, limits: Limits, clock: Clock, eager: boolean) {
+    super(driver, limits, clock, clock.now(), false);
+    this.capacity = Infinity;
+    this.#eager = eager;
+  }
+
+  override turn(now?: number): boolean {
+    return this.locks === 0 && super.turn(now);
+  }
+
+  /** Adds a value to the open row. */
+  join(call: Call, value: unknown, weight: number): void {
+    let row = this.state;
+    if (this.size === 0 || row === undefined) row = this.#open();
+    row.values.push(value);
+    call.joined(row, weight);
+    this.accepted++;
+    this.joined++;
+    this.size++;
+    this.weight += weight;
+    if (this.size >= this.limits.size) this.seal('size');
+    else if (this.weight >= this.limits.weight) this.seal('weight');
+  }
+
+  #open(): Row {
+    const row = new Row(this.#opened++);
+    this.open(this.clock.now());
+    this.opened = true;
+    this.state = row;
+    this.#live.add(row);
+    if (this.#eager && !this.#turnEnds) this.#cutAtEndOfTurn();
+    return row;
+  }
+
+  #cutAtEndOfTurn(): void {
+    this.#turnEnds = true;
+    try {
+      endOfTurn(this.clock, this.#endOfTurn);
+    } catch {
+      // The clock has thrown: a microtask later instead.
+      void RESOLVED.then(this.#endOfTurn);
+    }
+  }
+
+  override seal(reason: Trigger): Batch<Row> {
+    const batch = super.seal(reason);
+    batch.state.batch = batch;
+    return batch;
+  }
+
+  /** Cuts the open row, if there is one. */
+  cut(reason: Trigger): void {
+    if (this.size > 0) this.seal(reason);
+    this.turn();
+  }
+
+  /** Cuts the open row if these values do not fit into it, but fit into a row of their own or are just one. */
+  makeWay(size: number, weight: number): void {
+    const { limits } = this;
+    if (this.size === 0 || size > limits.size || (size > 1 && weight > limits.weight)) return;
+    const heavy = this.weight + weight > limits.weight;
+    if (heavy || this.size + size > limits.size) this.seal(heavy ? 'weight' : 'size');
+  }
+
+  /** Takes values out of a row that does not run. */
+  take(row: Row, count: number, weight: number): void {
+    const { batch } = row;
+    if (batch === undefined) this.withdraw(count, weight);
+    else {
+      batch.size -= count;
+      batch.weight -= weight;
+      this.finished += count;
+      if (batch.size <= 0) {
+        // `init` may still be at work for it.
+        if (batch.running) this.endRun(batch);
+        this.remove(batch);
+      }
+    }
+    if (row.size === 0) this.forget(row);
+  }
+
+  /** Rows that do not run, oldest first. */
+  *waitingRows(): IterableIterator<Row> {
+    for (const row of this.#live) if (!row.executing) yield row;
+  }
+
+  /** Cuts the open row; resolves when everything accepted by now is settled. */
+  cutAndWait(): Promise<void> {
+    this.cut('demand');
+    if (this.#live.size === 0) return RESOLVED;
+    const flush = new Flush(this.#opened);
+    this.#flushes.push(flush);
+    return flush.promise;
+  }
+
+  /** The row is settled, or all its values have left. */
+  forget(row: Row): void {
+    this.#live.delete(row);
+    if (this.#flushes.length === 0) return;
+    const oldest = this.#live.values().next();
+    const settled = oldest.done === true ? Infinity : oldest.value.number;
+    for (let first = this.#flushes.peek(); first !== undefined && first.below <= settled;) {
+      this.#flushes.shift();
+      first.resolve();
+      first = this.#flushes.peek();
+    }
+  }
+}

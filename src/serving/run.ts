@@ -1,0 +1,58 @@
+import type { Context } from './partitions.js';
+import { type Batch, RunContext } from '../core/batch.js';
+import type { Call, Row, Slice } from './row.js';
+
+/** The context of one run. */
+export class ServingRun extends RunContext implements Context {
+  readonly partition: number;
+  readonly inline = false;
+  readonly #row: Row;
+  #deadline: number | undefined;
+
+  constructor(
+    batch: Batch<Row>,
+    row: Row,
+    readonly state: unknown,
+    readonly hooks: Context['hooks'],
+    readonly runtimeOptions: unknown,
+  ) {
+    super(batch, row.size);
+    this.partition = batch.lane;
+    this.#row = row;
+  }
+
+  /** The latest time at which a caller of the batch still waits. */
+  get deadline(): number {
+    if (this.#deadline === undefined) {
+      let latest = -Infinity;
+      for (const { call } of this.#row.slices) if (!call.over) latest = Math.max(latest, call.deadline);
+      this.#deadline = latest === -Infinity ? Infinity : latest;
+    }
+    return this.#deadline;
+  }
+}
+
+/** A list of results may be such that reading it throws. */
+export function deliver(slice: Slice, results: readonly unknown[], at: number): number {
+  try {
+    return slice.call.deliver(slice, results, at);
+  } catch (error) {
+    slice.call.fail(error, slice);
+    return 0;
+  }
+}
+
+export function tellSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
+  let at = 0;
+  const told = new Set<Call>();
+  for (const slice of row.slices) {
+    const { call, size } = slice;
+    if (call.tell !== undefined && !call.over) {
+      if (list !== undefined) call.tell(slice, hook, list.slice(at, at + size));
+      // Once, also if values of others lie between its own.
+      else if (!told.has(call)) call.tell(slice, hook, payload);
+      told.add(call);
+    }
+    at += size;
+  }
+}

@@ -1,0 +1,146 @@
+import { type Encoded, decode } from './errors.js';
+import { THREAD_SOURCE } from './thread-source.js';
+import type { Context } from '../partitions.js';
+import { BatchError, messageOf } from '../../errors.js';
+import { warn } from '../../events.js';
+
+/** The part of Node's `Worker` that is used. */
+interface NodeWorker {
+  postMessage(message: unknown): void;
+  on(event: string, listener: (value: never) => void): void;
+  ref(): void;
+  unref(): void;
+  terminate(): Promise<unknown>;
+}
+
+type WorkerClass = new (code: URL, options: Record<string, unknown>) => NodeWorker;
+
+export interface Answer {
+  results: unknown;
+  errors: [index: number, error: Encoded][];
+}
+
+type Message = { id: number } & (
+  { started: true } | { hook: string; list?: unknown[]; payload?: unknown } | Answer | { error: Encoded }
+);
+
+interface Running {
+  hooks: Context['hooks'];
+  /** Positions of the values that were sent, if some were not. */
+  expand: (list: unknown[]) => unknown[];
+  started: () => void;
+  resolve: (answer: Answer) => void;
+  reject: (error: unknown) => void;
+}
+
+let threadUrl: URL | undefined;
+
+/** The code of threads. Stack traces show its name instead of the code. */
+function urlOfThreads(): URL {
+  const code = `${THREAD_SOURCE}//# sourceURL=batch-please-thread`;
+  return (threadUrl ??= new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+}
+
+/** Node's module by a name that no bundler for browsers follows. */
+export async function importWorkers(): Promise<WorkerClass> {
+  const name: string = 'node:worker_threads';
+  const { Worker } = (await import(name)) as { Worker: WorkerClass };
+  return Worker;
+}
+
+export interface ThreadOptions {
+  /** In messages: "the worker of partition 0 of Serving". */
+  name: string;
+  execArgv: readonly string[] | undefined;
+  workerData: unknown;
+}
+
+/** A worker thread. It holds the process only while a batch runs on it. */
+export class Thread {
+  readonly #worker: NodeWorker;
+  readonly #name: string;
+  readonly #running = new Map<number, Running>();
+  #next = 0;
+  #failure: unknown;
+  #ended = false;
+
+  constructor(Worker: WorkerClass, { name, execArgv, workerData }: ThreadOptions) {
+    this.#name = name;
+    this.#worker = new Worker(urlOfThreads(), { workerData, ...(execArgv !== undefined && { execArgv }) });
+    this.#worker.on('message', (message: Message) => {
+      this.#receive(message);
+    });
+    this.#worker.on('error', (error: unknown) => {
+      this.#failure = error;
+      if (this.#running.size === 0 && !this.#ended) warn('BATCH_WORKER', `${name} is replaced`, error);
+      this.#end(error);
+    });
+    this.#worker.on('messageerror', (error: unknown) => {
+      this.#end(error);
+      void this.terminate();
+    });
+    this.#worker.on('exit', (code: number) => {
+      this.#end(this.#failure ?? new Error(`it ended with exit code ${String(code)}`));
+    });
+    this.#worker.unref();
+  }
+
+  /** It has died, or was terminated: another one is needed. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether the batch still runs. */
+  runs(id: number): boolean {
+    return this.#running.has(id);
+  }
+
+  /** Throws `DataCloneError` if a value cannot be sent. */
+  post(task: object, running: Running): number {
+    const id = this.#next++;
+    this.#worker.postMessage({ id, ...task });
+    this.#running.set(id, running);
+    this.#worker.ref();
+    return id;
+  }
+
+  abort(id: number, reason: object): void {
+    if (this.#running.has(id)) this.#worker.postMessage({ id, abort: reason });
+  }
+
+  async terminate(): Promise<void> {
+    this.#end(new Error('it was terminated'));
+    await this.#worker.terminate();
+  }
+
+  #receive(message: Message): void {
+    const running = this.#running.get(message.id);
+    if (running === undefined) return;
+    if ('started' in message) running.started();
+    else if ('hook' in message) useHook(running, message);
+    else {
+      this.#running.delete(message.id);
+      if (this.#running.size === 0) this.#worker.unref();
+      if ('error' in message) running.reject(decode(message.error));
+      else running.resolve(message);
+    }
+  }
+
+  #end(cause: unknown): void {
+    this.#ended = true;
+    this.#worker.unref();
+    const running = [...this.#running.values()];
+    this.#running.clear();
+    for (const { reject } of running) reject(new BatchError(`${this.#name} died: ${messageOf(cause)}`, cause));
+  }
+}
+
+/** The handler has gone on: a hook that fails here has no one to throw to. */
+function useHook({ hooks, expand }: Running, { hook, list, payload }: Extract<Message, { hook: string }>): void {
+  try {
+    if (list === undefined) hooks[hook]?.all(payload);
+    else hooks[hook]?.each(expand(list));
+  } catch {
+    // Its batch has ended meanwhile.
+  }
+}

@@ -1,0 +1,320 @@
+import { BatchPlease, PartialFlushError, TooLargeError } from 'batch-please';
+import { TestClock } from 'batch-please/testing';
+import { bench, expectBalanced, settled, watch } from '../support/collectors.js';
+
+const RETRY = { jitter: false, minDelay: 100, factor: 1 } as const;
+
+/** A sink that fails for some items, by the given errors. */
+function picky(errors: (item: number, attempt: number) => unknown) {
+  const attempts: number[][] = [];
+  const ids: string[] = [];
+  const flush = ({ items }: { items: number[] }, context: { id: string; attempt: number }): void => {
+    attempts.push([...items]);
+    ids.push(context.id);
+    const failed = items.map((item) => errors(item, context.attempt));
+    if (failed.some((error) => error !== undefined)) throw new PartialFlushError(failed);
+  };
+  return { attempts, ids, flush };
+}
+
+describe('PartialFlushError', () => {
+  test('4 => 2 delivered, 2 (retry): promises, counts and ids are exact per item', async () => {
+    const { attempts, ids, flush } = picky((item, attempt) =>
+      item > 2 && attempt === 1 ? new Error('503') : undefined,
+    );
+    const { clock, batcher } = bench({ maxBatchSize: 4, retry: RETRY, batchFlush: flush });
+    const failed = jest.fn();
+    const flushed = jest.fn();
+    batcher.on('failed', failed);
+    batcher.on('flushed', flushed);
+    const adds = [1, 2, 3, 4].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(adds.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'pending', 'pending']);
+    expect(batcher.state).toMatchObject({ pending: 2, counts: { delivered: 2 } });
+    expect(batcher.state.batches).toMatchObject([{ size: 2, status: 'retrying', retryAt: 100, attempt: 1 }]);
+    await clock.advance(100);
+    expect(adds.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved', 'resolved']);
+    expect(attempts).toEqual([
+      [1, 2, 3, 4],
+      [3, 4],
+    ]);
+    expect(ids[1]).toBe(`${String(ids[0])}/1`);
+    expect(flushed.mock.calls).toMatchObject([[{ size: 2 }], [{ size: 2, attempt: 2, id: ids[1] }]]);
+    expect(failed.mock.calls).toMatchObject([[{ size: 2, id: ids[1], retryAt: 100 }]]);
+    expectBalanced(batcher);
+  });
+
+  test('pairs of [index, error] mean the same', async () => {
+    const { batcher } = bench({
+      maxBatchSize: 3,
+      retry: { ...RETRY, attempts: 1 },
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new PartialFlushError([[1, new Error('bad row')]]);
+      },
+    });
+    const dropped = jest.fn();
+    batcher.on('dropped', dropped);
+    const adds = [1, 2, 3].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(adds.map(({ state }) => state)).toEqual(['resolved', 'rejected', 'resolved']);
+    expect(adds[1]?.error).toMatchObject({ name: 'FlushError', cause: new Error('bad row'), size: 1 });
+    expect(dropped.mock.calls).toMatchObject([[{ reason: 'giveUp', size: 1, batch: { items: [2] } }]]);
+    expect(batcher.state.counts).toMatchObject({ delivered: 2, dropped: 1 });
+  });
+
+  test('retry.delay decides per item: one again, one given up, the longest delay counts', async () => {
+    const { attempts, flush } = picky((item, attempt) =>
+      item === 1 ? { status: 400 } : item < 4 && attempt === 1 ? { status: 429, after: item * 1000 } : undefined,
+    );
+    const letters: unknown[] = [];
+    const { clock, batcher } = bench({
+      maxBatchSize: 5,
+      giveUp: 'drop',
+      retry: {
+        ...RETRY,
+        delay: ({ error }) => {
+          const { status, after } = error as { status: number; after: number };
+          return status === 400 ? false : after;
+        },
+      },
+      batchFlush: flush,
+      batchDeadLetter: ({ items }, error) => void letters.push([...items, error]),
+    });
+    batcher.on('dropped', () => {});
+    batcher.on('failed', () => {});
+    const adds = [1, 2, 3, 4, 5].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    // With one lane the part that is tried again keeps its place before the one that is given up.
+    expect(adds.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending', 'resolved', 'resolved']);
+    await clock.advance(2999);
+    expect(attempts).toHaveLength(1);
+    await clock.advance(1);
+    expect(attempts[1]).toEqual([2, 3]);
+    expect(letters).toEqual([[1, { status: 400 }]]);
+    expect(adds.map(({ state }) => state)).toEqual(['rejected', 'resolved', 'resolved', 'resolved', 'resolved']);
+    expectBalanced(batcher);
+  });
+
+  test('of all items: the batch is tried again as it is, with its id', async () => {
+    const { attempts, ids, flush } = picky((_item, attempt) => (attempt === 1 ? 'no' : undefined));
+    const { clock, batcher } = bench({ maxBatchSize: 2, retry: RETRY, batchFlush: flush });
+    batcher.on('failed', () => {});
+    batcher.addItems([1, 2]);
+    await clock.advance(100);
+    expect(attempts).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+    expect(ids[0]).toBe(ids[1]);
+  });
+
+  test('of none: everything is delivered', async () => {
+    const { batcher } = bench({ maxBatchSize: 2, batchFlush: () => Promise.reject(new PartialFlushError([])) });
+    const add = watch(batcher.deliverItem(1));
+    batcher.addItem(2);
+    await settled();
+    expect([add.state, batcher.state.counts.delivered]).toEqual(['resolved', 2]);
+  });
+
+  test.each([
+    ['a position out of range', [[7, 'x']], /no item at position 7 in a batch of 2/],
+    ['a list that is too long', [undefined, undefined, 'x'], /no item at position 2/],
+    ['no list', 5, /must be a list/],
+  ])('%s fails the attempt with an error that says so', async (_what, errors, message) => {
+    const { batcher } = bench({
+      maxBatchSize: 2,
+      retry: false,
+      batchFlush: () => {
+        throw new PartialFlushError(errors as never);
+      },
+    });
+    const held = jest.fn();
+    batcher.on('held', held);
+    batcher.addItems([1, 2]);
+    await settled();
+    expect(held.mock.calls).toMatchObject([
+      [{ size: 2, error: { message: expect.stringMatching(message) as unknown } }],
+    ]);
+    expect(batcher.state.pending).toBe(2);
+  });
+
+  test('without a batchSplit it fails the attempt with an error that says so', async () => {
+    class Plain extends BatchPlease<number, number[]> {
+      override batchInit(): number[] {
+        return [];
+      }
+      override batchAddItem(batch: number[], item: number): void {
+        batch.push(item);
+      }
+      override batchFlush(): void {
+        throw new PartialFlushError([undefined, 'bad']);
+      }
+    }
+    const batcher = new Plain({ maxBatchSize: 2, retry: false, clock: new TestClock() });
+    const held = jest.fn();
+    batcher.on('held', held);
+    batcher.addItem(1);
+    batcher.addItem(2);
+    await settled();
+    expect(held.mock.calls).toMatchObject([[{ error: { message: expect.stringMatching(/batchSplit/) as unknown } }]]);
+  });
+
+  test('A9: a batchSplit that throws holds the batch as it is', async () => {
+    const { batcher } = bench({
+      maxBatchSize: 2,
+      retry: false,
+      batchFlush: () => {
+        throw new PartialFlushError([undefined, 'bad']);
+      },
+      batchSplit: () => {
+        throw new Error('no split');
+      },
+    });
+    batcher.on('held', () => {});
+    batcher.addItems([1, 2]);
+    await settled();
+    await expect(batcher.flush()).rejects.toMatchObject({ cause: new Error('no split') });
+    expectBalanced(batcher);
+  });
+
+  test('A7: with one lane the part that is tried again goes before newer batches', async () => {
+    const { attempts, flush } = picky((item, attempt) => (item === 2 && attempt === 1 ? 'later' : undefined));
+    const { clock, batcher } = bench({ maxBatchSize: 2, retry: RETRY, batchFlush: flush });
+    batcher.on('failed', () => {});
+    batcher.addItems([1, 2, 3, 4]);
+    await settled();
+    expect(attempts).toEqual([[1, 2]]);
+    await clock.advance(100);
+    expect(attempts).toEqual([[1, 2], [2], [3, 4]]);
+  });
+
+  test('flush() waits for the part that is tried again', async () => {
+    const { flush } = picky((item, attempt) => (item === 2 && attempt === 1 ? 'later' : undefined));
+    const { clock, batcher } = bench({ retry: RETRY, batchFlush: flush });
+    batcher.on('failed', () => {});
+    batcher.addItems([1, 2]);
+    const flushed = watch(batcher.flush());
+    await settled();
+    expect(flushed.state).toBe('pending');
+    await clock.advance(100);
+    expect(flushed.state).toBe('resolved');
+  });
+});
+
+describe('TooLargeError', () => {
+  test('8 => 4+4 => 4 = 2+2 at once, no attempt being used up', async () => {
+    const sent: number[][] = [];
+    const attemptsSeen: number[] = [];
+    const { batcher } = bench({
+      maxBatchSize: 8,
+      retry: { attempts: 1 },
+      batchFlush: ({ items }, { attempt }) => {
+        attemptsSeen.push(attempt);
+        if (items.length > 2) throw new TooLargeError();
+        sent.push([...items]);
+      },
+    });
+    const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(sent).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+    ]);
+    expect(new Set(attemptsSeen)).toEqual(new Set([1]));
+    expect(adds.every(({ state }) => state === 'resolved')).toBe(true);
+  });
+
+  test('a single item that is too large is given up', async () => {
+    const { batcher } = bench({
+      maxBatchSize: 2,
+      giveUp: 'drop',
+      batchFlush: ({ items }) => {
+        if (items.includes(2)) throw new TooLargeError('413');
+      },
+    });
+    batcher.on('dropped', () => {});
+    const adds = [1, 2].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(adds.map(({ state }) => state)).toEqual(['resolved', 'rejected']);
+    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
+  });
+});
+
+describe("giveUp: 'split'", () => {
+  function poisoned(poison: (item: number) => boolean, options: object = {}) {
+    const attempts: number[][] = [];
+    const letters: number[][] = [];
+    const setup = bench({
+      maxBatchSize: 8,
+      retry: false,
+      giveUp: 'split',
+      batchFlush: ({ items }) => {
+        attempts.push([...items]);
+        if (items.some(poison)) throw new Error('no');
+      },
+      batchDeadLetter: ({ items }) => void letters.push([...items]),
+      ...options,
+    });
+    for (const event of ['failed', 'held', 'dropped'] as const) setup.batcher.on(event, () => {});
+    return { ...setup, attempts, letters };
+  }
+
+  test('one poison item of 8 is found and given up, the other 7 are delivered', async () => {
+    const { batcher, letters, attempts } = poisoned((item) => item === 6);
+    const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(letters).toEqual([[6]]);
+    expect(adds.map(({ state }) => state === 'resolved')).toEqual([true, true, true, true, true, false, true, true]);
+    expect(batcher.state.counts).toMatchObject({ delivered: 7, dropped: 1 });
+    // Blamed only after something else succeeded, and after one more attempt of its own.
+    expect(attempts.filter((items) => items.length === 1 && items[0] === 6)).toHaveLength(2);
+    expectBalanced(batcher);
+  });
+
+  test('an outage blames nobody: after 2·log2(8)+2 failures in a row everything is held', async () => {
+    let down = true;
+    const { batcher, letters, attempts } = poisoned(() => down);
+    const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+    await settled();
+    expect(letters).toEqual([]);
+    expect(attempts.length).toBeLessThanOrEqual(8);
+    expect(batcher.state.counts.dropped).toBe(0);
+    expect(batcher.state.pending).toBe(8);
+    down = false;
+    await batcher.flush();
+    await settled();
+    expect(adds.every(({ state }) => state === 'resolved')).toBe(true);
+    expectBalanced(batcher);
+  });
+
+  test('a poison item alone is held until something else was delivered', async () => {
+    const { batcher, letters } = poisoned((item) => item === 1, { maxBatchSize: 1 });
+    batcher.addItem(1);
+    await settled();
+    expect([letters, batcher.state.pending]).toEqual([[], 1]);
+    batcher.addItem(2);
+    await settled();
+    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
+    expect(letters).toEqual([[1]]);
+  });
+
+  test('A2: flush() of a suspected item alone rejects instead of waiting for ever', async () => {
+    const { batcher } = poisoned(() => true, { maxBatchSize: 1 });
+    batcher.addItem(1);
+    await expect(batcher.flush()).rejects.toMatchObject({ name: 'FlushError' });
+    await expect(batcher.close()).rejects.toMatchObject({ name: 'CloseError', undelivered: 1 });
+  });
+
+  test('two poison items of 8, beside a steady stream of others', async () => {
+    const { batcher, letters } = poisoned((item) => item === 3 || item === 12);
+    for (let i = 1; i <= 40; i++) batcher.addItem(i);
+    await batcher.flush().catch(() => {});
+    await settled();
+    expect(letters.flat().sort((a, b) => a - b)).toEqual([3, 12]);
+    expect(batcher.state.counts).toMatchObject({ delivered: 38, dropped: 2 });
+    expectBalanced(batcher);
+  });
+});

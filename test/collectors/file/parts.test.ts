@@ -1,0 +1,157 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ClearedError, PartialFlushError, TooLargeError } from 'batch-please';
+import { FileBatcher, type FileBatch, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
+import { directory, filesIn, removeDirectories } from '../../support/spool.js';
+
+afterEach(removeDirectories);
+
+type Sink = (items: number[], id: string, attempt: number) => void;
+
+/** A batcher whose sink gets the items of each batch. */
+function collector(path: string, sink: Sink, options: Partial<FileBatcherOptions<number>> = {}): FileBatcher<number> {
+  return new FileBatcher<number>({
+    batchDirectory: path,
+    retry: { minDelay: 1, maxDelay: 1 },
+    unref: true,
+    batchFlush: async (batch, { id, attempt }) => {
+      sink(await read(batch), id, attempt);
+    },
+    ...options,
+  });
+}
+
+async function read(batch: FileBatch<number>): Promise<number[]> {
+  const items: number[] = [];
+  for await (const item of batch.items()) items.push(item);
+  return items;
+}
+
+function texts(path: string): string[] {
+  return filesIn(path).map(({ text }) => text.replace(/[ \t]+$/gm, ''));
+}
+
+test.each(['none', 'batch', 'item'] as const)(
+  'a batch that fails in part: what failed is a file of its own before the old one goes (%s)',
+  async (durability) => {
+    const path = directory();
+    const seen: [number[], string, number][] = [];
+    const batcher = collector(
+      path,
+      (items, id, attempt) => {
+        seen.push([items, id, attempt]);
+        const errors = items.map((item) => (item === 2 && seen.length < 3 ? new Error('not now') : undefined));
+        if (errors.some((error) => error !== undefined)) throw new PartialFlushError(errors);
+      },
+      { durability },
+    );
+    batcher.on('failed', () => undefined);
+    batcher.addItems([1, 2, 3]);
+    await batcher.flush();
+    expect(seen.map(([items, , attempt]) => [items, attempt])).toEqual([
+      [[1, 2, 3], 1],
+      [[2], 2],
+      [[2], 3],
+    ]);
+    expect(seen[1]?.[1]).toBe(`${seen[0]?.[1] ?? ''}/1`);
+    expect(batcher.state.spool).toMatchObject({
+      added: 3,
+      delivered: 3,
+      lost: 0,
+      quarantined: 0,
+      pending: 0,
+      bytes: 0,
+    });
+    expect(filesIn(path)).toEqual([]);
+    await batcher.close();
+  },
+);
+
+test('attempts of a part are carried on across restarts, and its id is the same', async () => {
+  const path = directory();
+  const ids: [string, number[]][] = [];
+  const first = collector(
+    path,
+    (items, id) => {
+      ids.push([id, items]);
+      throw new PartialFlushError([[items.length - 1, new Error('bad')]]);
+    },
+    { retry: { minDelay: 100_000, maxDelay: 100_000 } },
+  );
+  for (const event of ['failed', 'closed'] as const) first.on(event, () => undefined);
+  first.addItems([1, 2]);
+  await first.flush({ timeout: 300 }).catch(() => undefined);
+  await first.close({ flush: false });
+  expect(texts(path)).toEqual(['2\n']);
+  expect(filesIn(path)[0]?.name).toMatch(/\.1-[12]-line1\.batch$/);
+  const second = collector(path, (items, id) => {
+    ids.push([id, items]);
+  });
+  await second.open();
+  await second.close();
+  expect(ids.at(-1)).toEqual([`${ids[0]?.[0] ?? ''}/1`, [2]]);
+});
+
+test('a batch that is too large is halved, on the disk as well, until its parts fit', async () => {
+  const path = directory();
+  const seen: number[][] = [];
+  const batcher = collector(path, (items) => {
+    if (items.length > 2) throw new TooLargeError();
+    seen.push(items);
+  });
+  batcher.on('failed', () => undefined);
+  batcher.addItems([1, 2, 3, 4, 5, 6, 7]);
+  await batcher.flush();
+  expect(seen.flat()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(batcher.state.spool).toMatchObject({ added: 7, delivered: 7, pending: 0, bytes: 0 });
+  expect(filesIn(path)).toEqual([]);
+  await batcher.close();
+});
+
+test('a poisoned item is isolated, and only its file goes to dead/', async () => {
+  const path = directory();
+  const seen: number[] = [];
+  const batcher = collector(
+    path,
+    (items) => {
+      if (items.includes(3)) throw new Error('poison');
+      seen.push(...items);
+    },
+    { giveUp: 'split', retry: { attempts: 1 } },
+  );
+  for (const event of ['failed', 'dropped', 'dead', 'held', 'lost'] as const) batcher.on(event, () => undefined);
+  batcher.addItems([1, 2, 3, 4]);
+  await batcher.flush({ timeout: 5000 }).catch(() => undefined);
+  await batcher.close();
+  expect(seen.sort()).toEqual([1, 2, 4]);
+  const [dead = ''] = readdirSync(join(path, 'dead'));
+  expect(readFileSync(join(path, 'dead', dead), 'utf8').trim()).toBe('3');
+  expect(batcher.state.spool).toMatchObject({ added: 4, delivered: 3, dead: 1, dropped: 0, pending: 0 });
+});
+
+test('cleared batches are handed back, and are not delivered by the next open', async () => {
+  const path = directory();
+  const delivered: number[] = [];
+  const batcher = collector(
+    path,
+    () => {
+      throw new Error('down');
+    },
+    { maxBatchSize: 2, retry: { minDelay: 100_000 } },
+  );
+  batcher.on('failed', () => undefined);
+  const told: unknown[] = [];
+  for (const item of [1, 2, 3]) batcher.deliverItem(item).catch((error: unknown) => told.push(error));
+  await batcher.syncAddItem(4);
+  await batcher.flush({ timeout: 50 }).catch(() => undefined);
+  const batches = batcher.clear();
+  expect((await Promise.all(batches.map(read))).flat()).toEqual([1, 2, 3, 4]);
+  expect(told).toHaveLength(3);
+  expect(told.every((error) => error instanceof ClearedError)).toBe(true);
+  expect(batcher.state.spool).toMatchObject({ added: 4, returned: 4, pending: 0 });
+  await batcher.close();
+  const second = collector(path, (items) => delivered.push(...items));
+  await second.open();
+  await second.close();
+  expect(delivered).toEqual([]);
+});

@@ -1,0 +1,187 @@
+import type { Mutant } from './run-mutants.js';
+
+const ADMISSION = 'src/serving/admission.ts';
+const INPUT = 'src/serving/input.ts';
+const PLACEMENT = 'src/serving/placement.ts';
+const ROWS = 'src/serving/rows.ts';
+
+const FAIRNESS = ['test/serving/fairness'];
+const LEAVING = ['test/serving/leaving'];
+const POOL = ['test/serving/pool'];
+const THREADS = ['test/serving/threads'];
+
+/** Deliberate bugs of the serving. */
+export const SERVING_MUTANTS: readonly Mutant[] = [
+  // Leaving
+  {
+    name: 'an empty batch stays in the queue',
+    file: ROWS,
+    from: `        this.remove(batch);\n`,
+    to: ``,
+    tests: LEAVING,
+  },
+  {
+    name: 'the signal does not abort when no caller is left',
+    file: PLACEMENT,
+    from: `      run.abort(reason);`,
+    to: `      void run;`,
+    tests: LEAVING,
+  },
+  {
+    name: 'the signal aborts when the first caller leaves',
+    file: PLACEMENT,
+    from: `if (row.waiting > 0 || run === undefined) return;`,
+    to: `if (run === undefined) return;`,
+    tests: LEAVING,
+  },
+  {
+    name: 'the deadline is the earliest of the callers',
+    file: 'src/serving/run.ts',
+    from: `latest = Math.max(latest, call.deadline)`,
+    to: `latest = latest === -Infinity ? call.deadline : Math.min(latest, call.deadline)`,
+    tests: LEAVING,
+  },
+  {
+    name: 'the timer of a deadline stays armed when its call leaves',
+    file: INPUT,
+    from: `      removeDeadline();\n      this.#alarm.set(this.#deadlines.next);`,
+    to: `      void removeDeadline;`,
+    tests: ['test/serving/batch-serving', 'test/sim/serving'],
+  },
+  // Entering
+  {
+    name: 'batches are cut and started while a call enters',
+    file: ROWS,
+    from: `return this.locks === 0 && super.turn(now);`,
+    to: `return super.turn(now);`,
+    tests: ['test/serving/', 'test/sim/serving'],
+  },
+  {
+    name: 'a call that stays whole is not given a batch of its own',
+    file: PLACEMENT,
+    from: `      if (whole) rows.makeWay(values.length, sumOf(weights));\n`,
+    to: ``,
+    tests: ['test/serving/batch-serving'],
+  },
+  {
+    name: 'async iterables may hold the whole room',
+    file: ADMISSION,
+    from: `Math.max(1, Math.floor(config.maxPending / 2))`,
+    to: `config.maxPending`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'a failing weigh fails the whole settleMany',
+    file: ADMISSION,
+    from: `if (call.settles !== true) {`,
+    to: `if (call.settles !== undefined) {`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'a failed batch rejects the whole settleMany',
+    file: 'src/serving/many.ts',
+    from: `if (slice !== undefined && this.#parts.settle) {`,
+    to: `if (slice !== undefined && this.over) {`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'flush does not wait for what runs',
+    file: ROWS,
+    from: `    const flush = new Flush(this.#opened);`,
+    to: `    const flush = new Flush(0);\n    flush.resolve();`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'flush waits for what comes after it',
+    file: ROWS,
+    from: `first.below <= settled;`,
+    to: `first.below < settled;`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'flush does not cut the open batch',
+    file: ROWS,
+    from: `    this.cut('demand');\n`,
+    to: ``,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'mapResults runs in the context of whoever settles the batch',
+    file: 'src/serving/caller-context.ts',
+    from: `    const next = this.#next;\n    this.#start(job);\n    return next as Promise<T>;`,
+    to: `    return Promise.resolve().then(job);`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'promises in slots are handed out',
+    file: 'src/serving/partitions.ts',
+    from: `return promises ? Promise.all(copy.map(settleOne)) : copy;`,
+    to: `return copy;`,
+    tests: FAIRNESS,
+  },
+  {
+    name: 'unread hook events have no bound',
+    file: 'src/serving/channel.ts',
+    from: `if (this.#hooks.length > MOST_UNREAD) this.#hooks.shift();`,
+    to: ``,
+    tests: FAIRNESS,
+  },
+  // Pool
+  {
+    name: 'a serving with a stream counts as idle',
+    file: 'src/serving/core.ts',
+    from: `this.#input.busy || `,
+    to: ``,
+    tests: POOL,
+  },
+  {
+    name: 'a serving with inline work counts as idle',
+    file: 'src/serving/core.ts',
+    from: ` || this.inline.size > 0`,
+    to: ``,
+    tests: POOL,
+  },
+  {
+    name: 'a serving closed by hand is handed out again',
+    file: 'src/serving/pool.ts',
+    from: `if (entry === undefined || isClosed(entry.serving)) {`,
+    to: `if (entry === undefined) {`,
+    tests: POOL,
+  },
+  {
+    name: 'close of a pool does not wait for what was deleted',
+    file: 'src/serving/pool.ts',
+    from: `    this.#leaving.add(closing);\n`,
+    to: ``,
+    tests: POOL,
+  },
+  // Threads
+  {
+    name: 'close does not wait for inline work',
+    file: 'src/serving/close.ts',
+    from: `  await inline.settle(clock, deadline);\n`,
+    to: ``,
+    tests: THREADS,
+  },
+  {
+    name: 'a dead thread is used again',
+    file: 'src/serving/workers/pool.ts',
+    from: `if (slot.thread?.ended === false) return slot.thread;`,
+    to: `if (slot.thread !== undefined) return slot.thread;`,
+    tests: THREADS,
+  },
+  {
+    name: 'an idle thread holds the process',
+    file: 'src/serving/workers/worker.ts',
+    from: `      if (this.#running.size === 0) this.#worker.unref();`,
+    to: ``,
+    tests: THREADS,
+  },
+  {
+    name: 'the next batch does not wait for the thread of one that timed out',
+    file: 'src/serving/workers/pool.ts',
+    from: `    await slot.free;\n`,
+    to: ``,
+    tests: THREADS,
+  },
+];

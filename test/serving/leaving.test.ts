@@ -1,0 +1,237 @@
+import { BatchServing, ClosedError, TimeoutError, type ServingContext } from 'batch-please';
+import { TestClock, gate } from 'batch-please/testing';
+import { settled } from '../support/collectors.js';
+
+const never = (): Promise<never[]> => new Promise(() => undefined);
+const same = (values: readonly number[]): number[] => [...values];
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** How long the work takes, in ms, at best of two: a slow machine is no failure, growth is. */
+async function cost(work: () => unknown): Promise<number> {
+  let best = Infinity;
+  for (let i = 0; i < 2; i++) {
+    const start = performance.now();
+    await work();
+    best = Math.min(best, performance.now() - start);
+  }
+  return best;
+}
+
+/** Ten times as much takes at most thirty times as long; quadratic would be a hundred times. */
+async function expectLinear(work: (count: number) => unknown, count: number): Promise<void> {
+  await work(count);
+  const [few, many] = [await cost(() => work(count)), await cost(() => work(10 * count))];
+  expect(many).toBeLessThan(30 * Math.max(few, 2));
+}
+
+describe('leaving was quadratic in the batches that queue', () => {
+  test('a mass timeout behind a stalled backend settles all callers', async () => {
+    await expectLinear(async (count) => {
+      const clock = new TestClock();
+      const serving = new BatchServing<number, never>({ clock, handleBatch: never });
+      const calls = upTo(count).map((i) => serving.tryDispatch(i, { timeout: 100 + (i % 50) }));
+      await clock.advance(150);
+      const outcomes = await Promise.all(calls);
+      expect(outcomes.every((outcome) => !outcome.ok && outcome.error instanceof TimeoutError)).toBe(true);
+      // The value that runs is pending until the handler answers.
+      expect([serving.state.pending, serving.state.counts.aborted, clock.pendingTimers]).toEqual([1, count - 1, 0]);
+    }, 2000);
+  });
+
+  test('one Error slot in the first batch of a long list', async () => {
+    const handleBatch = (values: readonly number[]): (number | Error)[] =>
+      values.map((value) => (value === 0 ? new Error('slot') : value));
+    await expectLinear(async (count) => {
+      const serving = new BatchServing({
+        batchSize: 4,
+        handleBatch: async (values: readonly number[]) => handleBatch(values),
+      });
+      expect(await serving.tryDispatchMany(upTo(count))).toMatchObject({ ok: false, error: { message: 'slot' } });
+    }, 20_000);
+  });
+
+  test('an abort of one signal that all share', async () => {
+    await expectLinear(async (count) => {
+      const serving = new BatchServing<number, never>({ handleBatch: never });
+      const controller = new AbortController();
+      const calls = upTo(count).map((i) => serving.tryDispatch(i, { signal: controller.signal }));
+      controller.abort(new Error('gone'));
+      for (const outcome of await Promise.all(calls)) expect(outcome.ok).toBe(false);
+    }, 2000);
+  });
+
+  test("close({ pending: 'reject' })", async () => {
+    await expectLinear(async (count) => {
+      const serving = new BatchServing<number, never>({ clock: new TestClock(), batchSize: 2, handleBatch: never });
+      const calls = upTo(count).map((i) => serving.tryDispatch(i));
+      void serving.close({ pending: 'reject' });
+      await settled();
+      const waiting = calls.slice(2);
+      for (const outcome of await Promise.all(waiting)) {
+        expect(outcome).toMatchObject({ ok: false, error: expect.any(ClosedError) as unknown });
+      }
+    }, 2000);
+  });
+
+  test('callers that wait for room', async () => {
+    await expectLinear(async (count) => {
+      const clock = new TestClock();
+      const serving = new BatchServing<number, never>({ clock, maxPending: 1, handleBatch: never });
+      const calls = upTo(count).map((i) => serving.tryDispatch(i, { timeout: 1 + (i % 7) }));
+      await clock.advance(10);
+      for (const outcome of await Promise.all(calls)) expect(outcome.ok).toBe(false);
+    }, 1000);
+  });
+});
+
+test('values that have left hold no place in the queue of a stalled backend', async () => {
+  const clock = new TestClock();
+  const handle = gate<[readonly number[]], number[]>();
+  const serving = new BatchServing<number, number>({ clock, handleBatch: handle });
+  const first = serving.dispatch(0);
+  const left = upTo(100).map((i) => serving.tryDispatch(i, { timeout: 10 }));
+  await clock.advance(10);
+  await Promise.all(left);
+  const last = serving.dispatch(101);
+  handle.open([0]);
+  await settled();
+  handle.open([101]);
+  expect(await Promise.all([first, last])).toEqual([0, 101]);
+  expect(handle.calls.map(([values]) => values)).toEqual([[0], [101]]);
+});
+
+test('a timeout of 60 days fired on day 24.9', async () => {
+  const day = 86_400_000;
+  const clock = new TestClock();
+  const serving = new BatchServing({ clock, batchSize: 2, batchTimeout: Infinity, handleBatch: same });
+  const call = serving.tryDispatch(1, { timeout: 60 * day }).then(() => clock.now() / day);
+  await clock.advance(61 * day);
+  expect(await call).toBe(60);
+});
+
+test('a handlerTimeout of 60 days fired on day 24.9 in the caller', async () => {
+  const day = 86_400_000;
+  const clock = new TestClock();
+  const serving = new BatchServing<number, never>({ clock, handlerTimeout: 60 * day, handleBatch: never });
+  const call = serving.inline(1).then(
+    () => 0,
+    () => clock.now() / day,
+  );
+  await settled();
+  await clock.advance(61 * day);
+  expect(await call).toBe(60);
+});
+
+describe('the context', () => {
+  const contexts = (options: object = {}) => {
+    const clock = new TestClock();
+    const seen: ServingContext[] = [];
+    const handle = gate<[readonly number[]], number[]>();
+    const serving = new BatchServing<number, number>({
+      clock,
+      batchSize: 2,
+      handleBatch: (values, context) => {
+        seen.push(context);
+        return handle(values);
+      },
+      ...options,
+    });
+    return { clock, seen, handle, serving };
+  };
+
+  test('signal aborts when no caller of the batch is left, not before', async () => {
+    const { seen, serving, handle, clock } = contexts();
+    const leaving = new AbortController();
+    const calls = [serving.tryDispatch(1, { signal: leaving.signal }), serving.tryDispatch(2, { timeout: 50 })];
+    leaving.abort(new Error('gone'));
+    await settled();
+    expect(seen[0]?.signal.aborted).toBe(false);
+    await clock.advance(50);
+    expect(seen[0]?.signal.reason).toBeInstanceOf(TimeoutError);
+    handle.open([1, 2]);
+    await Promise.all(calls);
+    expect([serving.state.pending, serving.state.counts.aborted]).toEqual([0, 2]);
+  });
+
+  test('signal does not abort while a caller without options waits', async () => {
+    const { seen, serving, handle, clock } = contexts();
+    const stays = serving.dispatch(1);
+    void serving.tryDispatch(2, { timeout: 50 });
+    await clock.advance(60);
+    expect(seen[0]?.signal.aborted).toBe(false);
+    handle.open([10, 20]);
+    expect(await stays).toBe(10);
+  });
+
+  test('signal looked at only after the last caller has left is aborted', async () => {
+    const { seen, serving, handle } = contexts({ batchSize: 1 });
+    const leaving = new AbortController();
+    const call = serving.tryDispatch(1, { signal: leaving.signal });
+    leaving.abort(new Error('gone'));
+    expect(seen[0]?.signal.reason).toEqual(new Error('gone'));
+    handle.open([1]);
+    await call;
+  });
+
+  test('a stream that is left aborts the signal of its batch', async () => {
+    const { seen, serving, handle } = contexts();
+    const stream = serving.stream([1, 2]);
+    await settled();
+    await stream.return?.();
+    expect(seen[0]?.signal.reason).toMatchObject({ name: 'AbortError' });
+    handle.open([1, 2]);
+  });
+
+  test('deadline is the latest of the callers, Infinity if one waits without end', async () => {
+    const { seen, serving, handle, clock } = contexts();
+    await clock.advance(1000);
+    const timed = [serving.tryDispatch(1, { timeout: 50 }), serving.tryDispatch(2, { timeout: 80 })];
+    expect(seen[0]?.deadline).toBe(1080);
+    handle.openAll([0, 0]);
+    await Promise.all(timed);
+    await Promise.all([serving.dispatch(1), serving.tryDispatch(2, { timeout: 80 })]);
+    expect(seen[1]?.deadline).toBe(Infinity);
+  });
+
+  test('a listener of the signal may call the serving', async () => {
+    const { seen, serving, handle, clock } = contexts({ batchSize: 1 });
+    const again: Promise<number>[] = [];
+    const call = serving.tryDispatch(1, { timeout: 10 });
+    seen[0]?.signal.addEventListener('abort', () => again.push(serving.dispatch(2)));
+    await clock.advance(10);
+    await call;
+    handle.openAll([7]);
+    expect(await Promise.all(again)).toEqual([7]);
+  });
+});
+
+test('a part of a stream behind a failed one was executed again', async () => {
+  const clock = new TestClock();
+  const runs: number[] = [];
+  let release: (results: (number | Error)[]) => void = () => undefined;
+  const serving = new BatchServing<number, number>({
+    clock,
+    partitions: 3,
+    retry: { attempts: 2, minDelay: 10, jitter: false },
+    handleBatch: ([value = 0]) => {
+      runs.push(value);
+      if (value === 1) return new Promise<(number | Error)[]>((resolve) => (release = resolve));
+      if (value === 2) return Promise.resolve([new Error('slot')]);
+      return clock.now() < 5
+        ? new Promise((_, reject) =>
+            clock.setTimer(() => {
+              reject(new Error('down'));
+            }, 5),
+          )
+        : [value];
+    },
+  });
+  const events = serving.stream([1, 2, 3]);
+  const first = events.next();
+  await clock.advance(50);
+  expect(runs).toEqual([1, 2, 3]);
+  release([10]);
+  expect(await first).toMatchObject({ value: { output: [10] } });
+  await expect(events.next()).rejects.toThrow('slot');
+  expect(serving.state.pending).toBe(0);
+});

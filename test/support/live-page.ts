@@ -1,0 +1,37 @@
+import type { Locator, Page } from 'playwright-core';
+
+/** The row of a job. */
+export function jobOf(page: Page, name: string): Locator {
+  const jobs = page.getByRole('list', { name: 'Your jobs' }).getByRole('listitem');
+  return jobs.filter({ has: page.getByRole('heading', { name, exact: true }) });
+}
+
+export async function shows(place: Locator, text: string | RegExp): Promise<void> {
+  await place.filter({ hasText: text }).first().waitFor();
+}
+
+export async function startFolder(page: Page, folder: string): Promise<void> {
+  await page.getByLabel('Folder', { exact: true }).check();
+  await page.getByLabel('Folder below it').fill(folder);
+  await page.getByRole('button', { name: 'Start' }).click();
+}
+
+export async function startText(page: Page, name: string, text: string): Promise<void> {
+  await page.getByLabel('Text', { exact: true }).first().check();
+  await page.getByLabel('Name').fill(name);
+  await page.getByRole('textbox', { name: 'Text', exact: true }).fill(text);
+  await page.getByRole('button', { name: 'Start' }).click();
+}
+
+export async function upload(page: Page, files: [name: string, content: string][]): Promise<void> {
+  await page.getByLabel('Files', { exact: true }).check();
+  const chosen = files.map(([name, content]) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(content) }));
+  await page.getByLabel('Documents of this computer').setInputFiles(chosen);
+  await page.getByRole('button', { name: 'Start' }).click();
+}
+
+export async function search(page: Page, query: string, status: RegExp): Promise<Locator> {
+  await page.getByLabel('Search what is indexed').fill(query);
+  await page.getByRole('search').getByText(status).waitFor();
+  return page.getByRole('list', { name: 'Results' }).getByRole('listitem');
+}
