@@ -1,5 +1,6 @@
 export { MemoryBatcher, type MemoryBatch } from './memory-batcher.js';
 export * from './file-batcher.js';
+export * from './keyed-batcher.js';
 export {
   flushOnExit,
   type Closable,
