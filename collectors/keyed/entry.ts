@@ -25,6 +25,8 @@ export interface Owner<Item, Key, Batch> {
   readonly options: () => BatchPleaseOptions<Item, Batch>;
   readonly hooks: KeyedHooks<Item, Key, Batch> & Partial<BatchPleaseHooks<Item, Batch>>;
   readonly batcher: ((key: Key, options: BatchPleaseOptions<Item, Batch>) => KeyCollector<Item, Batch>) | undefined;
+  /** An attempt of this key begins. */
+  began(entry: Entry<Item, Key, Batch>): void;
   /** An event of a key's collector, which is about to be handed on. */
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void;
 }
@@ -59,6 +61,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
         });
       });
     }
+    this.collector.on('closed', () => undefined); // what it could not deliver is reported for all keys together
     // Also when it is flushed by others: by its owner, and when the process ends by itself.
     const flush = this.collector.flush.bind(this.collector);
     this.collector.flush = (given) => {
@@ -179,6 +182,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
     const { lanes } = this.owner;
     const { signal } = context;
     this.begun++;
+    this.owner.began(this);
     let [open, has] = [true, false];
     const over = (): void => {
       if (!open) return;

@@ -75,6 +75,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.#started = true;
   }
 
+  began(entry: Entry<Item, Key, Batch>): void {
+    this.keys.served(entry);
+  }
+
   // Events
 
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void {
@@ -89,6 +93,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   looked(entry: Entry<Item, Key, Batch>): void {
     const before = this.keys.pending;
     this.keys.look(entry);
+    this.keys.used(entry);
     if (entry.pending > 0) this.entrance.fresh.add(entry);
     // Its batch may be due without a lane to start on.
     if (entry.pending > 0 && !entry.seat.ready) this.lanes.want(entry.seat);

@@ -60,6 +60,12 @@ export class Keys<Item, Key, Batch> {
     if (pending === 0) this.#becomeIdle(entry);
   }
 
+  /** The key has been used, also if what was added is delivered already. */
+  used(entry: Entry<Item, Key, Batch>): void {
+    if (entry.pending > 0 || !this.#idle.delete(entry)) return;
+    this.#becomeIdle(entry);
+  }
+
   /** The key has been served: those that wait are older now. */
   served(entry: Entry<Item, Key, Batch>): void {
     if (this.busy.delete(entry)) this.busy.add(entry);
