@@ -30,10 +30,11 @@ export async function closeAll<Item, Key, Batch>(
       };
       entry.closing = close;
       late.push(close);
-      if (entry.seat.ready) close();
-      else lanes.want(entry.seat);
     });
   });
+  const seats = [...keys.busy].map((entry) => entry.seat);
+  for (const { ready, tenant } of seats) if (ready) tenant.resume();
+  lanes.wantAll(seats);
   const timer =
     late.length === 0 || timeout === Infinity
       ? undefined

@@ -76,6 +76,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   }
 
   began(entry: Entry<Item, Key, Batch>): void {
+    this.keys.look(entry); // user code is called next, within an add perhaps
     this.keys.served(entry);
   }
 

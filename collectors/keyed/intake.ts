@@ -101,13 +101,19 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     if (this.isShut) return new ClosedError('it takes no more items');
     let key: Key;
     try {
-      this.#key = key = this.hooks.key?.(item) as Key; // `start` has looked for it
+      key = this.hooks.key?.(item) as Key; // `start` has looked for it
       if (typeof (key as { then?: unknown } | null | undefined)?.then === 'function') {
         throw new TypeError('it returned a promise');
       }
     } catch (error) {
       return new ItemError('key', error);
     }
+    const found = this.#room(key);
+    this.#key = key; // making room calls user code, which may have added another item
+    return found;
+  }
+
+  #room(key: Key): Entry<Item, Key, Batch> | Error {
     const full = (): OverflowError => {
       const { pending } = this.keys;
       const { maxPending, maxKeys } = this.config;

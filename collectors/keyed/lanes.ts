@@ -122,8 +122,15 @@ export class Lanes {
 
   resume(seats: Iterable<Seat>): void {
     this.paused = false;
-    for (const seat of seats) if (seat.tenant.waiting) this.want(seat);
-    this.#schedule();
+    this.wantAll(seats);
+  }
+
+  /** All of them at once: the first does not get every lane because the others have not asked yet. */
+  wantAll(seats: Iterable<Seat>): void {
+    for (const seat of seats) {
+      if (!seat.ready && (seat.running < this.perKey || seat.gates.size > 0)) this.#enqueue(seat);
+    }
+    if (this.inside === 0) this.#serve();
   }
 
   /** The limits have changed. */

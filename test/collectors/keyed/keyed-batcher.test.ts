@@ -10,7 +10,7 @@ import {
   OptionsError,
   OverflowError,
 } from 'batch-please';
-import { FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
+import { type FileBatch, FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
 import { expectBalanced, settled, warnings, watch } from '../../support/collectors.js';
 import { bench, gated, note, notes, shown } from './support.js';
@@ -550,7 +550,7 @@ describe('batcher: collectors of another kind', () => {
       key: (item: { tenant: string; n: number }) => item.tenant,
       maxBatchSize: 2,
       flushConcurrency: 2,
-      async batchFlush(batch: import('batch-please/collectors').FileBatch<{ tenant: string; n: number }>, { key }) {
+      async batchFlush(batch: FileBatch<{ tenant: string; n: number }>, { key }) {
         most = Math.max(most, ++running);
         for await (const { n } of batch.items()) seen.push(`${key}${n}`);
         running--;
