@@ -12,7 +12,7 @@ export interface Plan {
   readonly maxBatchSize: number;
   readonly maxTimeSinceFirstItem: number | null;
   readonly flushTimeout: number | null;
-  readonly retry: false | { attempts: number; minDelay: number; maxDelay: number };
+  readonly retry: false | { attempts: number; minDelay: number; maxDelay: number; jitter: false };
   readonly giveUp: 'hold' | 'drop' | 'split';
   readonly postFlush: boolean;
   /** How often an attempt fails, hangs until its timeout, and takes no time. */
@@ -39,8 +39,8 @@ export function planOf(random: Random): Plan {
     flushTimeout,
     retry: random.pick([
       false,
-      { attempts: Infinity, minDelay: 5, maxDelay: 50 },
-      { attempts: 3, minDelay: 5, maxDelay: 20 },
+      { attempts: Infinity, minDelay: 5, maxDelay: 50, jitter: false },
+      { attempts: 3, minDelay: 5, maxDelay: 20, jitter: false },
     ]),
     giveUp: random.pick(['hold', 'drop', 'split']),
     postFlush: random.chance(0.3),
