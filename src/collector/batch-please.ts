@@ -51,9 +51,10 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * @throws `MissingHookError` if a required hook is neither method nor option.
    */
   addItem(item: Item, options?: types.AddOptions): boolean {
-    if (options === undefined && this.#queue?.join(item) === true) return true;
+    const fast = options === undefined ? this.#queue?.join(item) : undefined;
+    if (fast === true) return true;
     const parts = this.#open();
-    return addNow(parts, item, options?.onError) && parts.core.pending < this.#config.highWaterMark;
+    return (fast === false || addNow(parts, item, options?.onError)) && parts.core.pending < this.#config.highWaterMark;
   }
 
   /** The same for all of them; `false` if it was so for one, or is so without any. */

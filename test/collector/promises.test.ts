@@ -33,6 +33,21 @@ describe('addItem', () => {
     expect(batcher.addItems([])).toBe(false);
   });
 
+  test('answers false when its own add hook has added up to highWaterMark: 1, then 2 with 3 and 4 in it, of 4', () => {
+    const answers: boolean[] = [];
+    const { batcher } = bench({
+      highWaterMark: 4,
+      batchAddItem: ({ items }, item) => {
+        items.push(item);
+        if (item === 2) answers.push(batcher.addItem(3), batcher.addItem(4));
+      },
+    });
+    answers.push(batcher.addItem(1), batcher.addItem(2));
+    // In the order of their returns: 3 and 4, from within 2, then 1 and 2.
+    expect(answers).toEqual([true, false, true, false]);
+    expect(batcher.state.pending).toBe(4);
+  });
+
   test('always answers true without highWaterMark', () => {
     const { batcher } = bench({ batchFlush: sink() });
     expect(Array.from({ length: 5000 }, (_, i) => batcher.addItem(i)).every(Boolean)).toBe(true);

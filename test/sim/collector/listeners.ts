@@ -86,14 +86,14 @@ export class Listeners {
     if (delivery === undefined) model.bad(`failed says an unknown batch ${info.id}`);
     else if (info.hook === 'batchFlush') {
       checkFailure(model, delivery, info.error, 'failed');
-      // An attempt that `flush()` asked for uses up none, and leaves the time of the next one as it was.
-      const extra =
-        model.demands.length > 0 &&
-        info.retryAt === Math.max(delivery.dueAt, model.now) &&
-        delivery.dueAt >= 0 &&
-        !delivery.hurried;
-      if (extra) delivery.attempt--;
-      else checkBackOff(model, delivery, info.retryAt);
+      const { extra, dueAt } = delivery;
+      if (!extra) checkBackOff(model, delivery, info.retryAt);
+      else {
+        // It uses up none, and leaves the time of the next one as it was.
+        delivery.attempt--;
+        if (info.retryAt !== Math.max(dueAt, model.now))
+          model.bad(`after an extra attempt it is tried again at ${info.retryAt}, due at ${dueAt}`);
+      }
       delivery.hurried = extra;
       model.move(delivery, 'parked', info.retryAt);
     } else {
@@ -164,6 +164,7 @@ export class Listeners {
   #droppedForRoom(size: number): void {
     const { model, plan } = this.#world;
     model.overflowSeq = model.next();
+    if (plan.overflow === 'dropOldest') model.uncrowd();
     const newest = model.items.findLast((item) => item.fate === 'called');
     if (model.pending + this.#claims(newest) < plan.maxPending && model.waiting.length === 0)
       model.bad(`${plan.overflow} although there is room`);

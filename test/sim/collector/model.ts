@@ -86,7 +86,18 @@ export class Model {
     const { now } = this;
     const seq = this.next();
     const item: Item = {
-      ...{ id: this.items.length, weight, verb, signal, seq, fate: 'called', from: now, to: now, acceptedSeq: seq },
+      ...{
+        id: this.items.length,
+        weight,
+        verb,
+        signal,
+        seq,
+        fate: 'called',
+        returned: false,
+        from: now,
+        to: now,
+        acceptedSeq: seq,
+      },
       ...{ joined: -1, joinedSeq: -1, joinedAt: Infinity, batch: undefined, outcome: 'none', heard: undefined },
     };
     this.items.push(item);
@@ -132,6 +143,24 @@ export class Model {
     if (this.#pending > this.plan.maxPending) this.bad(`item ${item.id} was taken beyond maxPending`);
   }
 
+  /**
+   * An awaited add begins: without room it is among those who wait from now on, since hooks may call back before its
+   * call returns. With `dropOldest` it is so unless something is dropped for it.
+   */
+  crowd(item: Item): void {
+    const { overflow, maxPending } = this.plan;
+    const full = this.pending >= maxPending || this.waiting.length > 0;
+    if (full && this.closing === undefined && (overflow === 'wait' || overflow === 'dropOldest')) this.wait(item);
+  }
+
+  /** Something is dropped for a call that has not returned: the last one, which does not wait then. */
+  uncrowd(): void {
+    const item = this.waiting.at(-1);
+    if (item === undefined || item.returned) return;
+    this.waiting.pop();
+    item.fate = 'called';
+  }
+
   wait(item: Item): void {
     item.fate = 'waiting';
     this.waiting.push(item);
@@ -174,8 +203,8 @@ export class Model {
     this.onTheWay = undefined;
   }
 
-  demand(): void {
-    this.demands.push({ seq: this.next(), at: this.now });
+  demand(by: Demand['by']): void {
+    this.demands.push({ seq: this.next(), at: this.now, by });
   }
 
   // Batches

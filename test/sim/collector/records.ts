@@ -6,7 +6,7 @@ export interface State {
   prepared: boolean;
 }
 
-/** `called`: its call has not returned. `waiting`: for room. `left`: close could not deliver it. `away`: its caller aborted. */
+/** `called`: its call has not returned, and no more is known. `waiting`: for room. `left`: close could not deliver it. `away`: its caller aborted. */
 export type Fate = 'called' | 'waiting' | 'accepted' | 'delivered' | 'refused' | 'dropped' | 'left' | 'away';
 
 export interface Item {
@@ -17,6 +17,8 @@ export interface Item {
   /** Its call, in the order of all events. */
   readonly seq: number;
   fate: Fate;
+  /** Its call has returned. */
+  returned: boolean;
   /** It was accepted between these times, and at the latest at this event. */
   from: number;
   to: number;
@@ -62,6 +64,8 @@ export interface Delivery {
   hurried: boolean;
   /** Parked before the present attempt: when it was due. */
   dueAt: number;
+  /** The present attempt is one that `flush()` asked for: it uses up none. */
+  extra: boolean;
   lastError: unknown;
   chore: Chore | undefined;
 }
@@ -69,6 +73,7 @@ export interface Delivery {
 export interface Demand {
   readonly seq: number;
   readonly at: number;
+  readonly by: 'flush' | 'close';
 }
 
 export interface Ask {

@@ -77,12 +77,12 @@ export class Workload {
   }
 
   #addAwaited(verb: string, weight: number): void {
-    const { batcher, model, plan, random } = this.#world;
+    const { batcher, model, random } = this.#world;
     const controller = random.chance(0.15) ? new AbortController() : undefined;
     const item = this.#call(verb, weight, controller?.signal);
     if (controller !== undefined) this.#abortLater(controller, item);
     item.outcome = 'pending';
-    if (model.pending >= plan.maxPending) model.crowdSeq = model.next();
+    if (controller?.signal.aborted !== true) model.crowd(item);
     const options = controller === undefined ? undefined : { signal: controller.signal };
     const promise =
       verb === 'syncAddItem' ? batcher.syncAddItem(item.id, options) : batcher.deliverItem(item.id, options);
@@ -132,6 +132,7 @@ export class Workload {
   #returned(item: Item): void {
     const { model, plan } = this.#world;
     this.#world.sync();
+    item.returned = true;
     if (item.fate !== 'called') return;
     const may = item.outcome === 'pending' && (plan.overflow === 'wait' || plan.overflow === 'dropOldest');
     if (!may) model.bad(`${item.verb}(${item.id}) has returned, and the item is neither taken nor refused`);
@@ -166,7 +167,7 @@ export class Workload {
     }
     this.#world.sync();
     model.note(`${this.#indent}flush${timeout < Infinity ? ` within ${timeout}` : ''}`);
-    if (model.closing === undefined) model.demand();
+    if (model.closing === undefined) model.demand('flush');
     const ask: Ask = {
       ...{ seq: model.next(), at: model.now, timeout, signal: controller?.signal, outcome: 'pending' },
       covered: model.items.filter((item) => item.fate === 'accepted'),
@@ -193,7 +194,7 @@ export class Workload {
       ...{ outcome: 'pending', error: undefined, settledAt: Infinity },
     };
     model.closing = closing;
-    if (closing.flush) model.demand();
+    if (closing.flush) model.demand('close');
     batcher.close(options).then(
       () => Object.assign(closing, { outcome: 'resolved', settledAt: model.now }),
       (error: unknown) => Object.assign(closing, { outcome: 'rejected', error, settledAt: model.now }),
