@@ -14,7 +14,7 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^batch-please$': '<rootDir>/src/index.ts',
     '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
-    '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/collectors/(memory|file|keyed)$': '<rootDir>/collectors/$1-batcher.ts',
     '^batch-please/distributed$': '<rootDir>/distributed/index.ts',
     '^batch-please/nats$': '<rootDir>/distributed/nats/index.ts',
     '^batch-please/(streams|opentelemetry)$': '<rootDir>/src/$1/index.ts',
