@@ -1,4 +1,5 @@
-export { BatchPlease, STORAGE } from './collector/batch-please.js';
+export { BatchPlease } from './collector/batch-please.js';
+export { STORAGE } from './collector/parts.js';
 export type * from './collector/types.js';
 export { BatchServing } from './serving/batch-serving.js';
 export type * from './serving/types.js';

@@ -474,3 +474,27 @@ test('hooks are called on their batcher, those from options included', async () 
   expect(on).toEqual([batcher, batcher, batcher, batcher]);
   expect(seen).toEqual([]);
 });
+
+describe('a batchAddItem that returns what is no batch', () => {
+  test('(batch, item) => batch.items.push(item): the items are refused with a word, and no batch is lost', async () => {
+    const { batcher } = bench({
+      batchAddItem: (({ items }: { items: number[] }, item: number) => items.push(item)) as never,
+    });
+    const refused = jest.fn();
+    batcher.on('refused', refused);
+    batcher.addItems([1, 2]);
+    expect(refused.mock.calls).toMatchObject([
+      [
+        {
+          item: 1,
+          error: {
+            name: 'ItemError',
+            message: expect.stringMatching(/expected nothing or the next batch, given 1/) as unknown,
+          },
+        },
+      ],
+      [{ item: 2 }],
+    ]);
+    expect(batcher.state).toMatchObject({ pending: 0, counts: { refused: 2 } });
+  });
+});

@@ -213,7 +213,7 @@ describeWithServer('servings on several machines', () => {
 
     test('results that exceed a message come in parts', async () => {
       const serving = new BatchServing({ batchSize: 64, handleBatch: (values: readonly number[]) => values });
-      await withHost('parts', serving as never, async () => {
+      await withHost('parts', serving, async () => {
         const remote = new RemoteServing<string, string>({ connection, name: 'parts' });
         const values = Array.from({ length: 40 }, (_, n) => String(n).repeat(50_000));
         expect(await remote.dispatchMany(values)).toEqual(values);
