@@ -47,7 +47,8 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
     this.#resolve = resolve;
     this.#reject = reject;
     this.reply = (value) => {
-      if (this.#answered) hush(value); // the rejection of an ignored promise is no unhandled one
+      if (this.#answered)
+        hush(value); // the rejection of an ignored promise is no unhandled one
       else {
         this.#answered = true;
         if (isThenable(value)) this.settleLater(value);
