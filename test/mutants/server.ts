@@ -19,6 +19,9 @@ const GROWTH = 'src/server/growth.ts';
 /** Its own tests, without the simulation, which takes longer than all others. */
 const TESTS = ['test/server/'];
 
+/** The tests of faults that were found, which are enough for the rules that came with them. */
+const FAULTS = ['test/server/load', 'test/server/start', 'test/server/abuse'];
+
 /** Deliberate bugs of the batch server. */
 export const SERVER_MUTANTS: readonly Mutant[] = (
   [
@@ -384,108 +387,126 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
       file: CALL,
       from: `        this.#answered = true;\n        if (isThenable`,
       to: `        this.#answered = !isThenable(value);\n        if (isThenable`,
+      tests: FAULTS,
     },
     {
       name: 'fail counts after a reply that is a promise',
       file: CALL,
       from: `      if (this.#answered) return;\n`,
       to: ``,
+      tests: FAULTS,
     },
     {
       name: 'the rejection of an ignored reply is unhandled',
       file: CALL,
       from: `        hush(value); // the rejection`,
       to: `        void 0; // the rejection`,
+      tests: FAULTS,
     },
     {
       name: 'an op does not survive a spread',
       file: CALL,
       from: `    this.fail = (error) => {`,
       to: `    Object.defineProperty(this, 'reply', { enumerable: false });\n    this.fail = (error) => {`,
+      tests: FAULTS,
     },
     {
       name: 'all callers time out in one callback',
       file: CALLS,
       from: `if (call.deadline > now || expired.length === EXPIRIES_PER_TURN) break;`,
       to: `if (call.deadline > now) break;`,
+      tests: FAULTS,
     },
     {
       name: 'the timer of answered calls stays armed',
       file: CALLS,
       from: `if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);`,
       to: `if (deadline < Infinity) this.#timed--;`,
+      tests: FAULTS,
     },
     {
       name: 'the heap pops in no order',
       file: HEAP,
       from: `    if (last !== undefined && this.#items.length > 0) this.#sink(last, 0);`,
       to: `    if (last !== undefined && this.#items.length > 0) this.#items[0] = last;`,
+      tests: FAULTS,
     },
     {
       name: 'the heap ignores the right child',
       file: HEAP,
       from: `if (right !== undefined && right.deadline < (items[child] as T).deadline) child++;`,
       to: ``,
+      tests: FAULTS,
     },
     {
       name: 'a message is turned away while it is not crowded',
       file: ADMISSION,
       from: `return this.#fits(count) && !this.#hasWaiting();`,
       to: `return false;`,
+      tests: FAULTS,
     },
     {
       name: 'room does not come free after a batch',
       file: LOOP,
       from: `    this.onRoom?.();\n`,
       to: ``,
+      tests: FAULTS,
     },
     {
       name: 'a message is accepted though a listener has stopped the server',
       file: ADMISSION,
       from: `      if (this.closed) return this.#stoppedError();`,
       to: `      if (this.closed) return undefined;`,
+      tests: FAULTS,
     },
     {
       name: 'a castBatch is traced while it is accepted',
       file: LOOP,
       from: `    this.mailbox.pushGroup(entries);\n`,
       to: `    for (const entry of entries) this.accept(entry);\n    if (this.#turning || !this.#turning) return;\n    this.mailbox.pushGroup(entries);\n`,
+      tests: FAULTS,
     },
     {
       name: 'a suspension begins while the server drains',
       file: LOOP,
       from: `this.suspended = !this.#closing;`,
       to: `this.suspended = true;`,
+      tests: FAULTS,
     },
     {
       name: 'the timeout of a stop that follows a crash is ignored',
       file: LIFE,
       from: `    this.#deadline = this.clock.now() + timeout;\n`,
       to: `    if (this.#shutting === undefined) this.#deadline = this.clock.now() + timeout;\n`,
+      tests: FAULTS,
     },
     {
       name: 'user code between batches may start a batch inside itself',
       file: LOOP,
       from: `    const outer = this.#turning;\n    this.#turning = true;\n    try {\n      step();`,
       to: `    const outer = this.#turning;\n    try {\n      step();`,
+      tests: FAULTS,
     },
     {
       name: 'a collection refuses the requests of another copy',
       file: COLLECTION,
       from: `if (!isRequestId(id)) throw`,
       to: `if (!(id instanceof RequestId)) throw`,
+      tests: FAULTS,
     },
     {
       name: 'a wait on a collection wakes nobody',
       file: COLLECTION,
       from: `      listener();\n`,
       to: ``,
+      tests: FAULTS,
     },
     {
       name: 'wrong options of stop throw',
       file: SERVER,
       from: `      return ignorableRejection(error);`,
       to: `      throw error;`,
+      tests: FAULTS,
     },
   ] satisfies Mutant[]
 ).map((mutant) => ({ tests: TESTS, ...mutant }));
