@@ -81,6 +81,7 @@ describe('leaving is linear', () => {
       return setTimer(fn, ms);
     };
     await clock.advance(200);
+    most = Math.max(most, settled - before);
     expect(settled).toBe(20_000);
     expect(most).toBeLessThanOrEqual(1000);
     expect([server.sys.statistics().unanswered, clock.pendingTimers]).toEqual([0, 0]);
