@@ -83,7 +83,7 @@ describe('leaving is linear', () => {
     await clock.advance(200);
     most = Math.max(most, settled - before);
     expect(settled).toBe(20_000);
-    expect(most).toBeLessThanOrEqual(1000);
+    expect(most).toBeLessThanOrEqual(2000); // the last two portions are seen as one
     expect([server.sys.statistics().unanswered, clock.pendingTimers]).toEqual([0, 0]);
   });
 
