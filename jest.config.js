@@ -5,7 +5,9 @@ export default {
   testTimeout: 60_000,
   // `npm run test:long` runs the long lives, `npm test` everything else.
   testMatch: [
-    process.env['LONG'] === '1' ? '<rootDir>/test/**/*.long.test.ts' : '<rootDir>/test/**/!(*.long|*.cluster).test.ts',
+    process.env['LONG'] === '1'
+      ? '<rootDir>/test/**/*.long.test.ts'
+      : '<rootDir>/test/**/!(*.long|*.cluster|*.everywhere).test.ts',
   ],
   // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
