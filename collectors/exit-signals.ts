@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
 
-/** Collectors, servings and batch servers alike. */
+/** A collector, a serving, a batch server, or another object with a `close` method. */
 export interface Closable {
+  /** Delivers what is pending; `timeout` is in milliseconds. */
   close(options?: { timeout?: number }): Promise<unknown>;
 }
 
-/** Those that a process is ended by; named here, so that the types need none of Node's. */
+/** Signals that end a process; listed here, so that the types need none of Node's. */
 export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
 
 export interface Registration {

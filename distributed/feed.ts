@@ -51,6 +51,7 @@ export class Feed<Item, Added = Item> {
     this.done.catch((error: unknown) => reportEnd(error));
   }
 
+  /** Counts since the start. */
   get counts(): FeedCounts {
     return this.#counts;
   }
@@ -61,9 +62,9 @@ export class Feed<Item, Added = Item> {
   }
 
   /**
-   * Stops pulling, gives back what was fetched ahead, delivers what is here, and gives back what is not delivered within
-   * `timeout` (30,000 ms by default) or cannot be. The collector stays open; close it with `{ flush: false }` afterwards,
-   * as what it still holds is the log's again.
+   * Stops pulling, delivers the items that are here, and gives the rest back to the log: messages fetched ahead, and items
+   * not delivered within `timeout` (30,000 ms by default). The collector stays open, with items that the log has again:
+   * close it with `{ flush: false }`. Resolves to the number of messages given back.
    */
   async close({ timeout = 30_000 }: { timeout?: number } = {}): Promise<{ givenBack: number }> {
     this.#closing = true;
@@ -75,9 +76,8 @@ export class Feed<Item, Added = Item> {
       () => false,
     );
     const delivered = await Promise.race([flushed, late.passed.then(() => false)]);
-    // What is delivered is still to be acknowledged. The collector's promises may settle a moment after its flush.
-    const moment = this.#after(0);
-    await moment.passed;
+    // Delivered messages are still to be acknowledged. The collector's promises may settle a moment after its flush.
+    await this.#after(0).passed;
     while (this.#outstanding.size > 0 && !late.is && (delivered || this.#settling.size > 0)) {
       await Promise.race([...this.#settling, late.passed, this.#roomOr(undefined)]);
     }

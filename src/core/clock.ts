@@ -1,9 +1,10 @@
-/** Where the library gets its time from. Anybody can write one; `batch-please/testing` has one that a test moves. */
+/** The source of time and timers. `TestClock` of `batch-please/testing` is one that a test moves. */
 export interface Clock {
   /** Milliseconds that never go backwards, from any origin. */
   now(): number;
-  /** Calls `fn` once, `ms` milliseconds from now; at most 2^31 − 1 are asked for. */
+  /** Calls `fn` once, `ms` milliseconds from now (0 to 2^31 − 1). Returns a handle for `clearTimer`. */
   setTimer(fn: () => void, ms: number): unknown;
+  /** Cancels a timer that has not fired. */
   clearTimer(handle: unknown): void;
 }
 

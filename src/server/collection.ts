@@ -43,6 +43,7 @@ export class RequestCollection<Reply, Label = unknown> {
     return this.#members.size;
   }
 
+  /** The requests in the collection with their labels, in the order in which they were added. */
   *entries(): IterableIterator<[id: RequestId<Reply>, label: Label]> {
     for (const [id, { label }] of this.#members) yield [id, label];
   }
