@@ -56,8 +56,10 @@ export class Core<State> extends OpenBatch<State> {
     return this.#closing !== undefined;
   }
 
-  protected get ending(): Closing<State> | undefined {
-    return this.#closing;
+  /** Once the time of `close` is up nothing starts any more. */
+  protected get ending(): { retries: boolean } | undefined {
+    const closing = this.#closing;
+    return closing === undefined ? undefined : { retries: closing.retries && closing.deadline > this.clock.now() };
   }
 
   // Requests

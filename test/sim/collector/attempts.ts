@@ -25,7 +25,10 @@ export function startAttempt(world: World, state: State, context: FlushContext):
   const weight = delivery.items.reduce((sum, item) => sum + item.weight, 0);
   if (context.size !== delivery.items.length || context.weight !== weight)
     model.bad(`the context of batch ${list} says size ${context.size}, weight ${context.weight}`);
-  delivery.dueAt = delivery.phase === 'parked' ? delivery.retryAt : -1;
+  const parked = delivery.phase === 'parked';
+  delivery.dueAt = parked ? delivery.retryAt : -1;
+  const asked = model.demands.some(({ seq, kind }) => kind === 'flush' && seq > delivery.phaseSeq);
+  delivery.extra = parked && asked && !delivery.hurried;
   Object.assign(delivery, { attempt: context.attempt, startedAt: model.now, phase: 'running', answer: undefined });
   model.occupy(delivery);
   if (model.lanes > model.plan.lanes) model.bad(`${model.lanes} batches at the same time on ${model.plan.lanes} lanes`);
@@ -38,7 +41,7 @@ function deliver(model: Model, state: State, context: FlushContext, list: string
   const delivery: Delivery = {
     ...{ id: context.id, items, reason: context.reason, attempt: 0, startedAt: model.now, startedSeq: -1 },
     ...{ lane: false, phase: 'running', phaseSeq: model.next(), answer: undefined, sent: undefined },
-    ...{ retryAt: Infinity, hurried: false, dueAt: -1, lastError: undefined, chore: undefined },
+    ...{ retryAt: Infinity, hurried: false, extra: false, dueAt: -1, lastError: undefined, chore: undefined },
   };
   model.deliveries.set(context.id, delivery);
   model.byState.set(state, delivery);

@@ -86,15 +86,12 @@ export class Listeners {
     if (delivery === undefined) model.bad(`failed says an unknown batch ${info.id}`);
     else if (info.hook === 'batchFlush') {
       checkFailure(model, delivery, info.error, 'failed');
-      // An attempt that `flush()` asked for uses up none, and leaves the time of the next one as it was.
-      const extra =
-        model.demands.length > 0 &&
-        info.retryAt === Math.max(delivery.dueAt, model.now) &&
-        delivery.dueAt >= 0 &&
-        !delivery.hurried;
-      if (extra) delivery.attempt--;
-      else checkBackOff(model, delivery, info.retryAt);
-      delivery.hurried = extra;
+      // It uses up no attempt, and leaves the time of the next one as it was.
+      if (delivery.extra) {
+        if (info.retryAt !== Math.max(delivery.dueAt, model.now)) model.bad('an extra attempt has moved the next one');
+        delivery.attempt--;
+      } else checkBackOff(model, delivery, info.retryAt);
+      delivery.hurried = delivery.extra;
       model.move(delivery, 'parked', info.retryAt);
     } else {
       const { chore } = delivery;
@@ -221,9 +218,11 @@ export class Listeners {
   #refusedForRoom(item: Item): void {
     const { model, plan } = this.#world;
     const room = model.pending + this.#claims(item) < plan.maxPending;
-    if (room && model.waiting.length === 0) {
-      model.bad(`item ${item.id} is refused although there is room`);
-    }
+    // Those whose call has not returned may be in line, too.
+    const inLine = model.items.some(({ id, fate, outcome }) => {
+      return id < item.id && (fate === 'waiting' || (fate === 'called' && outcome === 'pending'));
+    });
+    if (room && !inLine) model.bad(`item ${item.id} is refused although there is room`);
     model.turnAway(item, 'refused');
   }
 

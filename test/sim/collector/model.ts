@@ -1,5 +1,6 @@
 import type { Clock } from 'batch-please';
 import type { Plan } from './plan.js';
+import { nextInLine } from './line.js';
 import type { Ask, Closing, Delivery, Demand, Fate, Item, State } from './records.js';
 
 /**
@@ -87,7 +88,15 @@ export class Model {
     const seq = this.next();
     const item: Item = {
       ...{ id: this.items.length, weight, verb, signal, seq, fate: 'called', from: now, to: now, acceptedSeq: seq },
-      ...{ joined: -1, joinedSeq: -1, joinedAt: Infinity, batch: undefined, outcome: 'none', heard: undefined },
+      ...{
+        joined: -1,
+        joinedSeq: -1,
+        joinedAt: Infinity,
+        batch: undefined,
+        outcome: 'none',
+        returnedSeq: Infinity,
+        heard: undefined,
+      },
     };
     this.items.push(item);
     return item;
@@ -110,7 +119,7 @@ export class Model {
    */
   sync(totalItems: number): void {
     for (let more = totalItems - this.#accepted - this.#turnedAway; more > 0; more--) {
-      const item = this.waiting[0] ?? this.items.findLast(({ fate }) => fate === 'called');
+      const item = nextInLine(this);
       if (item === undefined) {
         this.bad(`${totalItems} items were added, ${more} more than calls say`);
         return;
@@ -134,7 +143,8 @@ export class Model {
 
   wait(item: Item): void {
     item.fate = 'waiting';
-    this.waiting.push(item);
+    const behind = this.waiting.findIndex(({ seq }) => seq > item.seq);
+    this.waiting.splice(behind < 0 ? this.waiting.length : behind, 0, item);
     this.crowdSeq = this.next();
   }
 
@@ -174,8 +184,8 @@ export class Model {
     this.onTheWay = undefined;
   }
 
-  demand(): void {
-    this.demands.push({ seq: this.next(), at: this.now });
+  demand(kind: Demand['kind']): void {
+    this.demands.push({ seq: this.next(), at: this.now, kind });
   }
 
   // Batches

@@ -27,6 +27,8 @@ export interface Item {
   joinedAt: number;
   batch: Delivery | undefined;
   outcome: 'none' | 'pending' | 'resolved' | 'rejected';
+  /** When its call returned; Infinity before. */
+  returnedSeq: number;
   /** What its `onError` has been given; `undefined` without one. */
   heard: unknown[] | undefined;
 }
@@ -60,15 +62,19 @@ export interface Delivery {
   retryAt: number;
   /** Parked: `flush()` has tried it during this wait. */
   hurried: boolean;
+  /** The present attempt was asked for by `flush()`: it uses up none of `retry.attempts`. */
+  extra: boolean;
   /** Parked before the present attempt: when it was due. */
   dueAt: number;
   lastError: unknown;
   chore: Chore | undefined;
 }
 
+/** `flush`: hurries what waits for its retry, once per wait. `close`: hurries everything. `cut`: hurries nothing. */
 export interface Demand {
   readonly seq: number;
   readonly at: number;
+  readonly kind: 'flush' | 'close' | 'cut';
 }
 
 export interface Ask {

@@ -132,6 +132,7 @@ export class Workload {
   #returned(item: Item): void {
     const { model, plan } = this.#world;
     this.#world.sync();
+    item.returnedSeq = model.next();
     if (item.fate !== 'called') return;
     const may = item.outcome === 'pending' && (plan.overflow === 'wait' || plan.overflow === 'dropOldest');
     if (!may) model.bad(`${item.verb}(${item.id}) has returned, and the item is neither taken nor refused`);
@@ -166,7 +167,7 @@ export class Workload {
     }
     this.#world.sync();
     model.note(`${this.#indent}flush${timeout < Infinity ? ` within ${timeout}` : ''}`);
-    if (model.closing === undefined) model.demand();
+    if (model.closing === undefined) model.demand('flush');
     const ask: Ask = {
       ...{ seq: model.next(), at: model.now, timeout, signal: controller?.signal, outcome: 'pending' },
       covered: model.items.filter((item) => item.fate === 'accepted'),
@@ -193,7 +194,7 @@ export class Workload {
       ...{ outcome: 'pending', error: undefined, settledAt: Infinity },
     };
     model.closing = closing;
-    if (closing.flush) model.demand();
+    if (closing.flush) model.demand('close');
     batcher.close(options).then(
       () => Object.assign(closing, { outcome: 'resolved', settledAt: model.now }),
       (error: unknown) => Object.assign(closing, { outcome: 'rejected', error, settledAt: model.now }),
