@@ -1,4 +1,5 @@
-export { BatchPlease, STORAGE } from './collector/batch-please.js';
+export { BatchPlease } from './collector/batch-please.js';
+export { STORAGE } from './collector/parts.js';
 export type * from './collector/types.js';
 export { BatchServing } from './serving/batch-serving.js';
 export type * from './serving/types.js';
@@ -6,7 +7,7 @@ export { servingPool } from './serving/pool.js';
 export type { ServingPool, ServingPoolOptions } from './serving/pool.js';
 export { BatchServer } from './server/batch-server.js';
 export type * from './server/types.js';
-export { RequestCollection } from './server/requests.js';
+export { RequestCollection } from './server/collection.js';
 export type { Answer, Labelled, RequestId, Wait } from './server/requests.js';
 export type { ServerStatus, Sys } from './server/sys.js';
 export type { BatchOutcome } from './server/growth.js';

@@ -1,67 +1,28 @@
-import { Core } from '../core/core.js';
-import { SafeClock, systemClock, within } from '../core/clock.js';
-import { Deferred, abortable, hush, ignorableRejection } from '../core/promise.js';
-import { CloseError, MissingHookError } from '../errors.js';
+import { SafeClock, systemClock } from '../core/clock.js';
+import { Deferred, ignorableRejection } from '../core/promise.js';
+import { MissingHookError } from '../errors.js';
 import { Events, type Listener } from '../events.js';
-import { optionsError } from '../options/check.js';
 import { readChangedOptions, readCollectorOptions } from '../options/collector.js';
 import { checkVerbOptions } from '../options/verbs.js';
-import { Admission } from './admission.js';
-import type { Until } from './append-hooks.js';
-import { AppendQueue } from './append-queue.js';
-import { configOf, limitsOf } from './config.js';
-import { type Batcher, CollectorDriver } from './hooks.js';
-import { Reports } from './reports.js';
-import { liveState } from './state.js';
+import { addAwaited, addNow } from './adding.js';
+import type { AppendQueue } from './append-queue.js';
+import { closeParts } from './closing.js';
+import { changedConfig, configOf, limitsOf } from './config.js';
+import type { Batcher } from './hooks.js';
+import { type Parts, STORAGE, assemble, missingHook } from './parts.js';
 import type * as types from './types.js';
-
-/** How long the terminate hooks may take after the time of `close` is up, in milliseconds. */
-const TERMINATE_GRACE = 1000;
-
-const HOOKS = [
-  'batchInit',
-  'batchAddItem',
-  'batchAddItems',
-  'batchId',
-  'batchPreFlush',
-  'batchFlush',
-  'batchPostFlush',
-  'batchSplit',
-  'batchDeadLetter',
-  'batchTerminate',
-  'shouldFlush',
-] as const;
-
-/** Where ready-made collectors that keep items outside put their storage; a symbol, so that no field of a user's clashes. */
-export const STORAGE: unique symbol = Symbol.for('batch-please.storage');
-
-/** Made at the first use: in the constructor a subclass has no fields yet. */
-interface Parts<Item, Batch> {
-  core: Core<Batch>;
-  queue: AppendQueue<Item, Batch>;
-  driver: CollectorDriver<Item, Batch>;
-  admission: Admission<Item, Batch>;
-  reports: Reports<Item, Batch>;
-  state: types.BatchPleaseState<Item, Batch>;
-}
 
 /* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging,
    @typescript-eslint/no-unused-vars -- the class declares its hooks, all of them optional, by merging with their
    interface, whose parameters have to be the same: subclasses may leave them out */
 type NoEvents = {};
+type AllEvents<Item, Batch, MoreEvents> = types.BatchPleaseEvents<Item, Batch> & MoreEvents;
 export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseHooks<Item, Batch> {}
 
 /**
  * Collects items into batches and delivers each batch when it is full, heavy or old enough, or on demand.
  *
  * After Elixir's BatchPlease: subclass it and write `batchInit`, `batchAddItem` and `batchFlush`, or pass them as options.
- *
- * @example
- * class Summer extends BatchPlease<number, { sum: number }> {
- *   batchInit() { return { sum: 0 }; }
- *   batchAddItem(batch: { sum: number }, item: number) { batch.sum += item; }
- *   batchFlush(batch: { sum: number }) { console.log(batch.sum); }
- * }
  */
 export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
   /** For ready-made collectors that keep items outside; set by their constructor. */
@@ -69,12 +30,11 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
   readonly #clock: SafeClock;
   readonly #origin: number;
-  readonly #events = new Events<types.BatchPleaseEvents<Item, Batch> & MoreEvents>();
+  readonly #events = new Events<AllEvents<Item, Batch, MoreEvents>>();
   #config: types.BatchPleaseConfig;
   #parts: Parts<Item, Batch> | undefined;
-  /** Beside `#parts`, so that the fast path finds it in one step. */
+  /** Set once there are hooks to take items; beside `#parts`, so that the fast path finds it in one step. */
   #queue: AppendQueue<Item, Batch> | undefined;
-  #ready = false;
   #closed: Promise<void> | undefined;
 
   /** @throws `OptionsError` at the first wrong or unknown option. */
@@ -88,11 +48,12 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   /**
    * Takes the item without waiting. `false` means "slow down", or that it was not accepted (full, closed). If the item
    * will never be delivered, `onError` is called with the reason, and an event is emitted.
-   *
    * @throws `MissingHookError` if a required hook is neither method nor option.
    */
   addItem(item: Item, options?: types.AddOptions): boolean {
-    return (options === undefined && this.#queue?.join(item) === true) || this.#addItem(item, options?.onError);
+    if (options === undefined && this.#queue?.join(item) === true) return true;
+    const parts = this.#open();
+    return addNow(parts, item, options?.onError) && parts.core.pending < this.#config.highWaterMark;
   }
 
   /** The same for all of them; `false` if it was so for one, or is so without any. */
@@ -110,13 +71,14 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * `ClosedError`, or the reason of `signal`.
    */
   syncAddItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    const joined = options === undefined ? this.#queue?.joinUntil(item, 'joined') : undefined;
-    return joined ?? this.#addAwaited(item, 'joined', options);
+    return (
+      (options == null ? this.#queue?.joinUntil(item, 'joined') : null) ?? this.#addAwaited(item, 'joined', options)
+    );
   }
 
   /** Resolves when the item has been delivered. Waits for room when the batcher is full. Rejects as `syncAddItem`. */
   deliverItem(item: Item, options?: types.WaitOptions): Promise<void> {
-    const delivered = options === undefined ? this.#queue?.joinUntil(item, 'delivered') : undefined;
+    const delivered = options == null ? this.#queue?.joinUntil(item, 'delivered') : undefined;
     return delivered ?? this.#addAwaited(item, 'delivered', options);
   }
 
@@ -125,7 +87,6 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * A batch that waits for its retry, or is held, is tried at once.
    *
    * Rejects with `FlushError` when a batch that it covers is held or dropped, with `TimeoutError` after `timeout`.
-   *
    * @throws `OptionsError`
    */
   flush(options?: types.FlushOptions): Promise<void> {
@@ -141,7 +102,6 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * Takes no more items, delivers what is pending, runs `batchTerminate` and releases everything.
    *
    * Rejects with `CloseError` if something could not be delivered.
-   *
    * @throws `OptionsError`
    */
   close(options?: types.CloseOptions): Promise<void> {
@@ -154,14 +114,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
       parts.admission.closed = true;
       parts.admission.update(false);
       parts.queue.demanded();
-      this.#close(parts, options?.timeout ?? 30_000, options?.flush ?? true).then(
-        () => {
-          closed.resolve();
-        },
-        (error: unknown) => {
-          closed.reject(error);
-        },
-      );
+      closed.resolve(closeParts(parts, this.#clock, options?.timeout ?? 30_000, options?.flush ?? true));
     }
     return this.#closed;
   }
@@ -186,17 +139,16 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /**
    * Changes limits, triggers, lanes, timeouts and policies while running, all or nothing.
-   *
    * @throws `OptionsError`
    */
   configure(options: types.ChangeableOptions): void {
     const owner = this.constructor.name;
     const changed = readChangedOptions(owner, options, this.#options.weigh != null);
-    const config = configOf(owner, { ...currentOptions(this.#config), ...changed });
-    const { core, queue, admission } = this.#made();
+    const config = changedConfig(owner, this.#config, changed);
+    const { core, admission } = this.#made();
     this.#config = config;
     Object.assign(core.limits, limitsOf(config));
-    admission.update(this.#ready && queue.fast);
+    admission.update(this.#queue?.fast === true);
     core.configured();
     admission.room.admit();
   }
@@ -206,16 +158,16 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   }
 
   /** Returns a function that removes the listener. */
-  on<Name extends keyof (types.BatchPleaseEvents<Item, Batch> & MoreEvents)>(
+  on<Name extends keyof AllEvents<Item, Batch, MoreEvents>>(
     event: Name,
-    listener: Listener<(types.BatchPleaseEvents<Item, Batch> & MoreEvents)[Name]>,
+    listener: Listener<AllEvents<Item, Batch, MoreEvents>[Name]>,
   ): () => void {
     return this.#events.on(event, listener);
   }
 
-  off<Name extends keyof (types.BatchPleaseEvents<Item, Batch> & MoreEvents)>(
+  off<Name extends keyof AllEvents<Item, Batch, MoreEvents>>(
     event: Name,
-    listener: Listener<(types.BatchPleaseEvents<Item, Batch> & MoreEvents)[Name]>,
+    listener: Listener<AllEvents<Item, Batch, MoreEvents>[Name]>,
   ): void {
     this.#events.off(event, listener);
   }
@@ -247,177 +199,51 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /** An event of the collector's own; with a `warning`, which is printed once if nobody listens. */
   protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
-    const { reports } = this.#made();
-    const heard = this.#events.has(event);
-    this.#events.emit(event, payload as (types.BatchPleaseEvents<Item, Batch> & MoreEvents)[Name]);
-    if (!heard && warning !== undefined) reports.warn(warning, undefined);
+    const heard = warning === undefined || this.#events.has(event);
+    this.#events.emit(event, payload as AllEvents<Item, Batch, MoreEvents>[Name]);
+    if (!heard) this.#made().reports.warn(warning, undefined);
   }
-
-  // Taking items
-
-  #addItem(item: Item, onError: types.AddOptions['onError']): boolean {
-    const { core, queue, admission } = this.#open();
-    if (onError != null && typeof onError !== 'function') {
-      throw optionsError('addItem', 'onError', 'a function', onError);
-    }
-    const entry = admission.prepare(item, onError != null);
-    const refusal = admission.refusalOf(item, entry, onError != null);
-    if (refusal !== undefined) {
-      this.#reject(onError, refusal);
-      return false;
-    }
-    this[STORAGE]?.accepted(entry as types.Prepared<Item>);
-    if (onError == null) queue.add(entry as Item);
-    else {
-      const position = core.accepted;
-      const delivered = queue.addUntil(entry as Item, 'delivered', true);
-      const refused = queue.refusalOf(position);
-      if (refused !== undefined) this.#reject(onError, refused);
-      else {
-        delivered.then(undefined, (error: unknown) => {
-          this.#reject(onError, error as Error);
-        });
-      }
-    }
-    return core.pending < this.#config.highWaterMark;
-  }
-
-  #addAwaited(item: Item, until: Until, options: types.WaitOptions | undefined): Promise<void> {
-    const signal = options?.signal;
-    if (!this.#ready) {
-      try {
-        this.#open();
-      } catch (error) {
-        return ignorableRejection(error);
-      }
-    }
-    const { queue, admission } = this.#made();
-    if (signal != null && typeof signal.addEventListener !== 'function') {
-      return ignorableRejection(optionsError(this.constructor.name, 'signal', 'an AbortSignal', signal));
-    }
-    if (signal?.aborted === true) return ignorableRejection(signal.reason);
-    const entry = admission.prepare(item, false);
-    const enter = (): Promise<void> => {
-      this[STORAGE]?.accepted(entry as types.Prepared<Item>);
-      return queue.addUntil(entry as Item, until === 'joined' && this.batchAddItems != null ? 'stored' : until);
-    };
-    const waiting = admission.wait(item, entry, enter, signal);
-    if (waiting !== undefined) {
-      admission.update(queue.fast);
-      return abortable(waiting, signal);
-    }
-    const refusal = admission.refusalOf(item, entry, false);
-    return refusal === undefined ? abortable(enter(), signal) : ignorableRejection(refusal);
-  }
-
-  #reject(onError: types.AddOptions['onError'], error: Error): void {
-    const report = (thrown: unknown): void => {
-      this.#made().reports.warn('onError threw', thrown);
-    };
-    try {
-      hush(onError?.(error), report);
-    } catch (thrown) {
-      report(thrown);
-    }
-  }
-
-  // Beginning and end
 
   #made(): Parts<Item, Batch> {
-    this.#parts ??= this.#make();
-    return this.#parts;
-  }
-
-  /** A hook given as an option becomes a method of this batcher, and so wins over its class. */
-  #make(): Parts<Item, Batch> {
-    for (const name of HOOKS) {
-      const value: unknown = Reflect.get(this.#options, name);
-      if (value != null) Object.defineProperty(this, name, { value, configurable: true });
-    }
-    const storage = this[STORAGE];
-    const own = storage?.begin(Object.fromEntries(HOOKS.map((name) => [name, Reflect.get(this, name)])));
-    for (const [name, value] of Object.entries(own ?? {})) Object.defineProperty(this, name, { value });
-    const config = (): types.BatchPleaseConfig => this.#config;
-    const events = this.#events as unknown as Events<types.BatchPleaseEvents<Item, Batch>>; // more than these does no harm
-    const idOf = this.batchId == null ? undefined : (batch: Batch): string | undefined => this.batchId?.(batch);
-    const reports = new Reports<Item, Batch>(events, () => this.constructor.name, this.#clock, idOf);
-    const driver = new CollectorDriver<Item, Batch>({
+    this.#parts ??= assemble<Item, Batch>({
       batcher: this as unknown as Batcher<Item, Batch>, // without its required hooks nothing is added
       options: this.#options,
-      config,
-      reports,
-      storage,
+      config: () => this.#config,
+      clock: this.#clock,
+      origin: this.#origin,
+      events: this.#events as unknown as Events<types.BatchPleaseEvents<Item, Batch>>, // more than these does no harm
+      storage: this[STORAGE],
       admit: () => {
         this.#admit();
       },
-      atExit: { flush: () => this.flush() },
+      flush: () => this.flush(),
     });
-    const core = new Core<Batch>(driver, limitsOf(this.#config), this.#clock, this.#origin, this.#config.unref);
-    const queue = new AppendQueue<Item, Batch>(core, driver);
-    core.durable = storage !== undefined;
-    driver.core = core;
-    driver.queue = queue;
-    const admission = new Admission<Item, Batch>({ core, driver, reports, storage, config });
-    const turnedAway = (): number => admission.turnedAway;
-    const state = liveState({ core, queue, driver, reports, config, turnedAway });
-    return { core, queue, driver, admission, reports, state };
+    return this.#parts;
+  }
+
+  #addAwaited(item: Item, until: 'joined' | 'delivered', options: types.WaitOptions | undefined): Promise<void> {
+    try {
+      return addAwaited(this.#open(), item, until, options);
+    } catch (error) {
+      return ignorableRejection(error); // a required hook is missing
+    }
   }
 
   #admit(): void {
-    const parts = this.#parts;
-    if (parts === undefined || !parts.admission.room.crowded) return;
-    parts.admission.room.admit();
-    parts.admission.update(this.#ready && parts.queue.fast);
+    const { admission } = this.#made();
+    if (!admission.room.crowded) return;
+    admission.room.admit();
+    admission.update(this.#queue?.fast === true);
   }
 
   /** Lets items in, if there are hooks to take them. */
   #open(): Parts<Item, Batch> {
     const parts = this.#made();
-    if (this.#ready) return parts;
-    const missing = this.#missingHook();
+    if (this.#queue !== undefined) return parts;
+    const missing = missingHook(parts.batcher);
     if (missing !== undefined) throw new MissingHookError(missing, this.constructor.name);
-    this.#ready = true;
     this.#queue = parts.queue;
     parts.admission.update(parts.queue.fast);
     return parts;
   }
-
-  #missingHook(): string | undefined {
-    if (this.batchInit == null) return 'batchInit';
-    if (this.batchAddItem == null && this.batchAddItems == null) return 'batchAddItem';
-    return this.batchFlush == null ? 'batchFlush' : undefined;
-  }
-
-  async #close({ core, admission, reports }: Parts<Item, Batch>, timeout: number, flush: boolean): Promise<void> {
-    const deadline = this.#clock.now() + timeout;
-    admission.room.close();
-    const { states, entries, cause } = await core.close(timeout, flush);
-    const terminated = Promise.all((states.length === 0 ? [undefined] : states).map((batch) => this.#terminate(batch)));
-    const grace = Math.max(deadline - this.#clock.now(), TERMINATE_GRACE);
-    await within(this.#clock, grace, terminated, () => {
-      reports.warn(`batchTerminate took longer than ${grace} ms`, undefined);
-    });
-    try {
-      await this[STORAGE]?.end();
-    } catch (error) {
-      reports.warn('the storage was not closed', error);
-    }
-    this.#made().driver.closed();
-    reports.closed(entries);
-    if (flush && entries > 0) throw new CloseError(entries, states, cause);
-  }
-
-  async #terminate(batch: Batch | undefined): Promise<void> {
-    try {
-      await this.batchTerminate?.(batch);
-    } catch (error) {
-      this.#made().reports.warn('batchTerminate failed', error);
-    }
-  }
-}
-
-/** The options that give the config, for `configure` to change some of them. */
-function currentOptions(config: types.BatchPleaseConfig): types.BatchPleaseOptions<never, never> {
-  const { retry, ...rest } = config;
-  return { ...rest, retry: retry as types.BatchPleaseOptions<never, never>['retry'] };
 }

@@ -1,6 +1,6 @@
 import type { Limits } from '../core/schedule.js';
-import { parseRetry } from '../options/retry.js';
-import type { BatchPleaseConfig, BatchPleaseOptions } from './types.js';
+import { type RetryOptions, parseRetry } from '../options/retry.js';
+import type { BatchPleaseConfig, BatchPleaseOptions, ChangeableOptions } from './types.js';
 
 /** The options in force, defaults filled in. */
 export function configOf<Item, Batch>(owner: string, options: BatchPleaseOptions<Item, Batch>): BatchPleaseConfig {
@@ -35,4 +35,13 @@ export function limitsOf(config: BatchPleaseConfig): Limits {
     lanes: config.flushConcurrency,
     attempt: config.flushTimeout,
   };
+}
+
+/** The same with some options changed. */
+export function changedConfig(
+  owner: string,
+  { retry, ...rest }: BatchPleaseConfig,
+  changed: ChangeableOptions,
+): BatchPleaseConfig {
+  return configOf(owner, { ...rest, retry: retry as RetryOptions, ...changed });
 }

@@ -1,4 +1,4 @@
-import { type Batch, RunContext, type Work } from '../core/batch.js';
+import type { Batch, Work } from '../core/batch.js';
 import type { Core } from '../core/core.js';
 import { type Awaitable, hush, isThenable } from '../core/promise.js';
 import type { Decision, Driver, Ending } from '../core/driver.js';
@@ -7,17 +7,11 @@ import { retryDelay } from '../options/retry.js';
 import type { AppendHooks, Stage } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { flushBeforeExit, leaveBeforeExit } from './exit.js';
+import { HookContext } from './context.js';
 import { FailurePolicy } from './failures.js';
 import type { Reports } from './reports.js';
-import type {
-  BatchPleaseHooks,
-  BatchPleaseOptions,
-  BatchPleaseState,
-  FlushContext,
-  Prepared,
-  Storage,
-} from './types.js';
-import type { BatchPleaseConfig } from './types.js';
+import type { BatchPleaseConfig, BatchPleaseHooks, BatchPleaseOptions, BatchPleaseState } from './types.js';
+import type { FlushContext, Prepared, Storage } from './types.js';
 
 /** A batcher with its hooks in force; without those that are required nothing is ever added. */
 export type Batcher<Item, State> = BatchPleaseHooks<Item, State> &
@@ -40,7 +34,7 @@ export interface DriverParts<Item, State> {
   atExit: { flush(): Promise<void> };
 }
 
-/** What a successful run answers with: the batch as `batchFlush` saw it, and what that returned. */
+/** The batch as `batchFlush` saw it, and what that returned. */
 interface Flushed<State> {
   state: State;
   result: unknown;
@@ -242,15 +236,6 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       this.#parts.reports.events.emit('drained', undefined);
     }
     this.#parts.admit();
-  }
-}
-
-class HookContext extends RunContext implements FlushContext {
-  constructor(
-    batch: Batch<unknown>,
-    readonly id: string,
-  ) {
-    super(batch, batch.size);
   }
 }
 

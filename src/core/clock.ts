@@ -142,7 +142,8 @@ export class Alarm {
 
   #disarm(): void {
     if (this.#target === Infinity) return;
-    this.#clock.clearTimer(this.#handle);
+    // A process that stood still waits for no timer, but for the end of its turn.
+    if (this.#handle !== undefined) this.#clock.clearTimer(this.#handle);
     this.#target = Infinity;
     this.#handle = undefined;
   }

@@ -16,12 +16,14 @@ export function checkVerbOptions(verb: keyof ReturnType<typeof verbs>, options: 
   if (options != null) check(verb, '', verbs()[verb], options);
 }
 
-/** A call's options are looked at by hand first: a schema costs as much as the rest of the call. */
+/** A call's options are checked by hand first: a schema costs as much as the rest of the call. */
 export function checkCallOptions(options: unknown): void {
   if (options === undefined) return;
   if (isPlainObject(options)) {
-    const { timeout } = options as { timeout?: unknown };
-    if (isNumber(timeout) && timeout >= 0 && Object.keys(options as object).length === 1) return;
+    const { timeout, signal } = options as { timeout?: unknown; signal?: unknown };
+    const timed = timeout === undefined || (isNumber(timeout) && timeout >= 0);
+    const sound = timed && (signal === undefined || signal instanceof AbortSignal);
+    if (sound && Object.keys(options as object).every((key) => key === 'timeout' || key === 'signal')) return;
   }
   checkVerbOptions('call', options);
 }

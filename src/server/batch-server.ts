@@ -1,4 +1,10 @@
-import { Call, type Calls } from './calls.js';
+import { type AnyCall, Call } from './call.js';
+import type { AnyHooks } from './chain.js';
+import { configOf } from './config.js';
+import { Lifecycle } from './lifecycle.js';
+import { type Entry, castOf, infoOf } from './mailbox.js';
+import { RequestId } from './requests.js';
+import { Sys } from './sys.js';
 import type {
   BatchServerEvents,
   BatchServerHooks,
@@ -12,26 +18,18 @@ import type {
   Startable,
   StopOptions,
 } from './types.js';
-import { Life, configOf } from './lifecycle.js';
-import type { AnyHooks, Batch, Loop } from './loop.js';
-import { type Entry, type Mailbox, castOf, infoOf, opOf } from './mailbox.js';
-import { RequestId } from './requests.js';
-import { Sys } from './sys.js';
-import { OverflowError } from '../errors.js';
 import type { Listener } from '../events.js';
-import { type Awaitable, RESOLVED } from '../core/promise.js';
-import { type Clock, systemClock } from '../core/clock.js';
-import type { Intake } from '../core/intake.js';
-import type { Ledger } from '../core/ledger.js';
+import { type Awaitable, ignorableRejection } from '../core/promise.js';
+import { systemClock } from '../core/clock.js';
 import { checkCallOptions, checkVerbOptions } from '../options/verbs.js';
 import { checkServerOptions } from '../options/server.js';
 import { optionsError } from '../options/check.js';
 
-/** Of a call, in milliseconds. */
+/** Timeout of a call, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
-   the class declares those of its hooks that are optional by merging with their interface: subclasses may leave them out */
+   the class declares its optional hooks by merging with their interface, so that subclasses may leave them out */
 export interface BatchServer<State, Request, Reply, Cast, Info> {
   handleContinue?(term: unknown, state: State): Awaitable<Next<State> | void>;
   terminate?(
@@ -43,10 +41,27 @@ export interface BatchServer<State, Request, Reply, Cast, Info> {
 }
 
 /**
- * A server with a state, which takes messages one by one and handles them in batches: whatever has gathered while the
- * batch before was handled, up to a limit that grows under load and shrinks without.
+ * A server with a state. It takes messages one by one and handles them in batches: everything that arrived while the
+ * previous batch was handled, up to a limit that grows under load and shrinks when idle.
  *
- * After RabbitMQ's gen_batch_server: subclass it, write `init` and `handleBatch`, and call `start` on the subclass.
+ * Modelled on RabbitMQ's gen_batch_server: write a subclass with `init` and `handleBatch`, and call `start` on it.
+ *
+ * @example
+ * class Counter extends BatchServer<number, 'total', number, number> {
+ *   init() {
+ *     return { state: 0 };
+ *   }
+ *   handleBatch(ops: readonly Op<'total', number, number>[], state: number) {
+ *     for (const op of ops) {
+ *       if (op.kind === 'cast') state += op.message;
+ *       else if (op.kind === 'call') op.reply(state);
+ *     }
+ *     return { state };
+ *   }
+ * }
+ * const counter = await Counter.start();
+ * counter.cast(5);
+ * console.log(await counter.call('total')); // 5
  */
 export abstract class BatchServer<
   State,
@@ -55,39 +70,31 @@ export abstract class BatchServer<
   Cast = never,
   Info = unknown,
 > implements BatchServerHooks<State, Request, Reply, Cast, Info> {
-  /** A promise of the reason why it stopped, or of `'ignored'`; it never rejects. */
+  /** Resolves with the reason when the server has stopped, or with `'ignored'`. Never rejects. */
   readonly ended: Promise<unknown>;
-  /** Looks into the server and steers it from outside. */
+  /** Inspects the server and controls it from outside. */
   readonly sys: Sys<State, Request, Reply, Cast, Info>;
-  readonly #clock: Clock;
-  readonly #life: Life;
-  readonly #intake: Intake<Entry, Batch>;
-  readonly #ledger: Ledger;
-  readonly #loop: Loop;
-  readonly #mailbox: Mailbox;
-  readonly #calls: Calls;
+  readonly #life: Lifecycle;
 
-  /** Servers are made by `start`. Throws `OptionsError`. */
+  /**
+   * Called by `start`.
+   *
+   * @throws `OptionsError`
+   */
   constructor(options: BatchServerOptions = {}) {
-    checkServerOptions(this.constructor.name, options);
-    this.#clock = options.clock ?? systemClock;
-    const hooks = this as unknown as AnyHooks; // messages of its own types are all that it is ever given
-    const life = new Life(hooks, configOf(this.constructor.name, options), this.#clock);
-    this.#life = life;
-    this.#intake = life.engine.intake;
-    this.#ledger = life.engine.ledger;
-    this.#loop = life.loop;
-    this.#mailbox = life.mailbox;
-    this.#calls = life.calls;
-    this.ended = life.ended;
-    this.sys = new Sys(life, hooks);
+    const { name } = this.constructor;
+    checkServerOptions(name, options);
+    const hooks = this as unknown as AnyHooks; // it is given messages of its own types only
+    this.#life = new Lifecycle(hooks, configOf(name, options), options.clock ?? systemClock);
+    this.ended = this.#life.ended;
+    this.sys = new Sys(this.#life, hooks);
   }
 
   /**
-   * Resolves with the server when `init` is done.
+   * Makes a server and calls `init` with `args`. Resolves with the server when `init` is done.
    *
-   * Rejects with `StoppedError` if `init` said `{ stop: reason }`, with what it threw, with `MissingHookError`, or with
-   * `OptionsError`.
+   * @throws Rejects with `StoppedError` if `init` returned `{ stop: reason }`, with what `init` threw, with
+   * `MissingHookError`, or with `OptionsError`.
    */
   static async start<Server extends Startable>(
     this: new (options?: BatchServerOptions) => Server,
@@ -98,204 +105,135 @@ export abstract class BatchServer<
     return server;
   }
 
-  static #lifeOf(server: object): Life {
+  static #lifeOf(server: object): Lifecycle {
     return (server as BatchServer<unknown>).#life;
   }
 
+  /** Makes the state: see `BatchServerHooks.init`. */
   abstract init(args: unknown): Awaitable<Next<State> | { ignore: true } | void>;
 
+  /** Handles a batch: see `BatchServerHooks.handleBatch`. */
   abstract handleBatch(ops: readonly Op<Request, Reply, Cast, Info>[], state: State): Awaitable<Next<State> | void>;
 
-  /** Takes a message that nobody waits for; `false` if it was not accepted. */
+  /** Sends a message without waiting for an answer. Returns `false` if it was not accepted: stopped, or `maxPending`. */
   cast(message: Cast): boolean {
-    if (!this.#life.open && this.#turnsAway('cast', 1)) return false;
-    this.#take(castOf(message));
-    return true;
+    return this.#put('cast', castOf(message));
   }
 
-  /** Takes all of them, in order and in one batch; `false` if they were not accepted, which is then true of all. */
+  /**
+   * Sends several messages, which are handled in order and in one batch (unless `hardLimit` splits it). Returns `false` if
+   * none of them was accepted.
+   *
+   * @throws `OptionsError` if `messages` is no iterable or a string, and whatever the iterable throws.
+   */
   castBatch(messages: Iterable<Cast>): boolean {
     if (
       typeof messages === 'string' ||
       typeof (messages as Partial<Iterable<Cast>> | null)?.[Symbol.iterator] !== 'function'
     )
       throw optionsError('castBatch', 'messages', 'a list', messages);
-    // A copy: iterators and getters are the caller's code, which may throw, or cast as well.
-    const list = [...messages];
-    const count = list.length;
-    if (count === 0) return this.#life.admits >= 0;
-    if (!this.#life.open && this.#turnsAway('cast', count)) return false;
-    const { accepted } = this.#ledger;
-    if (count > 1) this.#mailbox.group(accepted, accepted + count);
-    for (let i = 0; i < count; i++) this.#take(castOf(list[i]));
+    // A copy first: iterators and getters are the caller's code, which may throw or cast as well.
+    const list: Entry[] = [...messages];
+    const { admission, loop } = this.#life;
+    if (list.length === 0) return !admission.closed;
+    if (!admission.open && admission.turnsAway('cast', list.length)) return false;
+    for (let i = 0; i < list.length; i++) list[i] = castOf(list[i]);
+    loop.acceptGroup(list);
     return true;
   }
 
-  /** Takes a message of any other kind; `false` if it was not accepted. */
+  /** Sends a message of any other kind. Returns `false` if it was not accepted. */
   info(message: Info): boolean {
-    if (!this.#life.open && this.#turnsAway('info', 1)) return false;
-    this.#take(infoOf(message));
-    return true;
+    return this.#put('info', infoOf(message));
   }
 
   /**
-   * Waits for the reply. Rejects with what the handler failed it with, with `TimeoutError` after `timeout` (the request
-   * is handled all the same, its late reply dropped), with `StoppedError`, with `OverflowError`, or with the signal's
-   * reason. A handler that awaits a call to its own server waits for itself.
+   * Sends a request and waits for the reply. After a timeout or an abort the request is handled all the same, and its reply
+   * is dropped. A handler that awaits a call to its own server waits for itself.
+   *
+   * @throws Rejects with the error that the handler passed to `fail`, with `TimeoutError` after `timeout` (5000 ms by
+   * default), with the signal's reason, with `OverflowError`, with `StoppedError`, or with `OptionsError`.
    */
   call(request: Request, options?: CallOptions | null): Promise<Reply> {
     if (options == null) {
       return new Promise<Reply>((resolve, reject) => {
-        this.#send(new Call(request, resolve, reject), DEFAULT_TIMEOUT);
+        this.#send(request, DEFAULT_TIMEOUT, resolve, reject);
       });
     }
-    checkCallOptions(options);
-    const timeout = options.timeout ?? DEFAULT_TIMEOUT;
-    const { signal } = options;
     return new Promise<Reply>((resolve, reject) => {
-      if (signal == null) this.#send(new Call(request, resolve, reject), timeout);
-      else this.#sendUntil(request, resolve, reject, timeout, signal);
+      checkCallOptions(options);
+      const { timeout, signal } = options;
+      if (signal?.aborted === true) reject(signal.reason);
+      else this.#send(request, timeout ?? DEFAULT_TIMEOUT, resolve, reject, signal);
     });
   }
 
-  /** Sends a request whose answer is looked for later; it never throws for a server that has stopped. */
+  /** Sends a request whose answer is looked up later. Never throws: a server that has stopped is an answer as well. */
   sendRequest(request: Request): RequestId<Reply> {
-    return new RequestId<Reply>(this.#clock, (resolve, reject) => {
-      const call = new Call(request, resolve, reject);
-      this.#send(call, Infinity);
-      return call;
-    });
+    return new RequestId<Reply>(this.#life.clock, (resolve, reject) => this.#send(request, Infinity, resolve, reject));
   }
 
   /**
-   * Takes no more, handles what was accepted (`'drain'`) or only finishes the batch that runs (`'reject'`), runs
-   * `terminate` and tells whoever still waits. Ends a suspension.
+   * Accepts nothing more, handles what was accepted (`pending: 'drain'`) or only finishes the batch that runs
+   * (`'reject'`), runs `terminate`, and rejects the callers that still wait with `StoppedError`. Ends a suspension.
    *
-   * Rejects with `TimeoutError` after `timeout`, and with `StoppedError` if a hook failed on the way; the server has
-   * stopped all the same. The promise may be ignored. Calling it again returns the same promise.
+   * The promise may be ignored. Calling `stop` again returns the same promise.
+   *
+   * @throws Rejects with `TimeoutError` after `timeout`, and with `StoppedError` if a hook failed meanwhile; the server has
+   * stopped all the same. Rejects with `OptionsError`, in which case the server goes on.
    */
-  stop(reason: unknown = 'normal', options?: StopOptions): Promise<void> {
-    checkVerbOptions('stop', options);
-    return this.#life.stop(reason, options?.timeout ?? Infinity, options?.pending !== 'reject');
+  stop(reason: unknown = 'normal', options?: StopOptions | null): Promise<void> {
+    try {
+      checkVerbOptions('stop', options);
+      return this.#life.stop(reason, options?.timeout ?? Infinity, options?.pending !== 'reject');
+    } catch (error) {
+      return ignorableRejection(error);
+    }
   }
 
-  /** `stop('shutdown', options)`. */
-  close(options?: StopOptions): Promise<void> {
+  /** Calls `stop('shutdown', options)`. */
+  close(options?: StopOptions | null): Promise<void> {
     return this.stop('shutdown', options);
   }
 
+  /** Calls `close()`, so that `await using` works. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  /** Where the server is in its life. */
   get status(): BatchServerStatus {
     return this.#life.status;
   }
 
-  /** Returns a function that removes the listener. */
+  /** Adds a listener; returns a function that removes it. */
   on<Name extends keyof BatchServerEvents>(event: Name, listener: Listener<BatchServerEvents[Name]>): () => void {
-    return this.#life.events.on(event, listener);
+    return this.#life.monitor.events.on(event, listener);
   }
 
+  /** Removes a listener. */
   off<Name extends keyof BatchServerEvents>(event: Name, listener: Listener<BatchServerEvents[Name]>): void {
-    this.#life.events.off(event, listener);
+    this.#life.monitor.events.off(event, listener);
   }
 
-  // Taking messages
-
-  #take(entry: Entry): void {
-    this.#intake.add(entry);
-    if (this.#loop.tracing) this.#loop.trace({ type: 'in', name: this.#life.config.name, op: opOf(entry) });
+  #put(kind: 'cast' | 'info', entry: Entry): boolean {
+    const { admission, loop } = this.#life;
+    if (!admission.open && admission.turnsAway(kind, 1)) return false;
+    loop.accept(entry);
+    return true;
   }
 
-  #send(call: Call<Request, Reply>, timeout: number): void {
-    this.#calls.add(call, timeout);
-    // Its patience begins then, even if nothing else happens.
-    if (timeout < Infinity) this.#mailbox.awaitEndOfTurn();
-    if (this.#life.open || this.#ledger.pending < this.#life.admits) {
-      this.#take(call);
-      return;
-    }
-    if (this.#life.admits >= 0 && this.#life.config.overflow === 'wait') {
-      this.#waitForRoom(call);
-      return;
-    }
-    const refusal = this.#refusalOf(1);
-    if (refusal === undefined) this.#take(call);
-    else {
-      this.#tellRefused('call', 1, refusal);
-      call.refuse(refusal);
-    }
-  }
-
-  #waitForRoom(call: Call<Request, Reply>): void {
-    const enter = (): Promise<void> => {
-      if (call.waits) this.#take(call); // else its caller has given up
-      return RESOLVED;
-    };
-    const turnAway = (): Error => {
-      const refusal = this.#life.stoppedError();
-      this.#tellRefused('call', 1, refusal);
-      return refusal;
-    };
-    this.#life.room.wait(enter, turnAway).catch(call.fail);
-  }
-
-  #sendUntil(
+  #send(
     request: Request,
+    timeout: number,
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
-    timeout: number,
-    signal: AbortSignal,
-  ): void {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const onAbort = (): void => {
-      call.refuse(signal.reason);
-    };
-    const call = new Call<Request, Reply>(
-      request,
-      (reply) => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(reply);
-      },
-      (error) => {
-        signal.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    );
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#send(call, timeout);
-  }
-
-  #turnsAway(kind: 'cast' | 'info', count: number): boolean {
-    if (this.#ledger.pending + count <= this.#life.admits) return false;
-    const refusal = this.#refusalOf(count);
-    if (refusal !== undefined) this.#tellRefused(kind, count, refusal);
-    return refusal !== undefined;
-  }
-
-  /** Why so many messages cannot be accepted, after what can be done to make room for them. */
-  #refusalOf(count: number): Error | undefined {
-    if (this.#life.admits < 0) return this.#life.stoppedError();
-    if (this.#life.room.has(count) && !this.#life.room.crowded) return undefined;
-    const { pending } = this.#ledger;
-    const { name, maxPending, overflow } = this.#life.config;
-    const full = new OverflowError(`${name} is full: ${pending} messages are pending`, pending, maxPending);
-    while (overflow === 'dropOldest' && !this.#life.room.has(count)) {
-      const before = this.#loop.counts.dropped;
-      if (!this.#intake.refuseOldest(full)) break;
-      this.#tellRefused('cast', this.#loop.counts.dropped - before, full, false);
-    }
-    return overflow === 'dropOldest' && this.#life.room.has(count) ? undefined : full;
-  }
-
-  #tellRefused(kind: 'cast' | 'call' | 'info', count: number, error: Error, counts = true): void {
-    if (counts) this.#loop.counts.refused += count;
-    this.#life.events.emit('refused', { name: this.#life.config.name, kind, count, error });
-    // A caller is told by its promise.
-    if (kind !== 'call' && !this.#life.events.has('refused')) this.#loop.report('a message was not accepted', error);
+    signal?: AbortSignal | null,
+  ): Call<Request, Reply> {
+    const { admission, calls } = this.#life;
+    const call = new Call(calls, request, timeout, resolve, reject);
+    if (signal != null) call.listenTo(signal);
+    admission.take(call as unknown as AnyCall); // it is given messages of its own types only
+    return call;
   }
 }

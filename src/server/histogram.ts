@@ -8,7 +8,7 @@ const BITS = 5;
  * In place of Node's `createHistogram`: the same everywhere, browsers included, without an import of Node's, and an
  * order of magnitude cheaper to record into, which matters to a server whose batches are small.
  */
-export class Tally {
+export class Histogram {
   count = 0;
   min = Infinity;
   max = 0;

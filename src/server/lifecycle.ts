@@ -1,85 +1,69 @@
+import { Admission } from './admission.js';
 import { Calls } from './calls.js';
-import type { BatchServerConfig, BatchServerEvents, BatchServerOptions, BatchServerStatus } from './types.js';
-import { type AnyHooks, type Batch, Loop } from './loop.js';
-import { type Entry, Mailbox } from './mailbox.js';
-import { checkFirst } from './next.js';
-import { MissingHookError, StoppedError, TimeoutError, messageOf } from '../errors.js';
-import { Events } from '../events.js';
-import { type Awaitable, Deferred } from '../core/promise.js';
-import { type Clock, endOfTurn, within } from '../core/clock.js';
-import { Engine, type Left } from '../core/engine.js';
-import { Room } from '../core/admission.js';
+import { type AnyHooks, type End, callInit } from './chain.js';
+import { Loop } from './loop.js';
+import type { AnyOp } from './mailbox.js';
+import { Monitor } from './monitor.js';
+import type { BatchServerConfig, BatchServerStatus, Next } from './types.js';
+import { StoppedError, TimeoutError, messageOf } from '../errors.js';
+import { Deferred } from '../core/promise.js';
+import { Alarm, type Clock, SafeClock, endOfTurn } from '../core/clock.js';
 
-/** How long `terminate` may take, in milliseconds: without a timeout of `stop`, and at least with one. */
-const TERMINATE_PATIENCE = 30_000;
-const TERMINATE_GRACE = 1000;
+/** Longest time for `terminate` without a timeout of `stop`, and shortest with one, in milliseconds. */
+const LONGEST_TERMINATE = 30_000;
+const SHORTEST_TERMINATE = 1000;
 
-/** A batch server from its start to its end: its parts, and who is told when it is over. */
-export class Life {
-  readonly mailbox: Mailbox;
-  readonly loop: Loop;
-  readonly engine: Engine<Entry, Batch>;
+/** A batch server from its start to its end: makes its parts, calls `init` and `terminate`, and settles their promises. */
+export class Lifecycle {
+  readonly monitor: Monitor;
+  readonly clock: Clock;
   readonly calls: Calls;
-  readonly room: Room;
-  readonly events = new Events<BatchServerEvents>();
-  /** A message is accepted without further questions while fewer are pending; never once it takes no more. */
-  admits: number;
-  /** A message is accepted without any question. */
-  open: boolean;
-  suspended = false;
-  readonly #server: AnyHooks;
-  readonly #clock: Clock;
+  readonly loop: Loop;
+  readonly admission: Admission;
+  readonly ended: Promise<unknown>;
+  readonly #hooks: AnyHooks;
   readonly #started = new Deferred();
   readonly #ended = new Deferred<unknown>();
+  /** Fires when the time that `stop` may take is over. */
+  readonly #alarm: Alarm;
+  #onAlarm: (() => void) | undefined;
+  /** By when `stop` has to end, `terminate` aside. */
+  #deadline = Infinity;
+  #terminatingSince: number | undefined;
   #status: 'starting' | 'running' | 'ignored' | 'stopped' = 'starting';
-  /** Whether `init` has made a state for `terminate` to release. */
+  /** `init` has made a state, which `terminate` has to release. */
   #made = false;
-  /** Why it ends. */
-  #ending: { reason: unknown; failed: boolean } | undefined;
+  #ending: End | undefined;
+  /** Resolves at the end; set when the server begins to stop. */
   #shutting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  /** What `stop` could not wait for any more. */
+  /** `stop` had to give up something at its timeout. */
   #late = false;
-  resume: (() => void) | undefined;
+  /** What was in the mailbox at the end, for `terminate`. */
+  readonly #left: { total: number; messages: AnyOp[] } = { total: 0, messages: [] };
 
   constructor(
-    server: AnyHooks,
+    hooks: AnyHooks,
     readonly config: BatchServerConfig,
     clock: Clock,
   ) {
-    this.#server = server;
-    this.#clock = clock;
-    this.admits = config.maxPending;
-    this.open = config.maxPending === Infinity;
-    this.calls = new Calls(config.name, clock);
-    this.mailbox = new Mailbox(clock, this.calls, config.hardLimit);
-    this.loop = new Loop(server, config, clock, this.mailbox);
-    this.engine = new Engine(this.loop, this.loop.size.limits, this.mailbox.time, clock.now(), false);
-    const { ledger } = this.engine;
-    this.room = new Room(
-      config.maxPending,
-      () => ledger.pending,
-      () => undefined, // nobody here waits for a batch to fill
-    );
-    if (config.maxPending < Infinity) {
-      this.loop.admit = () => {
-        this.room.admit();
-      };
-    }
-    this.loop.onEnd = (reason, failed) => {
-      this.#halt(reason, failed);
-    };
+    this.#hooks = hooks;
+    this.ended = this.#ended.promise;
+    const monitor = new Monitor(config.name);
+    this.monitor = monitor;
+    this.clock = new SafeClock(clock);
+    this.calls = new Calls(config.name, this.clock);
+    this.loop = new Loop(hooks, config, this.clock, this.calls, monitor);
+    this.admission = new Admission(config, this.loop, monitor, () => this.stoppedError());
+    this.#alarm = new Alarm(this.clock, () => this.#onAlarm?.(), false);
+    this.loop.onEnd = (end) => this.#halt(end);
   }
 
   get status(): BatchServerStatus {
-    return this.#status === 'running' && this.suspended ? 'suspended' : this.#status;
+    return this.#status === 'running' && this.loop.suspended ? 'suspended' : this.#status;
   }
 
-  get ended(): Promise<unknown> {
-    return this.#ended.promise;
-  }
-
-  /** It neither runs nor will. */
+  /** The server has ended, or `init` declined to run. */
   get over(): boolean {
     return this.#status === 'stopped' || this.#status === 'ignored';
   }
@@ -92,60 +76,44 @@ export class Life {
     return new StoppedError(`${name} has stopped: ${messageOf(reason)}`, reason, failed ? reason : undefined);
   }
 
-  /** Occupies the server instead of a batch: as soon as no other runs, and before any that waits. */
-  occupy(task: () => Awaitable<void>, pause = false): void {
-    this.engine.adopt({ ops: [], task, pause }, 0, 0);
-    this.engine.turn();
-  }
+  // The start
 
-  // The beginning
-
+  /** Calls `init`, at once. */
   begin(args: unknown): Promise<void> {
-    this.occupy(() => this.#init(args));
+    void this.#begin(args);
     return this.#started.promise;
   }
 
-  async #init(args: unknown): Promise<void> {
+  async #begin(args: unknown): Promise<void> {
     const { loop } = this;
-    const first = await this.#first(args);
-    if (loop.over || first === undefined) return;
-    if (first === 'ignore') {
-      this.#status = 'ignored';
-      this.#halt('ignored', false);
-      this.#started.resolve();
+    let first: Next<unknown> | 'ignore';
+    try {
+      first = await callInit(this.#hooks, this.config.name, args);
+    } catch (error) {
+      loop.begin({ reason: error, failed: true });
+      this.#started.reject(error);
       return;
     }
-    if (first.stop !== undefined) {
-      this.#halt(first.stop, false);
-      this.#started.reject(this.stoppedError());
+    if (loop.chain.over) return;
+    if (first === 'ignore' || first.stop !== undefined) {
+      if (first === 'ignore') this.#status = 'ignored';
+      loop.begin({ reason: first === 'ignore' ? 'ignored' : first.stop, failed: false });
+      if (first === 'ignore') this.#started.resolve();
+      else this.#started.reject(this.stoppedError());
       return;
     }
-    const term = loop.adopt(first);
+    const term = loop.chain.adopt(first);
     this.#made = true;
     this.#status = 'running';
     this.#started.resolve();
-    if (term !== undefined) {
-      // Whoever started it hears of that before the chain.
-      await new Promise<void>((resolve) => endOfTurn(this.#clock, resolve));
-      await loop.continue(term);
-    } else loop.finish();
-  }
-
-  async #first(args: unknown): Promise<ReturnType<typeof checkFirst> | undefined> {
-    try {
-      for (const hook of ['init', 'handleBatch'] as const) {
-        if (typeof this.#server[hook] !== 'function') throw new MissingHookError(hook, this.config.name, false);
-      }
-      return checkFirst(await this.#server.init(args));
-    } catch (error) {
-      this.#halt(error, true);
-      this.#started.reject(error);
-      return undefined;
-    }
+    // The caller of `start` gets the server before the chain begins.
+    if (term !== undefined) await new Promise<void>((resolve) => void endOfTurn(this.clock, resolve));
+    loop.begin(term === undefined ? undefined : await loop.chain.continue(term));
   }
 
   // The end
 
+  /** Returns the same promise when it is called again. */
   stop(reason: unknown, timeout: number, drain: boolean): Promise<void> {
     this.#stopping ??= this.#stop(reason, timeout, drain);
     return this.#stopping;
@@ -153,111 +121,126 @@ export class Life {
 
   #stop(reason: unknown, timeout: number, drain: boolean): Promise<void> {
     const stopped = new Deferred();
-    if (this.#status === 'stopped') stopped.resolve();
-    else {
-      this.#ending ??= { reason, failed: false };
-      const { failed } = this.#ending; // on its way down already
-      void this.#shut(timeout, drain).then(() => {
-        if (this.#late) stopped.reject(new TimeoutError(`stopping ${this.config.name}`, timeout));
-        else if (this.#ending?.failed === true && !failed) stopped.reject(this.stoppedError());
-        else stopped.resolve();
-      });
+    if (this.over) {
+      stopped.resolve();
+      return stopped.promise;
     }
+    this.#ending ??= { reason, failed: false };
+    const { failed } = this.#ending; // a hook has failed already, which its callers know
+    this.#deadline = this.clock.now() + timeout;
+    // A hook may have failed before: then `terminate` runs already, and has no more time than this stop.
+    if (this.#onAlarm !== undefined) this.#alarm.set(this.#alarmTime());
+    void this.#shut(drain).then(() => {
+      if (this.#late) stopped.reject(new TimeoutError(`stopping ${this.config.name}`, timeout));
+      else if (this.#ending?.failed === true && !failed) stopped.reject(this.stoppedError());
+      else stopped.resolve();
+    });
     return stopped.promise;
   }
 
-  /** A hook failed, or asked to stop: what has not been taken will not be, even if it was draining. */
-  #halt(reason: unknown, failed: boolean): void {
-    this.#ending = { reason, failed };
-    this.#giveUp();
-    void this.#shut(Infinity, false);
+  /** A hook failed or asked to stop: messages in the mailbox are not handled, even if the server was draining. */
+  #halt(end: End): void {
+    this.#ending = end;
+    this.#dropMailbox();
+    void this.#shut(false);
   }
 
-  #shut(timeout: number, drain: boolean): Promise<void> {
+  #shut(drain: boolean): Promise<void> {
     if (this.#shutting !== undefined) return this.#shutting;
-    const shut = new Deferred();
-    // Before anything else: the hooks that run now may call back.
-    this.#shutting = shut.promise;
-    this.admits = -1;
-    this.open = false;
-    const deadline = this.#clock.now() + timeout;
-    // Or those who wait for room would be let in to what is being given up.
-    this.room.close();
-    // At once, since it may be a hook that asks, and the turn under way would go on to the next batch.
-    if (!drain) this.#giveUp();
-    const closed = this.engine.close(timeout, drain);
-    void closed
-      .then((left) => this.#finish(left, deadline, drain))
+    const ended = new Deferred();
+    // First: user code that runs below may call `stop` as well.
+    this.#shutting = ended.promise;
+    // Before room comes free in the mailbox.
+    this.admission.close();
+    if (!drain) this.#dropMailbox();
+    const idle = new Deferred();
+    const giveUp = (): void => {
+      if (this.#onAlarm !== giveUp) return; // it has ended by itself
+      const left = this.#dropMailbox();
+      const running = this.loop.abandon();
+      this.#late = running || (drain && left > 0);
+    };
+    this.#onAlarm = giveUp;
+    this.#alarm.set(this.#alarmTime());
+    this.loop.close(() => {
+      idle.resolve();
+    });
+    // Without time, whatever is done at the end of this turn counts, and needs no timer.
+    if (this.#deadline <= this.clock.now()) endOfTurn(this.clock, giveUp);
+    void idle.promise
+      .then(() => this.#finish())
       .then(() => {
-        shut.resolve();
+        ended.resolve();
       });
-    this.resume?.();
     return this.#shutting;
   }
 
-  /** Nothing more is taken from the mailbox. */
-  #giveUp(): void {
-    this.engine.intake.abandon(this.stoppedError());
+  /** Returns how many messages were dropped. */
+  #dropMailbox(): number {
+    const ops = this.loop.mailbox.take(Infinity);
+    this.monitor.counts.dropped += ops.length;
+    const { messages } = this.#left;
+    this.#left.total += ops.length;
+    messages.push(...ops.slice(0, Math.max(0, (this.config.summaryCount ?? 0) - messages.length)));
+    return ops.length;
   }
 
-  async #finish({ batches, entries }: Left<Batch>, deadline: number, drain: boolean): Promise<void> {
-    const { loop } = this;
-    this.#late = batches.some(({ pause }) => !pause) || (drain && entries > 0);
-    loop.over = true;
-    for (const { ops } of batches) loop.counts.failed += ops.length;
-    if (this.#made) await this.#terminate(deadline);
+  async #finish(): Promise<void> {
+    this.#onAlarm = undefined;
+    this.#alarm.set(Infinity);
+    this.loop.chain.over = true;
+    if (this.#made) await this.#terminate();
     if (this.#status !== 'ignored') this.#status = 'stopped';
-    const reason = this.#ending?.reason;
     const error = this.stoppedError();
     this.#started.reject(error);
-    loop.failInterludes(error);
-    this.calls.failAll(error);
-    this.mailbox.rest();
-    if (this.#status === 'stopped') this.#tell(reason);
-    this.#ended.resolve(reason);
+    this.loop.rest(error);
+    if (this.#status === 'stopped') this.#tell();
+    this.#ended.resolve(this.#ending?.reason);
   }
 
-  async #terminate(deadline: number): Promise<void> {
-    const { loop, config } = this;
-    if (this.#server.terminate === undefined) return;
-    const summary = config.summaryCount === undefined ? undefined : loop.left;
-    const patience =
-      deadline === Infinity ? TERMINATE_PATIENCE : Math.max(deadline - this.#clock.now(), TERMINATE_GRACE);
-    const run = async (): Promise<void> => {
-      await this.#server.terminate?.(this.#ending?.reason, loop.state, summary); // its ops are of their types
+  /** When to give up what runs: the hook, and later `terminate`. */
+  #alarmTime(): number {
+    const deadline = this.#deadline;
+    const since = this.#terminatingSince;
+    if (since === undefined) return deadline;
+    return deadline === Infinity ? since + LONGEST_TERMINATE : Math.max(deadline, since + SHORTEST_TERMINATE);
+  }
+
+  /** Calls `terminate`, and waits for it no longer than `#alarmTime`. */
+  async #terminate(): Promise<void> {
+    if (this.#hooks.terminate === undefined) return;
+    const since = this.clock.now();
+    const done = new Deferred();
+    this.#terminatingSince = since;
+    this.#onAlarm = () => {
+      this.monitor.report(`terminate took longer than ${this.#alarmTime() - since} ms`, undefined);
+      done.resolve();
     };
-    try {
-      await within(this.#clock, patience, run(), () => {
-        loop.report(`terminate took longer than ${patience} ms`, undefined);
-      });
-    } catch (error) {
-      loop.report('terminate failed', error);
-    }
+    this.#alarm.set(this.#alarmTime());
+    const summary = this.config.summaryCount === undefined ? undefined : this.#left;
+    const run = async (): Promise<void> => {
+      await this.#hooks.terminate?.(this.#ending?.reason, this.loop.chain.state, summary);
+    };
+    run().then(
+      () => {
+        done.resolve();
+      },
+      (error: unknown) => {
+        this.monitor.report('terminate failed', error);
+        done.resolve();
+      },
+    );
+    await done.promise;
+    this.#onAlarm = undefined;
+    this.#alarm.set(Infinity);
   }
 
-  #tell(reason: unknown): void {
+  #tell(): void {
     const { name } = this.config;
-    const { dropped } = this.loop.counts;
-    this.events.emit('stopped', { name, reason, dropped });
-    if (this.#ending?.failed === true && this.#made && !this.events.has('stopped')) {
-      this.loop.report('stopped, since a hook failed', reason);
+    const reason = this.#ending?.reason;
+    this.monitor.events.emit('stopped', { name, reason, dropped: this.monitor.counts.dropped });
+    if (this.#ending?.failed === true && this.#made && !this.monitor.events.has('stopped')) {
+      this.monitor.report('stopped, since a hook failed', reason);
     }
   }
-}
-
-/** The options in force. */
-export function configOf(className: string, options: BatchServerOptions): BatchServerConfig {
-  const maxBatchSize = options.maxBatchSize ?? 8192;
-  const flushMailbox = options.flushMailboxOnTerminate;
-  return Object.freeze({
-    minBatchSize: options.minBatchSize ?? Math.min(32, maxBatchSize),
-    maxBatchSize,
-    batchSizeGrowth: options.batchSizeGrowth ?? 'exponential',
-    reversedBatch: options.reversedBatch ?? false,
-    summaryCount: flushMailbox == null || flushMailbox === false ? undefined : flushMailbox.summaryCount,
-    hardLimit: options.hardLimit ?? false,
-    maxPending: options.maxPending ?? Infinity,
-    overflow: options.overflow ?? 'wait',
-    name: options.name ?? className,
-  });
 }

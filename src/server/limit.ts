@@ -1,16 +1,15 @@
-import type { BatchServerConfig } from './types.js';
 import { type Growth, aimd, exponential, fixed, latency } from './growth.js';
-import type { Limits } from '../core/ledger.js';
+import type { BatchServerConfig } from './types.js';
 
-/** The batch size limit, which follows the load; nothing else ever makes a batch of a server due. */
+/** The batch size limit in force. */
 export class SizeLimit {
-  /** For the engine, which looks at them whenever it cuts a batch. */
-  readonly limits: Limits;
+  /** Whole number of messages at which a batch is full. */
+  size: number;
   readonly #min: number;
   readonly #max: number;
   readonly #growth: Growth;
   readonly #report: (message: string, error: unknown) => void;
-  /** With its fraction. */
+  /** The limit with its fraction. */
   #exact: number;
 
   constructor(config: BatchServerConfig, report: (message: string, error: unknown) => void) {
@@ -20,22 +19,10 @@ export class SizeLimit {
     this.#growth = growthOf(batchSizeGrowth);
     this.#report = report;
     this.#exact = batchSizeGrowth === 'fixed' ? maxBatchSize : minBatchSize;
-    const never = Infinity;
-    this.limits = {
-      size: this.#exact,
-      weight: never,
-      age: never,
-      sinceFlush: never,
-      interval: never,
-      jitter: 0,
-      lanes: 1,
-      attempt: never,
-      entry: never,
-      random: Math.random,
-    };
+    this.size = Math.floor(this.#exact);
   }
 
-  /** After a batch. */
+  /** Computes the next limit from a handled batch. A growth function that fails or returns no number changes nothing. */
   adapt(size: number, full: boolean, duration: number): void {
     let next: unknown;
     try {
@@ -49,7 +36,7 @@ export class SizeLimit {
       return;
     }
     this.#exact = Math.min(this.#max, Math.max(this.#min, next));
-    this.limits.size = Math.floor(this.#exact);
+    this.size = Math.floor(this.#exact);
   }
 }
 

@@ -1,280 +1,248 @@
-import type { BatchServerConfig, BatchServerHooks, Next, TraceEvent } from './types.js';
+import type { BatchServerConfig } from './types.js';
+import type { Calls } from './calls.js';
+import { type AnyHooks, Chain, type End } from './chain.js';
+import { type LoopState, afterTurn } from './debug.js';
+import { type Interlude, Interludes } from './interludes.js';
 import { SizeLimit } from './limit.js';
-import { type AnyOp, type Entry, type Mailbox, opOf } from './mailbox.js';
-import { checkNext } from './next.js';
-import { MissingHookError, OverflowError } from '../errors.js';
-import { Events, warn } from '../events.js';
-import { type Awaitable, isThenable } from '../core/promise.js';
-import { type Clock, endOfTurn } from '../core/clock.js';
-import type { Chore, Flight, Stage, Verdict, Workload } from '../core/flight.js';
-import { Tally } from './histogram.js';
+import { type Entry, Mailbox, opOf } from './mailbox.js';
+import type { Monitor } from './monitor.js';
+import { Rounds } from './rounds.js';
+import { isThenable } from '../core/promise.js';
+import type { Clock } from '../core/clock.js';
 
-export type AnyHooks = BatchServerHooks<unknown, unknown, unknown, unknown, unknown>;
-export type AnyTrace = TraceEvent<unknown, unknown, unknown, unknown>;
-
-/** Messages that gathered; or a task that occupies the server instead, so that messages gather meanwhile. */
-export interface Batch {
-  ops: AnyOp[];
-  task: (() => Awaitable<void>) | undefined;
-  /** The task is only to hold others back. */
-  pause: boolean;
-}
-
-/** Something to be done while no hook runs. */
-interface Interlude {
-  run: () => void;
-  fail: (error: unknown) => void;
-}
-
-/** After so many links a continue chain lets the event loop turn, so that an endless one starves nobody else. */
-const LINKS_PER_TURN = 100;
-
-/** The engine's port to the hooks of a batch server: gathers, handles, follows continue chains, counts and traces. */
-export class Loop implements Workload<Entry, Batch, void> {
-  state: unknown;
-  /** A hook runs, or is about to. */
+/**
+ * The mailbox loop: takes messages at the end of a turn of the event loop, calls the handler, adapts the limit, repeats.
+ *
+ * Invariants:
+ * 1. One hook at a time: `busy` from the call of a hook until its result has been recorded.
+ * 2. accepted = handled + failed + dropped + running + mailbox.size.
+ * 3. Messages in the mailbox are never forgotten: a round is wanted, a hook runs, or the server is suspended.
+ * 4. User code that is called between batches may call any verb; `#turning` makes the turn under way do the work.
+ */
+export class Loop {
+  readonly mailbox: Mailbox;
+  readonly chain: Chain;
+  readonly limit: SizeLimit;
+  readonly rounds: Rounds;
+  /** Parts whose invariants are checked after each turn, in simulations only. */
+  readonly checked: { check(): void }[];
+  /** A hook runs; at first the `init` that has not been called yet. */
   busy = true;
-  /** The server has given up: what a hook still answers counts no more. */
-  over = false;
-  /** Whether anybody listens to `traced`. */
-  tracing = false;
-  readonly counts = { handled: 0, failed: 0, dropped: 0, refused: 0 };
-  readonly sizes = new Tally(1);
-  /** Told apart down to a microsecond. */
-  readonly durations = new Tally(0.001);
-  readonly left: { total: number; messages: AnyOp[] } = { total: 0, messages: [] };
-  readonly traced = new Events<{ trace: AnyTrace }>();
-  /** Room may have come free. */
-  admit: (() => void) | undefined;
-  /** A hook has failed, or asked to stop. */
-  onEnd: ((reason: unknown, failed: boolean) => void) | undefined;
-  readonly gathering: Mailbox;
-  readonly size: SizeLimit;
-  readonly #server: AnyHooks;
+  suspended = false;
+  /** Messages in the batch that runs. */
+  running = 0;
+  /** Set if the number of pending messages is bounded: called after each turn. */
+  onRoom: (() => void) | undefined;
+  /** Called when a hook failed or asked to stop. */
+  onEnd: ((end: End) => void) | undefined;
+  /** Set by `close`, and called once when nothing runs and nothing is left to be handled. */
+  #onIdle: (() => void) | undefined;
+  #closing = false;
   readonly #config: BatchServerConfig;
   readonly #clock: Clock;
-  readonly #interludes: Interlude[] = [];
-  /** When the last batch ended: one that follows in the same turn began then. */
-  #endedAt = -Infinity;
-  #collects = false;
-  #failed = false;
-  #stopping = false;
-  readonly #warned = new Set<string>();
+  readonly #calls: Calls;
+  readonly #monitor: Monitor;
+  readonly #interludes = new Interludes();
+  readonly #playInterludes = (): void => {
+    this.#interludes.play(() => !this.busy && !this.#ended);
+  };
+  /** Messages below this position may be taken. */
+  #ready = 0;
+  #turning = false;
+  /** A hook failed or asked to stop: no batch follows. */
+  #ended = false;
+  /** Of the batch that runs. */
+  #cutAt = 0;
+  #startedAt = 0;
+  /** When the last batch ended, by which time a batch of the same turn cannot have started. */
+  #settledAt = -Infinity;
 
-  constructor(server: AnyHooks, config: BatchServerConfig, clock: Clock, mailbox: Mailbox) {
-    this.#server = server;
+  constructor(hooks: AnyHooks, config: BatchServerConfig, clock: Clock, calls: Calls, monitor: Monitor) {
     this.#config = config;
     this.#clock = clock;
-    this.gathering = mailbox;
-    this.size = new SizeLimit(config, (message, error) => {
-      this.report(message, error);
-    });
-    this.gathering = mailbox;
+    this.#calls = calls;
+    this.#monitor = monitor;
+    this.mailbox = new Mailbox(config.hardLimit);
+    this.chain = new Chain(hooks, config.name, clock);
+    this.limit = new SizeLimit(config, (message, error) => monitor.report(message, error));
+    this.rounds = new Rounds(clock, this);
+    this.checked = [this.mailbox, calls];
   }
 
-  // Gathering
-
-  open(): Batch {
-    return { ops: [], task: undefined, pause: false };
+  accept(entry: Entry): void {
+    this.mailbox.push(entry);
+    if (this.mailbox.taken >= this.#ready) this.rounds.want();
+    if (this.#monitor.tracing) this.#monitor.accepted(opOf(entry));
   }
 
-  add(batch: Batch, entry: Entry): undefined {
-    batch.ops.push(opOf(entry));
+  /** Accepts messages that are to stay in one batch. */
+  acceptGroup(entries: readonly Entry[]): void {
+    this.mailbox.pushGroup(entries);
+    if (this.mailbox.taken >= this.#ready) this.rounds.want();
+    // All of them are in the mailbox before a listener can stop the server.
+    if (this.#monitor.tracing) for (const entry of entries) this.#monitor.accepted(opOf(entry));
   }
 
-  /** What has gathered comes in an array that nobody else keeps. */
-  addAll(batch: Batch, entries: readonly Entry[]): undefined {
-    const ops = entries as AnyOp[];
-    for (let i = 0; i < ops.length; i++) ops[i] = opOf(entries[i]);
-    batch.ops = ops;
+  /** Accepted and not handled. */
+  get pending(): number {
+    return this.mailbox.size + this.running;
   }
 
-  /** Whatever could be taken makes a batch. */
-  due(): boolean {
-    return true;
+  /** Whether a round would take messages. */
+  get takes(): boolean {
+    return this.mailbox.size > 0 && !this.busy && !this.suspended;
   }
 
-  // Handling
+  /** A round: what was accepted before the end of the turn may be taken. */
+  run(now: number): void {
+    this.#calls.turnEnded(now);
+    this.#ready = this.mailbox.accepted;
+    this.turn(now);
+    // After the batches: callers that were answered at once need no timer.
+    this.#calls.watch();
+    afterTurn(this);
+  }
 
-  run({ batch }: Flight<Batch>): Awaitable<void> {
+  /** Handles batches until nothing may be taken, a hook returns a promise, or the server is suspended or ends. */
+  turn(now: number): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    try {
+      while (!this.busy && !this.suspended && !this.#ended && this.mailbox.taken < this.#ready) this.#handle(now);
+    } finally {
+      this.#turning = false;
+    }
+    this.#afterBatches();
+  }
+
+  #handle(startedAt: number): void {
+    const limit = this.limit.size;
+    const ops = this.mailbox.take(limit);
     this.busy = true;
-    if (batch.task !== undefined) return batch.task();
-    if (this.#config.reversedBatch) batch.ops.reverse();
-    let next: unknown;
+    this.running = ops.length;
+    this.#cutAt = limit;
+    this.#startedAt = startedAt;
+    if (this.#config.reversedBatch) ops.reverse();
+    const end = this.chain.handle(ops);
+    if (isThenable(end)) {
+      void Promise.resolve(end).then((settled) => {
+        this.#step(() => this.#settle(settled));
+      });
+    } else this.#settle(end);
+  }
+
+  /** Runs a step that may call user code, then goes on with the batches that wait. */
+  #step(step: () => void): void {
+    const outer = this.#turning;
+    this.#turning = true;
     try {
-      next = this.#server.handleBatch(batch.ops, this.state);
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
+      step();
+    } finally {
+      this.#turning = outer;
     }
-    if (next !== undefined) return this.#follow(next, 'handleBatch', 0);
-    this.finish();
-    return undefined;
+    this.turn(this.#clock.now());
+    afterTurn(this);
   }
 
-  /** Follows a continue chain, beginning with its first term. */
-  continue(term: unknown, links = 0): Awaitable<void> {
-    if (this.over) return undefined;
-    if ((links + 1) % LINKS_PER_TURN === 0) {
-      return new Promise<void>((resolve) => endOfTurn(this.#clock, resolve)).then(() => this.#link(term, links + 1));
-    }
-    return this.#link(term, links + 1);
-  }
-
-  #link(term: unknown, links: number): Awaitable<void> {
-    if (this.over) return undefined;
-    let next: unknown;
-    try {
-      if (this.#server.handleContinue === undefined) {
-        throw new MissingHookError('handleContinue', this.#config.name, false);
-      }
-      next = this.#server.handleContinue(term, this.state);
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
-    }
-    if (next !== undefined) return this.#follow(next, 'handleContinue', links);
-    this.finish();
-    return undefined;
-  }
-
-  #follow(next: unknown, hook: string, links: number): Awaitable<void> {
-    if (!isThenable(next)) return this.#apply(next, hook, links);
-    return Promise.resolve(next).then(
-      (settled) => this.#apply(settled, hook, links),
-      (error: unknown) => {
-        this.#fail(error);
-      },
-    );
-  }
-
-  #apply(given: unknown, hook: string, links: number): Awaitable<void> {
-    if (this.over) return undefined;
-    if (given === undefined) {
-      this.finish();
-      return undefined;
-    }
-    let next: Next<unknown>;
-    try {
-      next = checkNext(given, hook);
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
-    }
-    const term = this.adopt(next);
-    if (next.stop !== undefined) this.#stop(next.stop, false);
-    else if (term !== undefined) return this.continue(term, links);
-    else this.finish();
-    return undefined;
-  }
-
-  /** Takes over what a hook returned, and says how to go on. */
-  adopt({ state, continue: term, garbageCollect }: Next<unknown>): unknown {
-    if (state !== undefined) this.state = state;
-    if (garbageCollect === true) this.#collects = true;
-    return term;
-  }
-
-  #fail(error: unknown): void {
-    if (this.over) return;
-    this.#failed = true;
-    this.#stop(error, true);
-  }
-
-  #stop(reason: unknown, failed: boolean): void {
-    // Nobody gets in between this and terminate.
-    this.#stopping = true;
-    this.busy = false;
-    this.onEnd?.(reason, failed);
-  }
-
-  /** No hook runs any more. */
-  finish(): void {
-    this.busy = false;
-    this.#playInterludes();
-  }
-
-  // Between batches
-
-  /** Now, or when the hook that runs has ended. */
-  between(interlude: Interlude): void {
-    this.#interludes.push(interlude);
-    if (!this.busy) this.#playInterludes();
-  }
-
-  #playInterludes(): void {
-    if (this.#stopping) return;
-    for (let next = this.#interludes.shift(); next !== undefined; next = this.#interludes.shift()) next.run();
-  }
-
-  failInterludes(error: unknown): void {
-    for (const { fail } of this.#interludes.splice(0)) fail(error);
-  }
-
-  // Facts
-
-  delivered(flight: Flight<Batch>): undefined {
-    if (flight.batch.task !== undefined) return;
-    const { size } = flight;
+  /** The batch has been handled, its continue chain included. */
+  #settle(end: End | undefined): void {
+    if (this.chain.over) return; // given up
+    const size = this.running;
     const now = this.#clock.now();
-    const duration = now - Math.max(flight.startedAt, this.#endedAt);
-    this.#endedAt = now;
-    if (this.#failed) this.counts.failed += size;
-    else this.counts.handled += size;
-    this.sizes.record(size);
-    this.durations.record(duration);
-    const limit = this.size.limits.size;
-    this.size.adapt(size, flight.reason === 'size', duration);
-    if (this.tracing) this.trace({ type: 'batch', name: this.#config.name, size, limit, duration });
+    const duration = now - Math.max(this.#startedAt, this.#settledAt);
+    this.#settledAt = now;
+    this.running = 0;
+    this.#monitor.settled(size, this.#cutAt, duration, end?.failed === true);
+    this.limit.adapt(size, size >= this.#cutAt, duration);
+    this.#hookEnded(end);
   }
 
-  /** It will never be handled: the server stops, or newer ones take its place. */
-  refused(entry: Entry, error: unknown, stage: Stage): Error {
-    const op = opOf(entry);
-    this.counts.dropped++;
-    if (stage !== 'closed' || error instanceof OverflowError) {
-      if (op.kind === 'call') op.fail(error);
-    } else if (this.left.total++ < (this.#config.summaryCount ?? 0)) this.left.messages.push(op);
-    return error as Error; // made by the kernel
+  /** No hook runs any more: the server ends, or interludes are due. */
+  #hookEnded(end: End | undefined): void {
+    this.busy = false;
+    if (end === undefined) this.#playInterludes();
+    else {
+      this.#ended = true;
+      this.onEnd?.(end);
+    }
   }
 
-  settled(): void {
-    this.admit?.();
-    if (!this.#collects || this.busy) return;
-    this.#collects = false;
-    (globalThis as { gc?: () => void }).gc?.();
+  /** `init` has ended, its continue chain included. */
+  begin(end: End | undefined): void {
+    if (this.chain.over) return; // given up
+    this.#step(() => this.#hookEnded(end));
   }
 
-  drained(): void {
-    // Nobody is told.
+  #afterBatches(): void {
+    this.onRoom?.();
+    if (this.busy) return;
+    if (this.mailbox.size > 0 && this.mailbox.taken >= this.#ready && !this.suspended) this.rounds.want();
+    this.chain.collectGarbage();
+    if (this.#onIdle !== undefined && this.mailbox.size === 0) {
+      this.#onIdle();
+      this.#onIdle = undefined;
+    }
   }
 
-  // A run never fails: what a hook throws ends the server.
-
-  judge(): Verdict {
-    return 'drop';
+  /** Runs the interlude now, or when the hook that runs has ended. */
+  between(interlude: Interlude): void {
+    this.#interludes.add(interlude);
+    if (!this.busy) this.#step(this.#playInterludes);
   }
 
-  failed(): void {
-    // Never.
+  /** Takes no messages until `resume` or `close`. */
+  suspend(): void {
+    this.suspended = !this.#closing;
   }
 
-  held(_flight: Flight<Batch>, error: unknown): Error {
-    return error as Error;
+  resume(): void {
+    this.suspended = false;
+    this.rounds.want();
   }
 
-  dropped(_flight: Flight<Batch>, error: unknown): { error: Error; chore?: Chore } {
-    return { error: error as Error };
+  /** Handles what was accepted, then calls `onIdle`, once. */
+  close(onIdle: () => void): void {
+    this.#onIdle = onIdle;
+    this.#closing = true;
+    this.suspended = false;
+    this.#ready = this.mailbox.accepted;
+    this.turn(this.#clock.now());
   }
 
-  trace(event: AnyTrace): void {
-    this.traced.emit('trace', event);
+  /** Ignores the result of the hook that runs, and says whether one does. */
+  abandon(): boolean {
+    const { busy } = this;
+    this.#monitor.counts.failed += this.running;
+    this.running = 0;
+    this.busy = false;
+    this.#ended = true;
+    this.chain.over = true;
+    this.#afterBatches();
+    return busy;
   }
 
-  /** A failure that nobody else is told of, once per kind. */
-  report(message: string, error: unknown): void {
-    if (this.#warned.has(message)) return;
-    this.#warned.add(message);
-    warn('BATCH_UNHEARD', `${this.#config.name}: ${message}`, error);
+  /** Nothing more happens: fails the interludes and the callers that still wait. */
+  rest(error: unknown): void {
+    this.chain.over = true;
+    this.#interludes.failAll(error);
+    this.rounds.rest();
+    this.#calls.failAll(error);
+  }
+
+  /** The numbers that the invariants are about. */
+  debugState(): LoopState {
+    const { busy, suspended, running } = this;
+    const { accepted, taken, size } = this.mailbox;
+    const state = {
+      accepted,
+      taken,
+      size,
+      running,
+      busy,
+      suspended,
+      over: this.chain.over,
+      wanted: this.rounds.wanted,
+    };
+    return { ...state, ...this.#monitor.counts, ...this.#calls.counts };
   }
 }

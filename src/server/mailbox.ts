@@ -1,147 +1,88 @@
-import { Call, type Calls } from './calls.js';
+import { type AnyCall, Call } from './call.js';
 import type { Op } from './types.js';
-import { type Clock, afterMicrotasks, endOfTurn } from '../core/clock.js';
 import { Fifo } from '../core/deque.js';
-import type { Gathering } from '../core/flight.js';
 
-/** Inside, messages are of any type; the public class gives them theirs. */
+/** Inside the server, messages are of any type; the public class gives them theirs. */
 export type AnyOp = Op<unknown, unknown, unknown>;
 
-/** A message as it waits: a bare one is a cast, so that most of them take no more than their place in the log. */
+/** A message in the mailbox. A bare value is a cast, so that a cast takes no more memory than its place in the queue. */
 export type Entry = unknown;
 
-/** A message that is no cast, or must not be mistaken for what it looks like. */
+/** A message that is not a cast, or a cast whose message is a `Call`. */
 class Wrapped {
   constructor(readonly op: AnyOp) {}
 }
 
 export function castOf(message: unknown): Entry {
-  return message instanceof Call || message instanceof Wrapped ? new Wrapped({ kind: 'cast', message }) : message;
+  return message instanceof Call ? new Wrapped({ kind: 'cast', message }) : message;
 }
 
 export function infoOf(message: unknown): Entry {
   return new Wrapped({ kind: 'info', message });
 }
 
-/** As its handler sees it. */
+/** The message as its handler sees it. */
 export function opOf(entry: Entry): AnyOp {
-  if (entry instanceof Call) return entry;
+  if (entry instanceof Call) return entry as AnyCall;
   return entry instanceof Wrapped ? entry.op : { kind: 'cast', message: entry };
 }
 
 /**
- * How often within one turn of the event loop what has gathered is taken. Whoever was answered may have sent the next
- * message already when all promise callbacks have run, and need not wait for the loop, which costs more than a small
- * batch; but the loop must turn in the end.
+ * The messages that were accepted and are in no batch yet, oldest first.
+ *
+ * Positions count accepted messages. Invariants: `taken <= accepted`, their difference is the number of messages in the
+ * queue, and neither ever shrinks. Groups are disjoint, in the order of their positions.
  */
-const ROUNDS_PER_TURN = 16;
-
-/**
- * A clock that stands still while what has gathered is taken: reading the real one takes as long as the rest of a small
- * batch, and nothing that happens meanwhile needs it.
- */
-class TurnClock implements Clock {
-  readonly #clock: Clock;
-  #now = NaN;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  stop(now: number): void {
-    this.#now = now;
-  }
-
-  go(): void {
-    this.#now = NaN;
-  }
-
-  now(): number {
-    return Number.isNaN(this.#now) ? this.#clock.now() : this.#now;
-  }
-
-  setTimer(fn: () => void, ms: number): unknown {
-    return this.#clock.setTimer(fn, ms);
-  }
-
-  clearTimer(handle: unknown): void {
-    this.#clock.clearTimer(handle);
-  }
-}
-
-/** Where messages gather until a turn of the event loop ends, and where groups of them lie that belong together. */
-export class Mailbox implements Gathering {
-  readonly most = Infinity;
-  readonly whenIdle = true;
-  readonly endOfGroup: ((to: number) => number) | undefined;
-  /** For the engine. */
-  readonly time: TurnClock;
-  readonly #clock: Clock;
-  readonly #calls: Calls;
+export class Mailbox {
+  /** Position of the next message to be accepted. */
+  accepted = 0;
+  /** Position of the oldest message in the queue. */
+  taken = 0;
+  readonly #entries = new Fifo<Entry>();
+  /** Messages that must stay in one batch: of each `castBatch`, the positions. */
   readonly #groups = new Fifo<{ from: number; to: number }>();
-  #take: (() => void) | undefined;
-  /** Somebody waits for the end of the turn, if only for his patience to begin. */
-  #wanted = false;
-  #callOff: (() => void) | undefined;
-  #rounds = 0;
-  /** The next round comes by itself. */
-  #comes = false;
+  readonly #hardLimit: boolean;
 
-  constructor(clock: Clock, calls: Calls, hardLimit: boolean) {
-    this.#clock = clock;
-    this.time = new TurnClock(clock);
-    this.#calls = calls;
-    this.endOfGroup = hardLimit ? undefined : (to) => this.#endOfGroup(to);
+  /** With `hardLimit`, a `castBatch` may be split. */
+  constructor(hardLimit: boolean) {
+    this.#hardLimit = hardLimit;
   }
 
-  readonly soon = (take: () => void): void => {
-    this.#take = take;
-    this.awaitEndOfTurn();
-  };
-
-  /** At the end of this turn of the event loop what waits is taken, and the patience of new callers begins. */
-  awaitEndOfTurn(): void {
-    this.#wanted = true;
-    if (!this.#comes) this.#callOff ??= endOfTurn(this.#clock, this.#onEndOfTurn);
+  get size(): number {
+    return this.accepted - this.taken;
   }
 
-  /** Calls it off. */
-  rest(): void {
-    this.#callOff?.();
-    this.#callOff = undefined;
+  push(entry: Entry): void {
+    this.#entries.push(entry);
+    this.accepted++;
   }
 
-  /** What is accepted from one position to the other is not to be torn apart. */
-  group(from: number, to: number): void {
-    if (this.endOfGroup !== undefined) this.#groups.push({ from, to });
+  pushGroup(entries: readonly Entry[]): void {
+    const from = this.accepted;
+    for (let i = 0; i < entries.length; i++) this.#entries.push(entries[i]);
+    this.accepted = from + entries.length;
+    if (entries.length > 1 && !this.#hardLimit) this.#groups.push({ from, to: this.accepted });
   }
 
-  readonly #onEndOfTurn = (): void => {
-    this.#callOff = undefined;
-    this.#rounds = ROUNDS_PER_TURN;
-    this.#round();
-  };
-
-  #round(): void {
-    const take = this.#take;
-    const now = this.#clock.now();
-    this.#take = undefined;
-    this.#wanted = false;
-    this.#calls.turnEnded(now);
-    // What is asked for meanwhile, is asked for again by the next round.
-    this.#comes = take !== undefined && --this.#rounds > 0 && afterMicrotasks(this.#onMicrotasks);
-    this.time.stop(now);
-    take?.();
-    this.time.go();
-    // Those who were answered at once need no alarm.
-    this.#calls.watch();
+  /** Removes and returns the oldest messages, at most `limit`, and more only to keep a group whole. */
+  take(limit: number): AnyOp[] {
+    const to = this.#endOfGroup(Math.min(this.taken + limit, this.accepted));
+    const taken = this.#entries.take(to - this.taken);
+    this.taken = to;
+    // In place: nobody else has this list.
+    const ops = taken as AnyOp[];
+    for (let i = 0; i < ops.length; i++) ops[i] = opOf(taken[i]);
+    return ops;
   }
 
-  readonly #onMicrotasks = (): void => {
-    this.#comes = false;
-    if (this.#wanted) this.#round();
-  };
+  /** Throws if an invariant does not hold. */
+  check(): void {
+    const { length } = this.#entries;
+    if (length !== this.size || length < 0)
+      throw new Error(`the mailbox counts ${this.size} messages and holds ${length}`);
+  }
 
+  /** `to`, or the end of the group that a batch ending there would split. */
   #endOfGroup(to: number): number {
     let first = this.#groups.peek();
     while (first !== undefined && first.to < to) {

@@ -1,35 +1,46 @@
-import { Alarm, type Clock, systemClock } from '../core/clock.js';
-import { Fifo } from '../core/deque.js';
-import { checkWait, checkVerbOptions } from '../options/verbs.js';
-import { optionsError } from '../options/check.js';
+import { Alarm, type Clock } from '../core/clock.js';
+import { checkWait } from '../options/verbs.js';
 
-/** Milliseconds, `Infinity`, or a moment of the server's clock; one that has passed looks once. */
+/** Milliseconds, `Infinity`, or a time of the server's clock (`performance.now()`); a time in the past looks once. */
 export type Wait = number | { readonly at: number };
 
 /** How a request was answered. */
 export type Answer<Reply> =
   { readonly kind: 'reply'; readonly reply: Reply } | { readonly kind: 'error'; readonly error: unknown };
 
+/** An answer, with the label that its request has in a collection. */
 export type Labelled<Reply, Label> = Answer<Reply> & { readonly label: Label };
 
-interface Timeout {
+export interface Timeout {
   readonly kind: 'timeout';
 }
 
-interface None {
+export interface None {
   readonly kind: 'none';
 }
 
-interface NoRequest {
+export interface NoRequest {
   readonly kind: 'noRequest';
 }
 
-const TIMEOUT: Timeout = Object.freeze({ kind: 'timeout' });
-const NONE: None = Object.freeze({ kind: 'none' });
-const NO_REQUEST: NoRequest = Object.freeze({ kind: 'noRequest' });
+export const TIMEOUT: Timeout = Object.freeze({ kind: 'timeout' });
+export const NONE: None = Object.freeze({ kind: 'none' });
+export const NO_REQUEST: NoRequest = Object.freeze({ kind: 'noRequest' });
 
-/** The order in which requests were answered, whatever their servers. */
-let answers = 0;
+/**
+ * Key of an id's inner part. Registered globally, as is the count of answers: a process may hold two copies of the package
+ * (one imported, one required), and a collection of one accepts the requests of the other.
+ */
+export const PENDING: unique symbol = Symbol.for('batch-please.request') as never;
+const ANSWERS = Symbol.for('batch-please.answers');
+
+/** The position of an answer among all answers of the process. */
+function nextAnswer(): number {
+  const shared = globalThis as { [ANSWERS]?: number };
+  const next = shared[ANSWERS] ?? 0;
+  shared[ANSWERS] = next + 1;
+  return next;
+}
 
 /** The part of a call that is needed here. */
 interface Sent {
@@ -38,13 +49,13 @@ interface Sent {
 
 type Send<Reply> = (resolve: (reply: Reply) => void, reject: (error: unknown) => void) => Sent;
 
-/** A request under way. */
+/** The inner part of an id. Another copy of the package reads its public fields. */
 class Pending<Reply> {
   answer: Answer<Reply> | undefined;
-  /** Whether it was the first, the second, … to be answered. */
+  /** Position of the answer: see `nextAnswer`. */
   order = 0;
   abandoned = false;
-  /** Told when it is answered or abandoned. */
+  /** Called when the request is answered or abandoned. */
   readonly listeners = new Set<() => void>();
   readonly #sent: Sent;
 
@@ -66,216 +77,116 @@ class Pending<Reply> {
     if (this.answer !== undefined || this.abandoned) return;
     this.#sent.leave();
     this.abandoned = true;
-    this.#tell();
+    this.#notify();
   }
 
   #settle(answer: Answer<Reply>): void {
     this.answer = answer;
-    this.order = answers++;
-    this.#tell();
+    this.order = nextAnswer();
+    this.#notify();
   }
 
-  #tell(): void {
+  #notify(): void {
+    // A copy: listeners remove themselves.
     for (const listener of [...this.listeners]) listener();
   }
 }
 
-/** Lets this file look behind an id. */
-let pendingOf: <Reply>(id: RequestId<Reply>) => Pending<Reply>;
-
-/** A request whose answer is looked for later. Its promises never reject. */
+/** A request whose answer is looked up later. Its promises never reject. */
 export class RequestId<Reply> {
-  readonly #pending: Pending<Reply>;
+  /** @internal */
+  readonly [PENDING]: Pending<Reply>;
 
-  static {
-    pendingOf = (id) => id.#pending;
-  }
-
-  /** Made by `sendRequest`. */
+  /** Called by `sendRequest`. */
   constructor(clock: Clock, send: Send<Reply>) {
-    this.#pending = new Pending(clock, send);
+    this[PENDING] = new Pending(clock, send);
   }
 
-  /** Waits for the answer; after a timeout the request lives on. By default it waits for ever. */
+  /**
+   * Waits for the answer. After the timeout the request lives on.
+   *
+   * @param timeout Default: `Infinity`.
+   * @throws `OptionsError` if the timeout is wrong.
+   */
   wait(timeout: Wait = Infinity): Promise<Answer<Reply> | Timeout> {
     return this.#wait(timeout, () => TIMEOUT);
   }
 
-  /** Waits for the answer; after a timeout the request is abandoned, and a late reply is dropped. */
+  /**
+   * Waits for the answer. After the timeout the request is abandoned: a late reply is dropped.
+   *
+   * @param timeout Default: `Infinity`.
+   * @throws `OptionsError` if the timeout is wrong.
+   */
   receive(timeout: Wait = Infinity): Promise<Answer<Reply> | Timeout> {
     return this.#wait(timeout, () => {
-      this.#pending.abandon();
+      this[PENDING].abandon();
       return TIMEOUT;
     });
   }
 
-  /** Looks without waiting. */
+  /** Returns the answer, or `{ kind: 'none' }`, without waiting. */
   check(): Answer<Reply> | None {
-    return this.#pending.answer ?? NONE;
+    return this[PENDING].answer ?? NONE;
   }
 
   #wait(timeout: Wait, late: () => Timeout): Promise<Answer<Reply> | Timeout> {
-    const pending = this.#pending;
+    const pending = this[PENDING];
+    const deadline = deadlineOf(timeout, pending.clock);
     const look = (): Answer<Reply> | Timeout | undefined => pending.answer ?? (pending.abandoned ? TIMEOUT : undefined);
-    return waitFor(look, pending.listeners, deadlineOf(timeout, pending.clock), pending.clock, late);
+    const waiter = new Waiter(look, late, pending.listeners);
+    return waiter.wait(deadline, pending.clock);
   }
 }
 
-interface Member<Label> {
-  label: Label;
-  forget: () => void;
+/** Whether it is a request of any copy of the package. */
+export function isRequestId(id: unknown): boolean {
+  return typeof id === 'object' && id !== null && PENDING in id;
 }
 
-/** Requests of any servers, to wait for whichever is answered first. */
-export class RequestCollection<Reply, Label = unknown> {
-  readonly #members = new Map<RequestId<Reply>, Member<Label>>();
-  /** Answered and not told yet, in the order of the answers unless `#unordered`. */
-  readonly #answered = new Fifo<RequestId<Reply>>();
-  #unordered = false;
-  /** Members whose answer can still come. */
-  #open = 0;
-  #clock: Clock = systemClock;
-  readonly #listeners = new Set<() => void>();
-
-  get size(): number {
-    return this.#members.size;
-  }
-
-  *entries(): IterableIterator<[id: RequestId<Reply>, label: Label]> {
-    for (const [id, { label }] of this.#members) yield [id, label];
-  }
-
-  /** Labels need not differ. Throws `OptionsError` if the id is a member already. `{ at }` is by the clock of the last id. */
-  add(id: RequestId<Reply>, label: Label): this {
-    if (!(id instanceof RequestId)) throw optionsError('RequestCollection.add', 'id', 'what sendRequest returned', id);
-    if (this.#members.has(id)) throw optionsError('RequestCollection.add', 'id', 'an id that is not in it', 'this one');
-    const pending = pendingOf(id);
-    this.#clock = pending.clock;
-    const listen = (): void => {
-      pending.listeners.delete(listen);
-      this.#open--;
-      if (pending.answer !== undefined) this.#answered.push(id);
-      this.#tell();
-    };
-    this.#members.set(id, { label, forget: () => pending.listeners.delete(listen) });
-    this.#open++;
-    if (pending.answer === undefined && !pending.abandoned) pending.listeners.add(listen);
-    else {
-      this.#unordered = true;
-      listen();
-    }
-    return this;
-  }
-
-  /**
-   * Waits for the first answer that was not told yet, and takes its request out unless `delete` is `false`. By default it
-   * waits for ever, and then gives up (as on an empty collection) once no answer can come any more.
-   */
-  wait(
-    timeout: Wait = Infinity,
-    options?: { delete?: boolean },
-  ): Promise<Labelled<Reply, Label> | Timeout | NoRequest> {
-    return this.#wait(timeout, options, () => TIMEOUT);
-  }
-
-  /** As `wait`, but a timeout abandons all requests and empties the collection. */
-  receive(
-    timeout: Wait = Infinity,
-    options?: { delete?: boolean },
-  ): Promise<Labelled<Reply, Label> | Timeout | NoRequest> {
-    return this.#wait(timeout, options, () => {
-      for (const [id, { forget }] of this.#members) {
-        forget();
-        pendingOf(id).abandon();
-      }
-      this.#members.clear();
-      this.#answered.take(Infinity);
-      this.#open = 0;
-      this.#tell();
-      return TIMEOUT;
-    });
-  }
-
-  /** Looks without waiting. */
-  check(options?: { delete?: boolean }): Labelled<Reply, Label> | None | NoRequest {
-    checkVerbOptions('check', options);
-    return this.#look(options?.delete ?? true) ?? (this.size === 0 ? NO_REQUEST : NONE);
-  }
-
-  #wait(
-    timeout: Wait,
-    options: { delete?: boolean } | undefined,
-    late: () => Timeout,
-  ): Promise<Labelled<Reply, Label> | Timeout | NoRequest> {
-    checkVerbOptions('wait', options);
-    const deadline = deadlineOf(timeout, this.#clock);
-    const look = (): Labelled<Reply, Label> | NoRequest | undefined => {
-      const found = this.#look(options?.delete ?? true);
-      const inVain = this.size === 0 || (this.#open === 0 && deadline === Infinity);
-      return found ?? (inVain ? NO_REQUEST : undefined);
-    };
-    return waitFor(look, this.#listeners, deadline, this.#clock, late);
-  }
-
-  #look(remove: boolean): Labelled<Reply, Label> | undefined {
-    if (this.#unordered) {
-      const inOrder = this.#answered.take(Infinity).sort((a, b) => pendingOf(a).order - pendingOf(b).order);
-      for (const id of inOrder) this.#answered.push(id);
-      this.#unordered = false;
-    }
-    const id = this.#answered.shift();
-    const member = id && this.#members.get(id);
-    if (id === undefined || member === undefined) return undefined;
-    if (remove) {
-      this.#members.delete(id);
-      if (this.size === 0) this.#tell();
-    }
-    return { ...(pendingOf(id).answer as Answer<Reply>), label: member.label }; // only answered ones are in the list
-  }
-
-  #tell(): void {
-    for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-function deadlineOf(timeout: Wait, clock: Clock): number {
+/** Throws `OptionsError` if the timeout is wrong. */
+export function deadlineOf(timeout: Wait, clock: Clock): number {
   checkWait(timeout);
   return typeof timeout === 'number' ? clock.now() + timeout : timeout.at;
 }
 
-/** What `look` finds, now or when a listener is told, or at the deadline what `late` makes of it. */
-function waitFor<Found, Late>(
-  look: () => Found | undefined,
-  listeners: Set<() => void>,
-  deadline: number,
-  clock: Clock,
-  late: () => Late,
-): Promise<Found | Late> {
-  const found = look();
-  if (found !== undefined) return Promise.resolve(found);
-  if (deadline <= clock.now()) return Promise.resolve(late());
-  return new Promise((resolve) => {
-    const alarm = new Alarm(
-      clock,
-      () => {
-        listeners.delete(wake);
-        resolve(late());
-      },
-      false,
-    );
-    let looking = false;
-    const wake = (): void => {
-      // Looking may tell all of them again.
-      if (looking || !listeners.has(wake)) return;
-      looking = true;
-      const news = look();
-      looking = false;
-      if (news === undefined) return;
-      listeners.delete(wake);
-      alarm.set(Infinity);
-      resolve(news);
-    };
-    listeners.add(wake);
-    alarm.set(deadline);
-  });
+/** One wait: ends with what `look` finds, now or when a listener is called, or at the deadline with what `late` returns. */
+export class Waiter<Found, Late> {
+  #looking = false;
+
+  constructor(
+    readonly look: () => Found | undefined,
+    readonly late: () => Late,
+    readonly listeners: Set<() => void>,
+  ) {}
+
+  wait(deadline: number, clock: Clock): Promise<Found | Late> {
+    const found = this.look();
+    if (found !== undefined) return Promise.resolve(found);
+    if (deadline <= clock.now()) return Promise.resolve(this.late());
+    return new Promise((resolve) => {
+      const onDeadline = (): void => {
+        this.listeners.delete(wake);
+        resolve(this.late());
+      };
+      const alarm = new Alarm(clock, onDeadline, false);
+      const wake = (): void => {
+        const news = this.#lookOnce();
+        if (news === undefined || !this.listeners.delete(wake)) return;
+        alarm.set(Infinity);
+        resolve(news);
+      };
+      this.listeners.add(wake);
+      alarm.set(deadline);
+    });
+  }
+
+  /** Looking may wake all waits, this one included. */
+  #lookOnce(): Found | undefined {
+    if (this.#looking) return undefined;
+    this.#looking = true;
+    const found = this.look();
+    this.#looking = false;
+    return found;
+  }
 }

@@ -1,166 +1,145 @@
 import type { BatchServerStatistics, BatchServerStatus, Distribution, TraceEvent } from './types.js';
-import type { Life } from './lifecycle.js';
-import type { AnyHooks, AnyTrace } from './loop.js';
+import type { AnyHooks } from './chain.js';
+import type { Histogram } from './histogram.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { AnyTrace } from './monitor.js';
 import { Deferred } from '../core/promise.js';
-import type { Tally } from './histogram.js';
 
-/** What `sys.getStatus` shows. */
+/** What `sys.getStatus` returns. */
 export interface ServerStatus {
   readonly name: string;
   readonly status: BatchServerStatus;
-  /** As `formatStatus` shows it, if that exists and does not fail. */
+  /** What `formatStatus` returned; the state itself if there is no such hook or it failed. */
   readonly state: unknown;
+  /** The batch size limit in force, in messages. */
   readonly limit: number;
+  /** Messages in the mailbox or in the batch that runs. */
   readonly pending: number;
 }
 
-/** Looks into a batch server and steers it from outside, between batches. Nothing here changes the batch size limit. */
+/** Inspects a batch server and controls it from outside, between batches. Nothing here changes the batch size limit. */
 export class Sys<State, Request, Reply, Cast, Info> {
-  readonly #life: Life;
+  readonly #life: Lifecycle;
   readonly #hooks: AnyHooks;
-  #suspension: Promise<void> | undefined;
+  /** The suspension that was asked for last; `resume` cancels it if it has not begun. */
+  #suspension: { readonly suspended: Promise<void>; wanted: boolean } | undefined;
 
-  /** Made by the server. */
-  constructor(life: Life, hooks: AnyHooks) {
+  /** Called by the server. */
+  constructor(life: Lifecycle, hooks: AnyHooks) {
     this.#life = life;
     this.#hooks = hooks;
   }
 
-  /** The state as it was left by the last batch. */
+  /** The state after the last batch. */
   getState(): State {
-    return this.#life.loop.state as State;
+    return this.#life.loop.chain.state as State;
   }
 
   /**
-   * Replaces the state by what `fn` makes of it: at once, or when the batch that runs has ended. Resolves with the new
-   * state; rejects with what `fn` threw, the state staying as it was, or with `StoppedError`.
+   * Replaces the state by the result of `fn`: at once, or when the batch that runs has ended. Resolves with the new state.
+   *
+   * @throws Rejects with what `fn` threw, in which case the state stays; with `StoppedError` if the server has stopped.
    */
   replaceState(fn: (state: State) => State): Promise<State> {
-    const { loop } = this.#life;
-    const done = new Deferred<State>();
-    const run = (): void => {
+    const { chain } = this.#life.loop;
+    const replaced = new Deferred<State>();
+    this.#between(replaced, () => {
       try {
-        const state = fn(loop.state as State);
-        loop.state = state;
-        done.resolve(state);
+        const state = fn(chain.state as State);
+        chain.state = state;
+        replaced.resolve(state);
       } catch (error) {
-        done.reject(error);
+        replaced.reject(error);
       }
-    };
-    if (this.#life.over) done.reject(this.#life.stoppedError());
-    else
-      loop.between({
-        run,
-        fail: (error) => {
-          done.reject(error);
-        },
-      });
-    return done.promise;
+    });
+    return replaced.promise;
   }
 
   /**
-   * Stops handling; messages gather, calls may time out. Resolves when the batch that runs, if any, has ended. Rejects
-   * with `StoppedError` if the server stops before.
+   * Stops handling messages. The mailbox goes on accepting them, and calls may time out. Resolves when the batch that runs,
+   * if any, has ended. `resume` ends the suspension, and so does `stop`.
+   *
+   * @throws Rejects with `StoppedError` if the server stops before.
    */
   suspend(): Promise<void> {
-    if (this.#suspension !== undefined) return this.#suspension;
-    const life = this.#life;
+    if (this.#suspension !== undefined && !this.#life.over) return this.#suspension.suspended;
     const suspended = new Deferred();
-    if (life.over) {
-      suspended.reject(life.stoppedError());
-      return suspended.promise;
-    }
-    this.#suspension = suspended.promise;
-    const resumed = new Deferred();
-    let wanted = true;
-    life.resume = () => {
-      wanted = false;
-      life.suspended = false;
-      life.resume = undefined;
-      this.#suspension = undefined;
-      resumed.resolve();
-    };
-    const run = (): void => {
+    const suspension = { suspended: suspended.promise, wanted: true };
+    this.#suspension = suspension;
+    this.#between(suspended, () => {
+      if (suspension.wanted) this.#life.loop.suspend();
       suspended.resolve();
-      if (!wanted) return;
-      life.suspended = true;
-      life.occupy(() => {
-        life.loop.busy = false;
-        return resumed.promise;
-      }, true);
-    };
-    life.loop.between({
-      run,
-      fail: (error) => {
-        suspended.reject(error);
-      },
     });
     return suspended.promise;
   }
 
-  /** Goes on handling; what has gathered comes first. */
+  /** Handles messages again, beginning with those in the mailbox. */
   resume(): void {
-    this.#life.resume?.();
+    if (this.#suspension === undefined) return;
+    this.#suspension.wanted = false;
+    this.#suspension = undefined;
+    this.#life.loop.resume();
   }
 
+  /** Status, state, limit and pending messages, for a person to read. */
   getStatus(): ServerStatus {
-    const { loop, config, status } = this.#life;
-    let state = loop.state;
+    const { loop, config, status, monitor } = this.#life;
+    let { state } = loop.chain;
     try {
       if (this.#hooks.formatStatus !== undefined) state = this.#hooks.formatStatus(state);
     } catch (error) {
-      loop.report('formatStatus failed', error);
+      monitor.report('formatStatus failed', error);
     }
-    return { name: config.name, status, state, limit: loop.size.limits.size, pending: this.#pending };
+    return { name: config.name, status, state, limit: loop.limit.size, pending: loop.pending };
   }
 
-  /** One event per message in, reply out and batch; returns a function that ends it. A listener that throws harms nothing. */
+  /**
+   * Calls the listener for every message that is accepted, every answer and every batch. A listener that throws changes
+   * nothing. Returns a function that removes the listener.
+   */
   trace(listener: (event: TraceEvent<Request, Reply, Cast, Info>) => void): () => void {
-    const { loop, calls, config } = this.#life;
-    const { name } = config;
-    // The wrapper tells apart a listener that is added twice.
-    const end = loop.traced.on(
-      'trace',
-      (event: AnyTrace) => listener(event as TraceEvent<Request, Reply, Cast, Info>), // a promise is watched as well
-    );
-    loop.tracing = true;
+    const { calls, monitor } = this.#life;
+    const end = monitor.trace((event: AnyTrace) => listener(event as TraceEvent<Request, Reply, Cast, Info>));
     calls.onAnswer = (failed, answer) => {
-      loop.trace(failed ? { type: 'out', name, error: answer } : { type: 'out', name, reply: answer });
+      monitor.answered(failed, answer);
     };
     return () => {
       end();
-      loop.tracing = loop.traced.has('trace');
-      if (!loop.tracing) calls.onAnswer = undefined;
+      if (!monitor.tracing) calls.onAnswer = undefined;
     };
   }
 
+  /** Counts since the start, and the distributions of batch sizes and durations. */
   statistics(): BatchServerStatistics {
-    const { loop, calls, config, engine, status } = this.#life;
-    const { sizes, durations, counts } = loop;
+    const { loop, calls, config, status, monitor } = this.#life;
+    const { sizes, durations, counts } = monitor;
     return {
       name: config.name,
       status,
-      limit: loop.size.limits.size,
+      limit: loop.limit.size,
       batches: sizes.count,
       ops: counts.handled,
-      accepted: engine.ledger.accepted,
+      accepted: loop.mailbox.accepted,
       ...counts,
-      pending: this.#pending,
+      pending: loop.pending,
       unanswered: calls.size,
       sizes: distribution(sizes),
       durations: distribution(durations),
     };
   }
 
-  get #pending(): number {
-    const { loop, engine } = this.#life;
-    const { handled, failed, dropped } = loop.counts;
-    return engine.ledger.accepted - handled - failed - dropped;
+  #between<T>(done: Deferred<T>, run: () => void): void {
+    const fail = (error: unknown): void => {
+      done.reject(error);
+    };
+    if (this.#life.over) fail(this.#life.stoppedError());
+    else this.#life.loop.between({ run, fail });
   }
 }
 
-function distribution(tally: Tally): Distribution {
-  const { count, max, mean } = tally;
-  const min = count === 0 ? 0 : tally.min;
-  return { count, min, max, mean, p50: tally.quantile(0.5), p95: tally.quantile(0.95), p99: tally.quantile(0.99) };
+function distribution(histogram: Histogram): Distribution {
+  const { count, max, mean } = histogram;
+  const min = count === 0 ? 0 : histogram.min;
+  const quantile = (q: number): number => histogram.quantile(q);
+  return { count, min, max, mean, p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) };
 }

@@ -1,175 +1,230 @@
 import type { Mutant } from './run-mutants.js';
 
-const ENGINE = 'src/core/engine.ts';
-const INTAKE = 'src/core/intake.ts';
-const LEDGER = 'src/core/ledger.ts';
+const SCHEDULE = 'src/core/schedule.ts';
+const OPEN = 'src/core/open-batch.ts';
+const CORE = 'src/core/core.ts';
+const RUNNER = 'src/core/runner.ts';
+const FATES = 'src/core/fates.ts';
+const LANES = 'src/core/lanes.ts';
+const BATCH = 'src/core/batch.ts';
+const WAITERS = 'src/core/waiters.ts';
 const ROOM = 'src/core/admission.ts';
-const COLLECTOR = 'src/collector/hooks.ts';
-const MAIN = 'src/collector/batch-please.ts';
+const HOOKS = 'src/collector/hooks.ts';
+const QUEUE = 'src/collector/append-queue.ts';
+const FAILURES = 'src/collector/failures.ts';
+const ADMISSION = 'src/collector/admission.ts';
 
-/** Deliberate bugs of the kernel and of the collector. */
+/** Deliberate bugs of the core and of the collector. */
 export const KERNEL_MUTANTS: readonly Mutant[] = [
-  {
-    name: 'age counts from the last add: a debounce',
-    file: LEDGER,
-    from: `    this.ready += count;\n    this.weight += weight;`,
-    to: `    this.ready += count;\n    this.openedAt = performance.now();\n    this.weight += weight;`,
-  },
-  {
-    name: 'an entry joins while another is on its way',
-    file: INTAKE,
-    from: `return this.#ledger.entering === this.#ledger.ready && !this.#asking;`,
-    to: `return !this.#asking;`,
-  },
-  {
-    name: 'one lane too many',
-    file: LEDGER,
-    from: `lane < limits.lanes; lane++`,
-    to: `lane <= limits.lanes; lane++`,
-  },
-  {
-    name: 'size: one too many',
-    file: LEDGER,
-    from: `if (this.size >= this.limits.size) return 'size';`,
-    to: `if (this.size > this.limits.size) return 'size';`,
-  },
+  { name: 'size: one too many', file: OPEN, from: `this.size >= this.limits.size`, to: `this.size > this.limits.size` },
   {
     name: 'weight: the limit itself does not count',
-    file: LEDGER,
-    from: `if (this.weight >= this.limits.weight) return 'weight';`,
-    to: `if (this.weight > this.limits.weight) return 'weight';`,
+    file: OPEN,
+    from: `this.weight >= this.limits.weight`,
+    to: `this.weight > this.limits.weight`,
   },
   {
     name: 'an item that just fits makes way',
-    file: INTAKE,
-    from: `if (ledger.weight + weight > ledger.limits.weight)`,
-    to: `if (ledger.weight + weight >= ledger.limits.weight)`,
+    file: QUEUE,
+    from: `core.weight + weight > core.limits.weight`,
+    to: `core.weight + weight >= core.limits.weight`,
   },
   {
-    name: 'a retry gives its lane back: later batches overtake',
-    file: LEDGER,
-    from: `  park(cut: Cut, deadline: number): void {`,
-    to: `  park(cut: Cut, deadline: number): void {\n    this.#idle.push(0);`,
+    name: 'one lane too many',
+    file: LANES,
+    from: `this.busy < this.limits.lanes`,
+    to: `this.busy <= this.limits.lanes`,
   },
   {
-    name: 'a late success is heard',
-    file: ENGINE,
-    from: `  #succeed(flight: Flight<Batch>, run: number, result: unknown): void {\n    if (run <= flight.ended) return;`,
-    to: `  #succeed(flight: Flight<Batch>, run: number, result: unknown): void {\n    if (run < 0) return;`,
+    name: 'attempts start while paused',
+    file: LANES,
+    from: `this.busy < this.limits.lanes && !this.paused`,
+    to: `this.busy < this.limits.lanes`,
   },
   {
-    name: 'flush timeouts are not armed',
-    file: LEDGER,
-    from: `cut.deadline = now + this.limits.attempt;`,
-    to: `cut.deadline = Infinity;`,
-  },
-  {
-    name: 'add hooks may take for ever',
-    file: INTAKE,
-    from: `ledger.entryDeadline = this.#clock.now() + ledger.limits.entry;`,
-    to: `ledger.entryDeadline = Infinity;`,
-  },
-  {
-    name: 'flush does not cover what is in flight',
-    file: LEDGER,
-    from: `for (const cut of this.active) if (cut.lane >= 0 && cut.from < low) low = cut.from;`,
-    to: ``,
-  },
-  {
-    name: 'a demand does not skip back-off',
-    file: LEDGER,
-    from: `for (const cut of this.active) if (cut.parked) cut.deadline = -Infinity;`,
-    to: ``,
-  },
-  {
-    name: 'held batches are not tried at a trigger',
-    file: LEDGER,
-    from: `cut.deadline <= now || cut.heldAt < this.#fired)`,
-    to: `cut.deadline <= now)`,
-  },
-  {
-    name: 'a held batch goes at once again',
-    file: LEDGER,
-    from: `    cut.heldAt = this.#fired;`,
-    to: `    cut.heldAt = this.#fired - 1;`,
-  },
-  {
-    name: 'delivered counts batches',
-    file: COLLECTOR,
-    from: `this.counts.delivered += flight.size;`,
-    to: `this.counts.delivered += 1;`,
-  },
-  {
-    name: 'refused is not counted',
-    file: COLLECTOR,
-    from: `    this.counts.refused++;`,
-    to: ``,
-  },
-  {
-    name: 'room that comes free lets nobody in',
-    file: COLLECTOR,
-    from: `    this.#admit();\n`,
-    to: ``,
-  },
-  {
-    name: 'who waits for room demands nothing',
-    file: ROOM,
-    from: `      this.#waiting.push(waiting);\n      this.#demand();`,
-    to: `      this.#waiting.push(waiting);`,
-  },
-  {
-    name: 'an abort leaves the waiter in the queue',
-    file: ROOM,
-    from: `          this.#waiting.remove(waiting);\n`,
-    to: ``,
-  },
-  {
-    name: 'close does not wait for what is in flight',
-    file: ENGINE,
-    from: `return empty && ledger.active.length === 0 && ledger.queue.length === 0;`,
-    to: `return empty && ledger.queue.length === 0;`,
-  },
-  {
-    name: 'dropOldest drops the newest that is parked',
-    file: LEDGER,
-    from: `    let oldest = this.queue.peek();`,
-    to: `    let oldest: Cut | undefined;\n    for (const cut of this.queue) oldest = cut;`,
+    name: 'a released lane stays busy',
+    file: LANES,
+    from: `    this.busy--;\n    this.schedule.released();`,
+    to: `    this.schedule.released();`,
   },
   {
     name: 'the interval drifts',
-    file: LEDGER,
-    from: `const next = this.#origin + (Math.floor((now - this.#origin) / interval) + 1) * interval;`,
+    file: SCHEDULE,
+    from: `const next = this.origin + (Math.floor((now - this.origin) / interval) + 1) * interval;`,
     to: `const next = now + interval;`,
   },
   {
-    name: 'a postFlush that fails delivers the batch again',
-    file: ENGINE,
-    from: `    this.#settle(flight);\n    if (typeof verdict !== 'number' || this.#closing !== undefined) {`,
-    to: `    flight.chore = undefined;\n    this.#settle(flight);\n    if (typeof verdict !== 'number' || this.#closing !== undefined) {`,
+    name: 'idle measures from the first item',
+    file: SCHEDULE,
+    from: `this.trigger === undefined && joined !== this.#joined`,
+    to: `this.trigger === undefined && joined < 0`,
   },
   {
-    name: 'turns nest',
-    file: ENGINE,
-    from: `    if (this.#turning) return false;`,
+    name: 'a delivery does not revoke sinceFlush',
+    file: SCHEDULE,
+    from: `    this.lastFlush = now;\n    if (this.trigger === 'sinceFlush') this.trigger = undefined;`,
+    to: `    this.lastFlush = now;`,
+  },
+  {
+    name: 'a late success is heard',
+    file: RUNNER,
+    from: `    if (run <= batch.ended) return;\n    this.endRun(batch);`,
+    to: `    if (run < 0) return;\n    this.endRun(batch);`,
+  },
+  {
+    name: 'flush timeouts are not armed',
+    file: RUNNER,
+    from: `batch.wakeAt = now + this.limits.attempt;`,
+    to: `batch.wakeAt = Infinity;`,
+  },
+  {
+    name: 'an extra attempt uses up one of retry.attempts',
+    file: RUNNER,
+    from: `    if (extra) batch.attempt--;\n`,
+    to: ``,
+  },
+  { name: 'hurry tries a batch more than once per wait', file: FATES, from: ` || batch.hurried)`, to: `)` },
+  { name: 'hurry cuts a delay short that retry.delay has set', file: FATES, from: `batch.delaySet || `, to: `` },
+  {
+    name: 'hurry tries nothing',
+    file: FATES,
+    from: `      batch.wakeAt = -Infinity;\n      this.noteWake(-Infinity);`,
     to: ``,
   },
   {
-    name: 'an alarm beyond the longest timer',
-    file: 'src/core/clock.ts',
-    from: `Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER))`,
-    to: `Math.ceil(Math.max(wait, 0))`,
-    tests: ['test/core', 'test/abuse'],
+    name: 'held batches reject no flush',
+    file: FATES,
+    from: `    reject(this.driver.waits(batch, error, Infinity));`,
+    to: `    void reject;\n    this.driver.waits(batch, error, Infinity);`,
   },
   {
-    name: 'a shouldFlush that throws is not caught',
-    file: COLLECTOR,
-    from: `    } catch (error) {\n      report(error);\n      return false;`,
-    to: `    } catch (error) {\n      report(error);\n      throw error;`,
+    name: 'an entry set aside alone is never held',
+    file: FATES,
+    from: `if (batch.status === 'aside') this.hold(batch, batch.failure);`,
+    to: `if (batch.size < 0) this.hold(batch, batch.failure);`,
   },
   {
-    name: 'an item is taken after close',
-    file: MAIN,
-    from: `if (this.#closed !== undefined) return this.#turnAway(item, new ClosedError('it takes no more items'), heard);`,
+    name: 'parts that were split off are lost behind newer batches',
+    file: FATES,
+    from: `    this.skipTo(this.log.first);\n`,
     to: ``,
+  },
+  {
+    name: 'a dropped batch stays pending',
+    file: FATES,
+    from: `    this.finished += batch.size;\n    this.move(batch, 'settled');`,
+    to: `    this.move(batch, 'settled');`,
+  },
+  {
+    name: 'the promises of a split batch keep their old places',
+    file: BATCH,
+    from: `place - countBelow(sorted, place)`,
+    to: `place`,
+  },
+  {
+    name: 'flush() resolves before everything below is settled',
+    file: WAITERS,
+    from: `first.position <= settled`,
+    to: `first.position <= settled + 1`,
+  },
+  {
+    name: 'flush() has no timeout',
+    file: WAITERS,
+    from: `    if (timeout < Infinity) {`,
+    to: `    if (timeout < 0) {`,
+  },
+  {
+    name: 'flush() does not cover what is in flight',
+    file: OPEN,
+    from: `return this.log.first?.from ?? this.sealed;`,
+    to: `return this.sealed;`,
+  },
+  {
+    name: 'clear takes back what runs',
+    file: OPEN,
+    from: `if (batch.running || batch.status === 'settled') continue;`,
+    to: `if (batch.status === 'settled') continue;`,
+  },
+  {
+    name: 'returned items stay pending',
+    file: OPEN,
+    from: `      this.finished += batch.size;\n      this.returned += batch.size;`,
+    to: `      this.returned += batch.size;`,
+  },
+  {
+    name: 'a demand is lost when the entry it waits for is refused',
+    file: OPEN,
+    from: `    if (this.size === 0) this.#advance();\n`,
+    to: ``,
+  },
+  { name: 'turns nest', file: CORE, from: `    if (this.#turning) return false;`, to: `` },
+  {
+    name: 'a closed batcher keeps its pause',
+    file: CORE,
+    from: `    this.paused = false;\n    this.fastLimit = 0;`,
+    to: `    this.fastLimit = 0;`,
+  },
+  {
+    name: 'dropOldest drops the newest',
+    file: CORE,
+    from: `oldest = this.log.first; oldest !== undefined; oldest = oldest.next`,
+    to: `oldest = this.log.last; oldest !== undefined; oldest = oldest.previous`,
+  },
+  {
+    name: 'delivered counts batches',
+    file: HOOKS,
+    from: `this.counts.delivered += batch.size;`,
+    to: `this.counts.delivered += 1;`,
+  },
+  { name: 'refused is not counted', file: HOOKS, from: `    this.counts.refused++;\n`, to: `` },
+  { name: 'room that comes free lets nobody in', file: HOOKS, from: `    this.#parts.admit();\n`, to: `` },
+  {
+    name: 'a truthy shouldFlush flushes',
+    file: HOOKS,
+    from: `if (answer === true || answer === false) return answer;`,
+    to: `if (typeof answer !== 'undefined') return Boolean(answer);`,
+  },
+  {
+    name: 'retry.delay is not asked',
+    file: FAILURES,
+    from: `if (retry.delay === undefined) return undefined;`,
+    to: `return undefined;`,
+  },
+  {
+    name: 'maxElapsed does not count',
+    file: FAILURES,
+    from: `return elapsed + wait.retryIn > retry.maxElapsed ? undefined : wait;`,
+    to: `return wait;`,
+  },
+  {
+    name: 'a too large batch uses up an attempt',
+    file: FAILURES,
+    from: `return this.#halve(batch, batch.attempt - 1);`,
+    to: `return this.#halve(batch, batch.attempt);`,
+  },
+  {
+    name: 'poison is blamed at once',
+    file: FAILURES,
+    from: `batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries`,
+    to: `batch.suspectedAt >= -1`,
+  },
+  { name: 'an outage is split to the end', file: FAILURES, from: `    if (outage) return 'hold';\n`, to: `` },
+  {
+    name: 'later adds overtake callers that wait for room',
+    file: ADMISSION,
+    from: `this.room.crowded || core.pending`,
+    to: `core.pending`,
+  },
+  {
+    name: 'an abort leaves the caller in the room',
+    file: ROOM,
+    from: `          this.#remove(waiting);\n          reject(`,
+    to: `          reject(`,
+  },
+  {
+    name: 'a caller that waits for room demands nothing',
+    file: ROOM,
+    from: `      this.#last = waiting;\n      this.#demand();`,
+    to: `      this.#last = waiting;`,
   },
 ];

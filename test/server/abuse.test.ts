@@ -137,7 +137,7 @@ describe('replies', () => {
     expect(server.sys.statistics().unanswered).toBe(0);
   });
 
-  test('a promise first, a value second: whichever is there first', async () => {
+  test('a pending promise first, a value and an error after it: the promise counts', async () => {
     const first = gate<[], string>();
     const { server } = await testServer({
       handleBatch: (ops) =>
@@ -145,11 +145,14 @@ describe('replies', () => {
           if (op.kind !== 'call') return;
           op.reply(first());
           op.reply('value');
+          op.fail(boom);
         }),
     });
-    expect(await server.call('x')).toBe('value');
-    first.openAll('late');
+    const reply = server.call('x');
     await turns();
+    expect(server.sys.statistics().unanswered).toBe(1);
+    first.openAll('first');
+    expect(await reply).toBe('first');
   });
 
   test.each<[string, () => unknown]>([

@@ -1,9 +1,9 @@
 import { random } from 'batch-please/testing';
-import { Tally } from '../../src/server/histogram.js';
+import { Histogram } from '../../src/server/histogram.js';
 
-describe('Tally', () => {
+describe('Histogram', () => {
   test('is exact for small whole numbers, and 0 when empty', () => {
-    const tally = new Tally(1);
+    const tally = new Histogram(1);
     expect([tally.count, tally.mean, tally.quantile(0.5)]).toEqual([0, 0, 0]);
     for (let value = 0; value < 60; value++) tally.record(value);
     expect([tally.min, tally.max, tally.mean]).toEqual([0, 59, 29.5]);
@@ -13,7 +13,7 @@ describe('Tally', () => {
   test.each([1, 0.001])('quantiles are within 2 % over ten powers of ten, in units of %p', (unit) => {
     const rng = random(7);
     const values = Array.from({ length: 20_000 }, () => unit * 10 ** (rng.next() * 9));
-    const tally = new Tally(unit);
+    const tally = new Histogram(unit);
     for (const value of values) tally.record(value);
     values.sort((a, b) => a - b);
     for (const q of [0.3, 0.5, 0.9, 0.95, 0.99, 1]) {
@@ -23,7 +23,7 @@ describe('Tally', () => {
   });
 
   test('what is larger than it can tell apart counts as the largest', () => {
-    const tally = new Tally(1);
+    const tally = new Histogram(1);
     tally.record(1e15);
     expect([tally.max, tally.quantile(0.5) > 4e9]).toEqual([1e15, true]);
   });

@@ -124,13 +124,16 @@ describe('start', () => {
     expect(server.sys.statistics().limit).toBe(10);
   });
 
-  test('the wrong options of verbs', async () => {
+  test('wrong options of call, stop and close reject, and those of castBatch throw; the server goes on', async () => {
     const { server } = await testServer();
-    expect(() => server.call('x', { timeout: -1 })).toThrow(OptionsError);
-    expect(() => server.call('x', { timeOut: 1 } as never)).toThrow(OptionsError);
-    expect(() => server.call('x', 5 as never)).toThrow(OptionsError);
-    expect(() => server.stop('x', { pending: 'drop' as never })).toThrow(OptionsError);
+    for (const options of [{ timeout: -1 }, { timeOut: 1 }, 5, { signal: {} }, { timeout: 1, signal: 'no' }]) {
+      await expect(server.call('x', options as never)).rejects.toBeInstanceOf(OptionsError);
+    }
+    await expect(server.stop('x', { pending: 'drop' as never })).rejects.toBeInstanceOf(OptionsError);
+    await expect(server.close({ timeout: NaN })).rejects.toBeInstanceOf(OptionsError);
+    void server.close({ timeout: -1 }); // ignored: no unhandled rejection
     expect(() => server.castBatch(5 as never)).toThrow(OptionsError);
     expect(() => server.castBatch('abc' as never)).toThrow(OptionsError);
+    expect(await server.call('x')).toBe('x 0');
   });
 });

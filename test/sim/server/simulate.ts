@@ -9,6 +9,7 @@ import {
   type Op,
 } from 'batch-please';
 import { TestClock, random, type Random } from 'batch-please/testing';
+import { checkAfterTurns } from '../../../src/server/debug.js';
 
 type SimOp = Op<number, number, number>;
 
@@ -232,6 +233,7 @@ export async function simulateServer(seed: number): Promise<Outcome> {
   let server: Simulated | undefined;
   /** How many were dropped for newer ones. */
   let overflowed = 0;
+  checkAfterTurns((violation) => violations.push(violation.message));
   const start = Simulated.start((made: Simulated) => {
     server = made;
     Object.assign(made, {

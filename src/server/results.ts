@@ -1,18 +1,19 @@
 import type { Next } from './types.js';
 
 const FIELDS: ReadonlySet<string> = new Set(['state', 'continue', 'stop', 'garbageCollect']);
+const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';
 
-/** What a hook returned other than nothing; any other shape throws `TypeError`. */
+/** Checks what a hook returned, other than nothing. Throws `TypeError` for any other shape. */
 export function checkNext(given: unknown, hook: string): Next<unknown> {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) {
     const kind = given === null ? 'null' : Array.isArray(given) ? 'an array' : `a ${typeof given}`;
     throw new TypeError(`${hook} returned ${kind}: ${EXPECTED}`);
   }
-  // The fastest loop over so few fields; those of a prototype are as wrong as any other.
+  // `for in` is the fastest loop over few fields. It sees inherited fields too, which are as wrong as any other.
   for (const field in given) {
     if (!FIELDS.has(field)) throw new TypeError(`${hook} returned an object with the field ${field}: ${EXPECTED}`);
   }
-  // Its getters, if it has any, are asked once, and here, where one that throws does no harm.
+  // Getters are read once, and here, where the caller catches what they throw.
   const { state, continue: term, stop, garbageCollect } = given as Next<unknown>;
   if (garbageCollect !== undefined && typeof garbageCollect !== 'boolean') {
     throw new TypeError(`${hook} returned a garbageCollect that is no boolean: ${EXPECTED}`);
@@ -24,15 +25,13 @@ export function checkNext(given: unknown, hook: string): Next<unknown> {
   return { state, continue: term, stop, garbageCollect };
 }
 
-/** An error, a date or a map says nothing by having none of the fields. */
+/** An error, a date or a map without any of the fields is a mistake, not "nothing". */
 function isPlain(given: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(given);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-const EXPECTED = 'expected nothing, or an object of state, continue, stop and garbageCollect';
-
-/** Of `init`: as above, or whether it declines to run. */
+/** Checks what `init` returned: as above, or `'ignore'` if it declines to run. */
 export function checkFirst(given: unknown): Next<unknown> | 'ignore' {
   if (given === undefined) return {};
   const ignored =

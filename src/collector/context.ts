@@ -1,0 +1,12 @@
+import { type Batch, RunContext } from '../core/batch.js';
+import type { FlushContext } from './types.js';
+
+/** What a hook of the collector is called with, for one run. */
+export class HookContext extends RunContext implements FlushContext {
+  constructor(
+    batch: Batch<unknown>,
+    readonly id: string,
+  ) {
+    super(batch, batch.size);
+  }
+}

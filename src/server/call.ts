@@ -1,0 +1,140 @@
+import type { CallOp } from './types.js';
+import { type Awaitable, adopt, hush, isThenable, onAbort } from '../core/promise.js';
+
+/** Inside the server, requests and replies are of any type; the public class gives them theirs. */
+export type AnyCall = Call<unknown, unknown>;
+
+/** The list of the callers that wait. */
+export interface Callers {
+  /** Set while the server is traced: called for every answer that reaches its caller. */
+  readonly onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
+  /** The caller begins to wait. */
+  add(call: AnyCall): void;
+  /** The caller of a call with that deadline waits no longer. */
+  left(deadline: number): void;
+}
+
+/**
+ * A call or request. Handlers see the public fields; these are own properties, so that a copy made by a spread works.
+ * What begins with `#`, and the methods, belong to the server.
+ */
+export class Call<Request, Reply> implements CallOp<Request, Reply> {
+  readonly kind = 'call';
+  readonly request: Request;
+  readonly reply: (value: Awaitable<Reply>) => void;
+  readonly fail: (error: unknown) => void;
+  readonly #owner: Callers;
+  readonly #timeout: number;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: unknown) => void;
+  /** By the server's clock; NaN while the call is not in the heap. */
+  #deadline = NaN;
+  #waits = false;
+  /** `reply` or `fail` was called: further answers are ignored. */
+  #answered = false;
+  #stopListening: (() => void) | undefined;
+
+  constructor(
+    owner: Callers,
+    request: Request,
+    timeout: number,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.request = request;
+    this.#owner = owner;
+    this.#timeout = timeout;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.reply = (value) => {
+      this.#reply(value);
+    };
+    this.fail = (error) => {
+      if (this.#answered) return;
+      this.#answered = true;
+      this.refuse(error);
+    };
+  }
+
+  /** Whether the caller still waits. */
+  get waits(): boolean {
+    return this.#waits;
+  }
+
+  get deadline(): number {
+    return this.#deadline;
+  }
+
+  get timeout(): number {
+    return this.#timeout;
+  }
+
+  /** The caller begins to wait. */
+  enter(): void {
+    this.#waits = true;
+    this.#owner.add(this as unknown as AnyCall); // messages of its own types are all that it is given
+  }
+
+  /** Rejects a call that was not accepted and has not entered. */
+  turnAway(error: unknown): void {
+    this.#stopListening?.();
+    this.#owner.onAnswer?.(true, error);
+    this.#reject(error);
+  }
+
+  /** Starts the caller's timeout, at the time `now`. */
+  startTimeout(now: number): void {
+    this.#deadline = now + this.#timeout;
+  }
+
+  /** Rejects when the signal aborts. */
+  listenTo(signal: AbortSignal): void {
+    this.#stopListening = onAbort(signal, () => {
+      this.refuse(signal.reason);
+    });
+  }
+
+  /** The caller waits no longer; `false` if it had left before. */
+  leave(): boolean {
+    if (!this.#waits) return false;
+    this.#waits = false;
+    this.#stopListening?.();
+    this.#owner.left(this.#deadline);
+    return true;
+  }
+
+  /** Rejects the caller's promise, whatever `reply` was given before. */
+  refuse(error: unknown): void {
+    if (!this.leave()) return;
+    this.#owner.onAnswer?.(true, error);
+    this.#reject(error);
+  }
+
+  /** The first of `reply` and `fail` counts, also if it was given a promise that is still pending. */
+  #reply(value: Awaitable<Reply>): void {
+    if (this.#answered) {
+      hush(value); // the rejection of an ignored promise is no unhandled one
+      return;
+    }
+    this.#answered = true;
+    if (!isThenable(value)) {
+      this.#settle(value);
+      return;
+    }
+    // The caller waits for the promise, but no longer than its timeout.
+    adopt(value).then(
+      (reply) => {
+        this.#settle(reply);
+      },
+      (error: unknown) => {
+        this.refuse(error);
+      },
+    );
+  }
+
+  #settle(reply: Reply): void {
+    if (!this.leave()) return; // a late reply is dropped
+    this.#owner.onAnswer?.(false, reply);
+    this.#resolve(reply);
+  }
+}
