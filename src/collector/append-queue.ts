@@ -22,6 +22,11 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     return !this.#selective && this.groups === 0;
   }
 
+  /** The next entry could take the fast path too: no limit is near, not even the high-water mark. */
+  get clear(): boolean {
+    return this.core.accepted < this.core.fastLimit;
+  }
+
   /**
    * The fast path: an entry that neither opens nor fills its batch. `false` leaves it to `add`. With a hook that answers
    * at once two cursors and the size are all that is written.
