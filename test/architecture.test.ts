@@ -22,11 +22,12 @@ describe('the project', () => {
 
   test('imports only from left to right, without cycles', () => {
     const { dependencies, peerDependencies } = manifest();
-    expect(violations(sources, new Set(Object.keys({ ...dependencies, ...peerDependencies })))).toEqual([]);
+    // The part of zod that is used is in the bundle.
+    expect(violations(sources, new Set(['zod', ...Object.keys({ ...dependencies, ...peerDependencies })]))).toEqual([]);
   });
 
-  test('depends on mitt and zod at run time and on nothing else', () => {
-    expect(Object.keys(manifest().dependencies).sort()).toEqual(['mitt', 'zod']);
+  test('depends on mitt at run time and, by what is bundled of it, on zod, and on nothing else', () => {
+    expect(Object.keys(manifest().dependencies)).toEqual(['mitt']);
   });
 
   test('lists the files above 300 lines (a question for review, not a failure)', () => {

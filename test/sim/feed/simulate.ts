@@ -71,7 +71,8 @@ class FaultyLog {
       },
       bury: async (item) => {
         if (fails(0.05)) throw new Error('the log is away');
-        this.dead.set(String(item), item as number);
+        const number = item as number;
+        this.dead.set(String(number), number);
       },
     };
   }
