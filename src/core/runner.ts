@@ -57,6 +57,8 @@ export abstract class Runner<State> extends Fates<State> {
     batch.startedAt = now;
     if (batch.firstStartedAt < 0) batch.firstStartedAt = now;
     batch.heldAt = Infinity;
+    // One that was hurried during a pause, and is due by now, is no extra attempt.
+    if (batch.dueAt <= now) batch.extra = false;
     batch.wakeAt = now + this.limits.attempt;
     this.noteWake(batch.wakeAt);
     this.active.add(batch);

@@ -1,4 +1,4 @@
-import { sweep } from '../harness.js';
+import { sweep, watchStrayFailures } from '../harness.js';
 import { KERNEL_PROOF } from './proof.js';
 
 const RUNS = 6000;
@@ -6,6 +6,14 @@ const RUNS = 6000;
 const TIME = 15 * 60_000;
 
 describe('simulation, long run: A1 to A8 hold, whatever hooks, listeners and callers do', () => {
+  let unwatch: () => void;
+  beforeAll(() => {
+    unwatch = watchStrayFailures();
+  });
+  afterAll(() => {
+    unwatch();
+  });
+
   test(
     `${RUNS} seeds without callers that call back`,
     async () => {
