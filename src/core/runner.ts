@@ -27,6 +27,7 @@ export abstract class Runner<State> extends Fates<State> {
   #wake(now: number): void {
     this.wakeAt = Infinity;
     this.#fired = this.schedule.fired;
+    this.starved = false;
     for (const batch of this.active) {
       const { status, running } = batch;
       if (running ? batch.wakeAt > now : !this.#isDue(batch, now)) {
@@ -39,6 +40,9 @@ export abstract class Runner<State> extends Fates<State> {
       } else if (this.idle) {
         this.takeLane(batch);
         this.start(batch, now);
+      } else {
+        this.starved = true;
+        if (status === 'held') batch.wakeAt = -Infinity; // the trigger was for it, too
       }
     }
   }
