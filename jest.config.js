@@ -17,7 +17,7 @@ export default {
     '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
     '^batch-please/distributed$': '<rootDir>/distributed/index.ts',
     '^batch-please/nats$': '<rootDir>/distributed/nats/index.ts',
-    '^batch-please/(streams)$': '<rootDir>/src/$1/index.ts',
+    '^batch-please/(streams|opentelemetry)$': '<rootDir>/src/$1/index.ts',
     '^batch-please/testing$': '<rootDir>/src/testing.ts',
   },
   transform: {

@@ -1,7 +1,7 @@
 // Builds dist/: ESM and CommonJS, bundled, so that an import loads a few files instead of a hundred. The entry points of one
 // format share their code in chunks, so that a class is the same object behind each of them.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,12 +77,6 @@ for (const [format, type] of [
   ['esm', 'module'],
   ['cjs', 'commonjs'],
 ]) {
-  // Code that runs in worker threads as it is, beside the module that names it, which may be in a chunk.
-  for (const file of filesUnder(join(root, 'src')).filter((name) => name.endsWith('.cjs'))) {
-    for (const folder of ['shared', '.', dirname(relative(root, file))]) {
-      cpSync(file, join(dist, format, folder, file.slice(dirname(file).length + 1)));
-    }
-  }
   // Without it Node and TypeScript would take the CommonJS files for ESM, as the package itself says "module".
   // sideEffects is repeated because bundlers read the nearest package.json only.
   writeFileSync(join(dist, format, 'package.json'), JSON.stringify({ type, sideEffects: false }) + '\n');

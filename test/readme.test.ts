@@ -1,7 +1,17 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { filesUnder, manifest, root, run, type Outcome } from './support/project.js';
-import { blocksOf, checkTypes, promisedOutput, wrongCommands, type Block, type Commands } from './support/readme.js';
+import {
+  anchorsOf,
+  blocksOf,
+  checkTypes,
+  linkedFiles,
+  nameOf,
+  promisedOutput,
+  wrongCommands,
+  type Block,
+  type Commands,
+} from './support/readme.js';
 
 /** Languages of blocks that are there to be read only. */
 const notRun: ReadonlySet<string> = new Set(['text', 'elixir']);
@@ -9,16 +19,24 @@ const notRun: ReadonlySet<string> = new Set(['text', 'elixir']);
 /** An example that takes longer is a bad example, or one that never ends. */
 const limit = 20_000;
 
-const path = join(root, 'README.md');
-const markdown = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
-const blocks = markdown === undefined ? [] : blocksOf(markdown);
-const inLanguage = (...languages: string[]): [name: string, block: Block][] =>
-  blocks
-    .filter(({ language }) => languages.includes(language))
-    .map((block) => [`at line ${String(block.line)}: ${block.code.trimStart().split('\n')[0] ?? ''}`, block]);
-const typescript = inLanguage('ts', 'typescript');
-const programs = [...typescript, ...inLanguage('js', 'javascript')];
-const shell = inLanguage('sh', 'bash', 'shell');
+interface Page {
+  /** Relative to the project. */
+  path: string;
+  markdown: string;
+  blocks: Block[];
+}
+
+const paths = ['README.md', ...filesUnder(join(root, 'docs/guide')).map((file) => `docs/guide/${file}`)];
+const pages: Page[] = paths
+  .filter((path) => path.endsWith('.md') && existsSync(join(root, path)))
+  .map((path) => {
+    const markdown = readFileSync(join(root, path), 'utf8');
+    return { path, markdown, blocks: blocksOf(markdown, path) };
+  });
+const isTypeScript = ({ language }: Block) => ['ts', 'typescript'].includes(language);
+const isProgram = (block: Block) => isTypeScript(block) || ['js', 'javascript'].includes(block.language);
+const isShell = ({ language }: Block) => ['sh', 'bash', 'shell'].includes(language);
+const named = (block: Block) => `at line ${String(block.line)}: ${block.code.trimStart().split('\n')[0] ?? ''}`;
 
 // Below the project, so that an example finds its packages; what is in .data is nobody's source.
 mkdirSync(join(root, '.data'), { recursive: true });
@@ -28,10 +46,11 @@ afterAll(() => {
 });
 
 /** Runs a block as a reader would, with the sources in place of the installed package. */
-function execute({ code, language, line }: Block): Promise<Outcome> {
+function execute(block: Block): Promise<Outcome> {
+  const { code, language } = block;
   const commonjs = language.startsWith('j') && /\brequire\(/.test(code);
   const extension = commonjs ? 'cjs' : language.startsWith('j') ? 'mjs' : 'mts';
-  const file = join(folder, `line-${String(line)}.${extension}`);
+  const file = join(folder, `${nameOf(block)}.${extension}`);
   writeFileSync(file, code);
   const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
   return run(process.execPath, [tsx, '--tsconfig', join(root, 'tsconfig.json'), file], folder, limit);
@@ -45,67 +64,81 @@ function complaints({ code }: Block, outcome: Outcome): string[] {
   return [...ended, ...missing.map((text) => `did not print "${text}" but:\n${outcome.stdout}`)];
 }
 
-describe('README.md', () => {
-  test('exists and has code to try', () => {
-    if (markdown === undefined) throw new Error('README.md is missing: it is the first page a user sees.');
-    expect(typescript.length).toBeGreaterThan(0);
-    expect(shell.length).toBeGreaterThan(0);
-  });
+const example = join(root, 'examples', 'document-indexing');
+const { scripts, bin = {} } = manifest();
+const commands: Commands = {
+  scripts,
+  bin,
+  startSource: filesUnder(example)
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(example, file), 'utf8'))
+    .join('\n'),
+};
+// One program for the blocks of all pages: most of the time goes into the types that they share.
+const types = checkTypes(
+  root,
+  pages.flatMap(({ blocks }) => blocks.filter(isTypeScript)),
+);
 
+test('README.md exists, has code to try, and is short', () => {
+  const readme = pages.find(({ path }) => path === 'README.md');
+  if (readme === undefined) throw new Error('README.md is missing: it is the first page a user sees.');
+  expect(readme.blocks.filter(isTypeScript).length).toBeGreaterThan(0);
+  expect(readme.blocks.filter(isShell).length).toBeGreaterThan(0);
+  expect(readme.markdown.split('\n').length).toBeLessThanOrEqual(201);
+});
+
+test('the index of the guide names every page of it', () => {
+  const index = pages.find(({ path }) => path === 'docs/guide/README.md');
+  const linked = linkedFiles(index?.markdown ?? '').map(({ target }) => `docs/guide/${target}`);
+  const guide = pages.map(({ path }) => path).filter((path) => path.startsWith('docs/') && path !== index?.path);
+  expect(guide.filter((path) => !linked.includes(path))).toEqual([]);
+});
+
+describe.each(pages)('$path', ({ path, markdown, blocks }) => {
   test('has only blocks that are run, or of a language that is allowed not to be', () => {
-    const tried = [...programs, ...shell].map(([, block]) => block);
-    const left = blocks.filter((block) => !tried.includes(block) && !notRun.has(block.language));
+    const left = blocks.filter((block) => !isProgram(block) && !isShell(block) && !notRun.has(block.language));
     expect(left.map(({ language, line }) => `line ${String(line)}: "${language}"`)).toEqual([]);
   });
 
-  test('links to files that exist', () => {
-    const targets = [...(markdown ?? '').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, target = '']) => target);
-    const local = targets.filter((target) => !/^[a-z]+:/.test(target));
-    expect(local.filter((target) => !existsSync(join(root, target)))).toEqual([]);
+  test('links to files, and to headings of pages, that exist', () => {
+    const wrong = linkedFiles(markdown).filter(({ target, anchor }) => {
+      const file = target === '' ? join(root, path) : join(root, dirname(path), target);
+      if (!existsSync(file)) return true;
+      return anchor !== undefined && file.endsWith('.md') && !anchorsOf(readFileSync(file, 'utf8')).includes(anchor);
+    });
+    expect(wrong).toEqual([]);
   });
 
-  const types = checkTypes(
-    root,
-    typescript.map(([, block]) => block),
-  );
-  // Loops, since `test.each` fails on an empty list, which would hide that the README is missing.
-  for (const [name, block] of typescript) {
-    test(`has the right types ${name}`, () => {
+  // Loops, since `test.each` fails on an empty list, and a page need not have code.
+  for (const block of blocks.filter(isTypeScript)) {
+    test(`has the right types ${named(block)}`, () => {
       expect(types.get(block)).toEqual([]);
     });
   }
-  for (const [name, block] of programs) {
+  for (const block of blocks.filter(isProgram)) {
     const body = async (): Promise<void> => {
       expect(complaints(block, await execute(block))).toEqual([]);
     };
-    test(`runs ${name}`, body, limit + 5_000);
+    test(`runs ${named(block)}`, body, limit + 5_000);
   }
-
-  const example = join(root, 'examples', 'document-indexing');
-  const { scripts, bin = {} } = manifest();
-  const sources = filesUnder(example).filter((file) => file.endsWith('.ts'));
-  const commands: Commands = {
-    scripts,
-    bin,
-    startSource: sources.map((file) => readFileSync(join(example, file), 'utf8')).join('\n'),
-  };
-  for (const [name, block] of shell) {
-    test(`names commands that exist ${name}`, () => {
+  for (const block of blocks.filter(isShell)) {
+    test(`names commands that exist ${named(block)}`, () => {
       expect(wrongCommands(block.code, commands)).toEqual([]);
     });
   }
 });
 
 describe('the README checker', () => {
-  const block = (code: string, language = 'ts', line = 1): Block => ({ language, line, code });
+  const block = (code: string, language = 'ts', line = 1): Block => ({ language, page: 'README.md', line, code });
 
   test('finds blocks, also in lists and with fences inside', () => {
     const text = ['# x', '```ts', 'a', '```', '1. y', '   ````md title', '   ```sh', '   ```', '     b', '   ````'];
     expect(blocksOf(text.join('\n'))).toEqual([
-      { language: 'ts', line: 3, code: 'a\n' },
-      { language: 'md', line: 7, code: '```sh\n```\n  b\n' },
+      { language: 'ts', page: 'README.md', line: 3, code: 'a\n' },
+      { language: 'md', page: 'README.md', line: 7, code: '```sh\n```\n  b\n' },
     ]);
-    expect(() => blocksOf('x\n```ts\na')).toThrow('line 2 is never closed');
+    expect(() => blocksOf('x\n```ts\na')).toThrow('line 2 of README.md is never closed');
   });
 
   test('catches a wrong type, a name of another block and a wrong option, at the right line', () => {
@@ -139,6 +172,16 @@ describe('the README checker', () => {
       'did not print "four" but:\nthree\n',
     ]);
   }, 120_000);
+
+  test('finds links outside of code, and the anchors of headings', () => {
+    const text =
+      '# The `x` of a-b, twice\n[a](b.md#c) [d](#e) [f](https://g.example)\n```ts\nx[0](y);\n```\n`[h](i)`\n';
+    expect(linkedFiles(text)).toEqual([
+      { target: 'b.md', anchor: 'c' },
+      { target: '', anchor: 'e' },
+    ]);
+    expect(anchorsOf(text)).toEqual(['the-x-of-a-b-twice']);
+  });
 
   test('catches commands that do not exist', () => {
     const known: Commands = {

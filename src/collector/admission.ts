@@ -42,11 +42,6 @@ export class Admission<Item, State> {
     );
   }
 
-  /** Callers need not slow down. */
-  get belowMark(): boolean {
-    return this.#parts.core.pending < this.#parts.config().highWaterMark;
-  }
-
   /** Opens or closes the fast path. */
   update(fast: boolean): void {
     const { core, config } = this.#parts;

@@ -24,19 +24,14 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     return !this.#selective && this.groups === 0;
   }
 
-  /** The next entry could take the fast path too: no limit is near, not even the high-water mark. */
-  get clear(): boolean {
-    return this.core.accepted < this.core.fastLimit;
-  }
-
   /**
-   * The fast path: an entry that neither opens nor fills its batch. `false` leaves it to `add`. With a hook that answers
-   * at once two cursors and the size are all that is written.
+   * The fast path: an entry that neither opens nor fills its batch. `undefined` leaves it to `add`; `false` says that
+   * hooks have added more meanwhile. With a hook that answers at once two cursors and the size are all that is written.
    */
-  join(entry: Entry): boolean {
+  join(entry: Entry): boolean | undefined {
     const core = this.core;
     const position = core.accepted;
-    if (position >= core.fastLimit || core.joined !== position) return false;
+    if (position >= core.fastLimit || core.joined !== position) return undefined;
     core.accepted = position + 1;
     let next: Awaitable<State | undefined>;
     try {
@@ -44,16 +39,17 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     } catch (error) {
       this.refuse(entry, error, 'add');
       if (position !== this.#awaited) core.turn();
-      return true;
+      return core.accepted === position + 1;
     }
     if (next === undefined) {
       core.size++;
       core.joined = position + 1;
       this.last = entry;
-    } else if (!this.#added(next, entry, 0)) return true;
+    } else if (!this.#added(next, entry, 0)) return core.accepted === position + 1;
+    if (position + 1 < core.fastLimit) return true;
     // The hook may have called back.
-    if (position + 1 >= core.fastLimit && position !== this.#awaited) core.turn();
-    return true;
+    if (position !== this.#awaited) core.turn();
+    return core.accepted === position + 1;
   }
 
   /** The fast path for an entry that a caller waits for; `undefined` leaves it to `addUntil`. */

@@ -51,16 +51,17 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * @throws `MissingHookError` if a required hook is neither method nor option.
    */
   addItem(item: Item, options?: types.AddOptions): boolean {
-    const joined = options === undefined && this.#queue?.join(item) === true;
-    if (joined && this.#queue?.clear === true) return true; // else its hook may have called back and added more
-    return (joined || addNow(this.#open(), item, options?.onError)) && this.#open().admission.belowMark;
+    const fast = options === undefined ? this.#queue?.join(item) : undefined;
+    if (fast === true) return true;
+    const parts = this.#open();
+    return (fast === false || addNow(parts, item, options?.onError)) && parts.core.pending < this.#config.highWaterMark;
   }
 
   /** The same for all of them; `false` if it was so for one, or is so without any. */
   addItems(items: Iterable<Item>, options?: types.AddOptions): boolean {
     let ready: boolean | undefined;
     for (const item of items) ready = this.addItem(item, options) && ready !== false;
-    return ready ?? this.#parts?.admission.belowMark ?? true;
+    return ready ?? (this.#parts?.core.pending ?? 0) < this.#config.highWaterMark;
   }
 
   /**

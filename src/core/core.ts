@@ -16,8 +16,8 @@ export interface Left<State> {
 
 interface Closing<State> {
   readonly deadline: number;
-  /** Whether what does not run is delivered too. */
-  readonly retries: boolean;
+  /** Whether what does not run is delivered too; not once the time is up. */
+  retries: boolean;
   readonly left: Left<State>;
   readonly done: Deferred;
 }
@@ -56,10 +56,8 @@ export class Core<State> extends OpenBatch<State> {
     return this.#closing !== undefined;
   }
 
-  /** Once the time of `close` is up nothing starts any more. */
-  protected get ending(): { retries: boolean } | undefined {
-    const closing = this.#closing;
-    return closing === undefined ? undefined : { retries: closing.retries && closing.deadline > this.clock.now() };
+  protected get ending(): Closing<State> | undefined {
+    return this.#closing;
   }
 
   // Requests
@@ -212,6 +210,8 @@ export class Core<State> extends OpenBatch<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
+    // An entry whose hook returns after this is to be left as well, not delivered while the caller is told otherwise.
+    closing.retries = false;
     // Entries that were accepted before are to be stored, if there is time.
     if (this.durable && !all && (!this.still || this.waiting > 0)) return;
     const error = new ClosedError('closed before it was delivered');

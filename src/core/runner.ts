@@ -35,6 +35,8 @@ export abstract class Runner<State> extends Fates<State> {
       } else if (running) {
         const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
         this.#fail(batch, batch.begun, new TimeoutError(what, this.limits.attempt), true);
+      } else if (this.ending?.retries === false) {
+        continue; // a hook called during this look has closed
       } else if (batch.lane >= 0 || batch.work !== undefined) {
         if (!this.paused) this.start(batch, now);
       } else if (this.idle) {

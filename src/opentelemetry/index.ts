@@ -1,1 +1,51 @@
-export {};
+import { type Meter, type Tracer, metrics, trace } from '@opentelemetry/api';
+import { OptionsError } from '../index.js';
+import { instrumentCollector } from './collector.js';
+import { SCOPE } from './names.js';
+import { instrumentKeyed, instrumentServer, instrumentServing } from './others.js';
+import { Recorder } from './recorder.js';
+import { type Target, isCollector, isServer, isServing } from './targets.js';
+
+export { ATTRIBUTE, METRIC } from './names.js';
+export type { CollectorTarget, ServerTarget, ServingTarget, Target } from './targets.js';
+
+export interface InstrumentOptions {
+  /** @default the global meter named `batch-please` */
+  meter?: Meter | null | undefined;
+  /** @default the global tracer named `batch-please` */
+  tracer?: Tracer | null | undefined;
+  /**
+   * Tells targets apart: `messaging.destination.name` of every metric and span.
+   * @default the name of the class
+   */
+  name?: string | null | undefined;
+}
+
+/**
+ * Sends metrics and traces of a collector, a `KeyedBatcher`, a serving or a batch server. Returns a function that undoes
+ * it. A target that is not instrumented does nothing for it.
+ *
+ * A span per flush is linked to the spans in which its items were added, at most 128.
+ *
+ * @throws `OptionsError`
+ *
+ * @example
+ * const end = instrument(batcher, { name: 'orders' });
+ */
+export function instrument(target: Target, options: InstrumentOptions = {}): () => void {
+  const known = typeof target === 'object' && (target as unknown) !== null;
+  const name = options.name ?? (known ? target.constructor.name : '');
+  const meter = options.meter ?? metrics.getMeter(SCOPE);
+  const tracer = options.tracer ?? trace.getTracer(SCOPE);
+  const recorder = (operation: 'flush' | 'process'): Recorder => new Recorder({ meter, tracer, name, operation });
+  if (known && isCollector(target)) {
+    // Looked at, so that the hooks among its options have become methods.
+    const { batches } = target.state;
+    const visible = batches !== undefined && typeof Reflect.get(target, 'batchFlush') === 'function';
+    return (visible ? instrumentCollector : instrumentKeyed)(target, recorder('flush'));
+  }
+  if (known && isServing(target)) return instrumentServing(target, recorder('process'));
+  if (known && isServer(target)) return instrumentServer(target, recorder('process'));
+  const expected = 'a collector, a serving or a batch server';
+  throw new OptionsError(`instrument: target: expected ${expected}`, 'target', expected, target);
+}

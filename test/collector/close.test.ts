@@ -144,6 +144,27 @@ describe('close', () => {
     expectBalanced(batcher);
   });
 
+  test('A8: no attempt starts after its time is up: an item that its own add hook left out is not delivered', async () => {
+    const flush = sink();
+    const left: unknown[] = [];
+    const { batcher } = bench({
+      maxBatchSize: 2,
+      batchFlush: flush,
+      batchAddItem: ({ items }, item) => {
+        items.push(item);
+        if (item === 4) closed = watch(batcher.close({ timeout: 0 }));
+      },
+      batchTerminate: (batch) => void left.push(batch),
+    });
+    let closed = watch(new Promise(() => {}));
+    batcher.addItems([1, 2, 3, 4]);
+    await settled();
+    expect(flushedBy(flush)).toEqual([[1, 2]]);
+    expect(closed.error).toMatchObject({ name: 'CloseError', undelivered: 4 });
+    expect(left).toEqual([{ items: [1, 2] }, { items: [3, 4] }]);
+    expectBalanced(batcher);
+  });
+
   test('A8: the timeout is 30,000 ms by default', async () => {
     const { clock, batcher } = bench({ maxBatchSize: 1, batchFlush: sink() });
     batcher.addItem(1);
@@ -243,6 +264,31 @@ describe('close({ flush: false })', () => {
     await clock.advance(10_000);
     expect(closed.state).toBe('resolved');
     expect(flush.calls).toHaveLength(1);
+  });
+});
+
+describe('close({ flush: false }) in a hook', () => {
+  test('no other batch whose retry is due at the same moment is tried any more', async () => {
+    const flushed: string[] = [];
+    const { clock, batcher } = bench({
+      maxBatchSize: 1,
+      flushConcurrency: 2,
+      retry: { minDelay: 10, jitter: false },
+      batchFlush: ({ items }, { attempt }) => {
+        flushed.push(`${items.join()} attempt ${attempt}`);
+        if (attempt === 1) throw new Error('no');
+        closed = watch(batcher.close({ flush: false }));
+      },
+    });
+    let closed = watch(new Promise(() => {}));
+    batcher.on('failed', () => {});
+    batcher.on('closed', () => {});
+    batcher.addItems([1, 2]);
+    await clock.advance(10);
+    expect(flushed).toEqual(['1 attempt 1', '2 attempt 1', '1 attempt 2']);
+    expect(closed.state).toBe('resolved');
+    expect(batcher.state.counts.delivered).toBe(1);
+    expectBalanced(batcher);
   });
 });
 

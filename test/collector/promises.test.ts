@@ -33,6 +33,21 @@ describe('addItem', () => {
     expect(batcher.addItems([])).toBe(false);
   });
 
+  test('answers false when its own add hook has added up to highWaterMark: 1, then 2 with 3 and 4 in it, of 4', () => {
+    const answers: boolean[] = [];
+    const { batcher } = bench({
+      highWaterMark: 4,
+      batchAddItem: ({ items }, item) => {
+        items.push(item);
+        if (item === 2) answers.push(batcher.addItem(3), batcher.addItem(4));
+      },
+    });
+    answers.push(batcher.addItem(1), batcher.addItem(2));
+    // In the order of their returns: 3 and 4, from within 2, then 1 and 2.
+    expect(answers).toEqual([true, false, true, false]);
+    expect(batcher.state.pending).toBe(4);
+  });
+
   test('always answers true without highWaterMark', () => {
     const { batcher } = bench({ batchFlush: sink() });
     expect(Array.from({ length: 5000 }, (_, i) => batcher.addItem(i)).every(Boolean)).toBe(true);
@@ -477,4 +492,22 @@ test('A4: the promises of the verbs may be ignored: no failure of theirs is an u
     await expect(batcher.deliverItem(7)).rejects.toBeInstanceOf(ClosedError);
   });
   expect(stray).toEqual([]);
+});
+
+test('A2: an awaited item that its hook refuses rejects with its own error, also if others are refused meanwhile', async () => {
+  const { batcher } = bench({
+    maxBatchSize: 100,
+    batchAddItem: (batch, item) => {
+      if (item === 3) batcher.addItems([4, 5]);
+      if (item === 3 || item === 5) throw new Error(`no ${item}`);
+      batch.items.push(item);
+    },
+  });
+  batcher.on('refused', () => {});
+  batcher.addItems([1, 2]);
+  const added = watch(batcher.deliverItem(3));
+  await settled();
+  expect(added.state).toBe('rejected');
+  expect(added.error).toMatchObject({ name: 'ItemError', cause: new Error('no 3') });
+  batcher.clear();
 });

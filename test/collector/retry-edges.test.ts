@@ -103,3 +103,25 @@ test('A11: a batch hurried during a pause, and due by its end, has one attempt a
   await clock.advance(150);
   expect(times).toEqual([0, 200, 300]);
 });
+
+test('A2: held parts of several batches are all tried by one flush(), on one lane', async () => {
+  let down = true;
+  const { clock, batcher } = bench({
+    maxBatchSize: 2,
+    giveUp: 'split',
+    retry: { ...RETRY, attempts: 1 },
+    batchFlush: () => {
+      if (down) throw new Error('down');
+    },
+  });
+  for (const name of ['failed', 'held'] as const) batcher.on(name, () => {});
+  batcher.addItems([1, 2, 3, 4, 5, 6, 7, 8]);
+  await clock.advance(1000);
+  void batcher.flush();
+  await clock.advance(1000);
+  down = false;
+  const flushed = watch(batcher.flush());
+  await clock.advance(0);
+  expect(flushed.state).toBe('resolved');
+  expect(batcher.state.pending).toBe(0);
+});

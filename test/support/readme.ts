@@ -1,16 +1,20 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { root } from './project.js';
 
 export interface Block {
   /** What the fence names: `ts`, `sh`; empty if nothing. */
   language: string;
-  /** Where its first line of code is in the README, counted from 1. */
+  /** The page that it is in, relative to the project. */
+  page: string;
+  /** Where its first line of code is in the page, counted from 1. */
   line: number;
   code: string;
 }
 
 /** The fenced code blocks of a Markdown text, in order; indented fences (in lists) lose their indentation. */
-export function blocksOf(markdown: string): Block[] {
+export function blocksOf(markdown: string, page = 'README.md'): Block[] {
   const blocks: Block[] = [];
   let open: { fence: string; indent: number; block: Block } | undefined;
   for (const [index, line] of markdown.split(/\r?\n/).entries()) {
@@ -19,12 +23,12 @@ export function blocksOf(markdown: string): Block[] {
       if (fence.startsWith(open.fence) && info.trim() === '') open = undefined;
       else open.block.code += line.slice(Math.min(open.indent, line.length - line.trimStart().length)) + '\n';
     } else if (fence !== '') {
-      const block = { language: info.trim().split(/\s/)[0] ?? '', line: index + 2, code: '' };
+      const block = { language: info.trim().split(/\s/)[0] ?? '', page, line: index + 2, code: '' };
       blocks.push(block);
       open = { fence, indent: indent.length, block };
     }
   }
-  if (open) throw new Error(`The code block at line ${String(open.block.line - 1)} is never closed.`);
+  if (open) throw new Error(`The code block at line ${String(open.block.line - 1)} of ${page} is never closed.`);
   return blocks;
 }
 
@@ -47,7 +51,7 @@ export function checkTypes(root: string, blocks: readonly Block[]): Map<Block, s
   options.moduleDetection = ts.ModuleDetectionKind.Force;
   options.types = ['node'];
 
-  const byName = new Map(blocks.map((block) => [join(root, `readme-line-${String(block.line)}.ts`), block]));
+  const byName = new Map(blocks.map((block) => [join(root, `${nameOf(block)}.ts`), block]));
   const host = ts.createCompilerHost(options);
   const [fileExists, readFile] = [host.fileExists.bind(host), host.readFile.bind(host)];
   host.fileExists = (path) => byName.has(path) || fileExists(path);
@@ -67,9 +71,34 @@ export function checkTypes(root: string, blocks: readonly Block[]): Map<Block, s
   );
 }
 
+/** A file name for a block that no other block has. */
+export function nameOf({ page, line }: Block): string {
+  return `${page.replaceAll('/', '-')}-line-${String(line)}`;
+}
+
+/** The targets of the links of a Markdown text that lead to files of the project; code blocks are no links. */
+export function linkedFiles(markdown: string): { target: string; anchor: string | undefined }[] {
+  const text = markdown.replace(/^\s*(`{3,})[^]*?^\s*\1\s*$/gm, '').replace(/`[^`\n]*`/g, '');
+  return [...text.matchAll(/\]\(([^)#\s]*)(?:#([^)\s]+))?[^)]*\)/g)]
+    .map(([, target = '', anchor]) => ({ target, anchor }))
+    .filter(({ target }) => !/^[a-z]+:/.test(target));
+}
+
+/** The anchors of the headings of a Markdown text, as the usual renderers make them. */
+export function anchorsOf(markdown: string): string[] {
+  const text = markdown.replace(/^\s*(`{3,})[^]*?^\s*\1\s*$/gm, '');
+  return [...text.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replaceAll(' ', '-'),
+  );
+}
+
 function describe(problem: ts.Diagnostic, block: Block): string {
   const line = problem.file?.getLineAndCharacterOfPosition(problem.start ?? 0).line ?? 0;
-  return `README.md:${String(block.line + line)} ${ts.flattenDiagnosticMessageText(problem.messageText, '\n')}`;
+  return `${block.page}:${String(block.line + line)} ${ts.flattenDiagnosticMessageText(problem.messageText, '\n')}`;
 }
 
 /** What a reader may be told to type that is no script of ours. */
@@ -78,6 +107,8 @@ const plainCommands = [
   /^npm install (--save-dev )?batch-please$/,
   /^cd [\w./-]+$/,
   /^git clone \S+$/,
+  /^export [A-Z_]+=\S+( [A-Z_]+=\S+)*$/,
+  /^esbuild( (--)?[\w./=-]+)+$/,
 ];
 
 export interface Commands {
@@ -102,6 +133,8 @@ export function wrongCommands(code: string, { scripts, bin, startSource }: Comma
     const [, script] = /^npm (?:run )?([\w:-]+)/.exec(command) ?? [];
     const [, binary] = /^npx ([\w@/-]+)/.exec(command) ?? [];
     if (binary !== undefined && binary in bin) continue;
+    const [, source] = /^(?:node --import|npx) tsx (\S+)/.exec(command) ?? [];
+    if (source !== undefined && existsSync(join(root, source))) continue;
     if (script === undefined || !(script in scripts)) {
       wrong.push(`\`${command}\` is neither a script of package.json nor in the allow-list of test/support/readme.ts`);
     } else if (script === 'start') {

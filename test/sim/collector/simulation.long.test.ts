@@ -17,7 +17,7 @@ describe('simulation, long run: A1 to A8 hold, whatever hooks, listeners and cal
   test(
     `${RUNS} seeds without callers that call back`,
     async () => {
-      await sweep(KERNEL_PROOF, { from: 1001, runs: RUNS, without: ['reenter', 'closeInHook'] });
+      await sweep(KERNEL_PROOF, { from: 801, runs: RUNS, without: ['reenter', 'closeInHook'] });
     },
     TIME,
   );
@@ -25,7 +25,7 @@ describe('simulation, long run: A1 to A8 hold, whatever hooks, listeners and cal
   test(
     `${RUNS} seeds with callers that call back`,
     async () => {
-      await sweep(KERNEL_PROOF, { from: 1001, runs: RUNS });
+      await sweep(KERNEL_PROOF, { from: 401, runs: RUNS });
     },
     TIME,
   );

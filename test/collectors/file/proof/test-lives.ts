@@ -1,6 +1,6 @@
 import { live, watchRejections } from './lives.js';
 
-const LIVES = 10_000;
+const LIVES = 3000;
 
 /** Half of what runs with every commit: two files share the work, so that two workers can. */
 export function testLives(from: number): void {

@@ -2,11 +2,12 @@ import { CloseError } from 'batch-please';
 import type { Model } from '../model.js';
 import type { Closing, Item } from '../records.js';
 
-/** What fails for good while it closes is left, and no event says so before the end. */
+/** What fails for good while it closes is left, and so is what it does not try again; no event says so before the end. */
 export function leaveFailed(model: Model): void {
   const { closing, plan, now } = model;
   if (closing === undefined) return;
   for (const delivery of model.deliveries.values()) {
+    if (!closing.flush && (delivery.phase === 'parked' || delivery.phase === 'held')) model.leave(delivery);
     if (delivery.phase !== 'running' || delivery.answer?.ok === true) continue;
     if (delivery.answer === undefined && now < delivery.startedAt + plan.timeout) continue;
     if (!closing.flush || (delivery.attempt >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter)))

@@ -1,0 +1,22 @@
+type Method = (...args: never[]) => unknown;
+
+/** Puts methods of its own before those of an object; returns a function that takes them away again. */
+export function patch(target: object, methods: Readonly<Record<string, (original: Method) => Method>>): () => void {
+  const undo: (() => void)[] = [];
+  for (const [name, wrap] of Object.entries(methods)) {
+    const original: unknown = Reflect.get(target, name);
+    if (typeof original !== 'function') continue;
+    const before = Object.getOwnPropertyDescriptor(target, name);
+    const own = wrap(original as Method);
+    Object.defineProperty(target, name, { value: own, configurable: true, writable: true });
+    undo.push(() => {
+      // Somebody may have put theirs over it since.
+      if (Reflect.get(target, name) !== own) return;
+      if (before === undefined) Reflect.deleteProperty(target, name);
+      else Object.defineProperty(target, name, before);
+    });
+  }
+  return () => {
+    for (const one of undo) one();
+  };
+}

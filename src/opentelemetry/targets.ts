@@ -1,0 +1,69 @@
+/** The public surface by which a target is known: copies of the package, and classes like these, are as good. */
+interface Emitter {
+  on(event: string, listener: (payload: never) => unknown): () => void;
+}
+
+/** A `BatchPlease`, or a `KeyedBatcher`. */
+export interface CollectorTarget extends Emitter {
+  addItem(item: never): boolean;
+  deliverItem(item: never): Promise<void>;
+  readonly state: {
+    readonly pending: number;
+    readonly waiting: number;
+    readonly counts: {
+      readonly totalItems: number;
+      readonly delivered: number;
+      readonly refused: number;
+      readonly dropped: number;
+      readonly returned?: number;
+    };
+    readonly batches?: readonly { readonly id: string }[];
+  };
+}
+
+/** A `BatchServing`. */
+export interface ServingTarget extends Emitter {
+  dispatch(value: never): Promise<unknown>;
+  readonly state: {
+    readonly pending: number;
+    readonly running: number;
+    readonly counts: {
+      readonly values: number;
+      readonly delivered: number;
+      readonly failed: number;
+      readonly aborted: number;
+    };
+  };
+}
+
+/** A `BatchServer`. */
+export interface ServerTarget extends Emitter {
+  readonly sys: {
+    trace(listener: (event: never) => void): () => void;
+    statistics(): {
+      readonly name: string;
+      readonly pending: number;
+      readonly handled: number;
+      readonly failed: number;
+      readonly dropped: number;
+      readonly refused: number;
+    };
+  };
+}
+
+export type Target = CollectorTarget | ServingTarget | ServerTarget;
+
+const has = (target: object, name: string): boolean => typeof Reflect.get(target, name) === 'function';
+
+export function isCollector(target: object): target is CollectorTarget {
+  return has(target, 'addItem') && has(target, 'deliverItem') && has(target, 'on');
+}
+
+export function isServing(target: object): target is ServingTarget {
+  return has(target, 'dispatch') && has(target, 'dispatchMany') && has(target, 'on');
+}
+
+export function isServer(target: object): target is ServerTarget {
+  const sys: unknown = Reflect.get(target, 'sys');
+  return typeof sys === 'object' && sys !== null && has(sys, 'trace') && has(sys, 'statistics');
+}
