@@ -5,7 +5,9 @@ export default {
   testTimeout: 60_000,
   // `npm run test:long` runs the long lives, `npm test` everything else.
   testMatch: [
-    process.env['LONG'] === '1' ? '<rootDir>/test/**/*.long.test.ts' : '<rootDir>/test/**/!(*.long|*.cluster).test.ts',
+    process.env['LONG'] === '1'
+      ? '<rootDir>/test/**/*.long.test.ts'
+      : '<rootDir>/test/**/!(*.long|*.cluster|*.everywhere).test.ts',
   ],
   // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
@@ -14,7 +16,7 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^batch-please$': '<rootDir>/src/index.ts',
     '^batch-please/collectors$': '<rootDir>/collectors/index.ts',
-    '^batch-please/collectors/(memory|file)$': '<rootDir>/collectors/$1-batcher.ts',
+    '^batch-please/collectors/(memory|file|keyed)$': '<rootDir>/collectors/$1-batcher.ts',
     '^batch-please/distributed$': '<rootDir>/distributed/index.ts',
     '^batch-please/nats$': '<rootDir>/distributed/nats/index.ts',
     '^batch-please/(streams|opentelemetry)$': '<rootDir>/src/$1/index.ts',

@@ -2,8 +2,10 @@ import { acknowledgedCases } from './cases/acknowledged.js';
 import { addCases } from './cases/add.js';
 import { fileCases } from './cases/file.js';
 import { memoryCases } from './cases/memory.js';
+import { pipeCases } from './cases/pipe.js';
 import { servingCases } from './cases/serving.js';
 import { serverCases } from './cases/server.js';
+import { troubleCases } from './cases/trouble.js';
 import type { Case } from './contract.js';
 
 export const CASES: readonly Case[] = [
@@ -13,4 +15,6 @@ export const CASES: readonly Case[] = [
   ...fileCases,
   ...memoryCases,
   ...serverCases,
+  ...troubleCases,
+  ...pipeCases,
 ];

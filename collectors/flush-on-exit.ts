@@ -1,122 +1,105 @@
 import { constants } from 'node:os';
 import { OptionsError } from '../src/index.js';
+import { type Closable, type ExitSignal, sharedHub } from './exit-signals.js';
 
-/** Collectors, servings and batch servers alike. */
-export interface Closable {
-  close(options?: { timeout?: number }): Promise<unknown>;
-}
-
-/** Those that a process is ended by; named here, so that the types need none of Node's. */
-export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
+export type { Closable, ExitSignal } from './exit-signals.js';
 
 export interface FlushOnExitOptions {
-  /** Milliseconds that each may take to close; 10,000 by default. */
+  /**
+   * Milliseconds that closing everything may take, all stages together. If nobody has ended the process as long again
+   * after that, it ends with code 128 + the signal's number.
+   *
+   * @default 10_000
+   */
   timeout?: number | undefined;
-  /** `['SIGTERM', 'SIGINT']` by default. */
+  /** @default ['SIGTERM', 'SIGINT'] */
   signals?: readonly ExitSignal[] | undefined;
 }
 
-interface Registration {
-  batchers: readonly Closable[];
-  timeout: number;
-}
-
-/** All calls share one listener for each signal: two would each take the other for one of the program's own. */
-const registrations = new Map<ExitSignal, Set<Registration>>();
-let closing = false;
+/** What is closed; a list within the list is a stage, and stages are closed one after the other. */
+export type Closables = Closable | Iterable<Closable | Iterable<Closable>>;
 
 /**
- * On a signal closes them all, then lets the process end by that signal, as it would have. A second signal ends it at
- * once. If the program has a listener of its own for that signal, ending the process is left to it.
+ * Closes batchers on a signal, then lets the process end by that signal, as it would have without this function. The
+ * signal again within a second is the same key press; a later one ends the process at once. If the program has a listener
+ * of its own for that signal, ending the process is left to it, within `timeout` after closing.
  *
- * Returns a function that undoes it. Throws `OptionsError` for a wrong or unknown option, and for what cannot be closed.
+ * @example
+ * flushOnExit([rows, [logger]]); // the logger after the batcher that logs into it
+ * @returns a function that undoes it
+ * @throws OptionsError for a wrong or unknown option, and for a value without a `close` method
  */
-export function flushOnExit(batchers: Closable | Iterable<Closable>, options: FlushOnExitOptions = {}): () => void {
-  const registration = { batchers: closables(batchers), timeout: options.timeout ?? 10_000 };
+export function flushOnExit(batchers: Closables, options: FlushOnExitOptions = {}): () => void {
+  const stages = stagesOf(batchers);
+  check(options);
   const signals = [...new Set(options.signals ?? (['SIGTERM', 'SIGINT'] as const))];
-  check(options, signals);
-  for (const signal of signals) {
-    const others = registrations.get(signal);
-    if (others !== undefined) others.add(registration);
-    else {
-      registrations.set(signal, new Set([registration]));
-      // First, so that a listener of the program that goes after one signal is still there to be counted.
-      process.prependListener(signal, onSignal as NodeJS.SignalsListener); // it is called for these signals only
-    }
+  return sharedHub().add({ stages, timeout: options.timeout ?? 10_000 }, signals);
+}
+
+/** Neighbours that are not in a list of their own form one stage. */
+function stagesOf(batchers: unknown): Closable[][] {
+  if (isClosable(batchers)) return [[batchers]];
+  if (!isList(batchers)) throw wrong('batchers', 'one or more with a close method', batchers);
+  const stages: Closable[][] = [];
+  let open: Closable[] | undefined;
+  for (const each of batchers) {
+    if (isClosable(each)) {
+      if (open === undefined) stages.push((open = []));
+      open.push(each);
+    } else if (isList(each)) {
+      const stage: unknown[] = [...each];
+      const bad = stage.findIndex((member) => !isClosable(member));
+      if (bad >= 0) throw wrong('batchers', 'a stage of batchers, each with a close method', stage[bad]);
+      stages.push(stage as Closable[]); // each has been looked at
+      open = undefined;
+    } else throw wrong('batchers', 'one or more with a close method', each);
   }
-  return () => {
-    for (const signal of signals) {
-      const all = registrations.get(signal);
-      if (all?.delete(registration) === true && all.size === 0) forget(signal);
-    }
-  };
+  return stages;
 }
 
-function onSignal(signal: ExitSignal): void {
-  const alone = process.listenerCount(signal) === 1;
-  if (closing) {
-    if (alone) endBy(signal);
-    return;
-  }
-  closing = true;
-  const all = [...(registrations.get(signal) ?? [])];
-  const closed = all.flatMap(({ batchers, timeout }) => batchers.map((batcher) => closeOne(batcher, timeout)));
-  void Promise.all(closed).then(() => {
-    closing = false;
-    // Not before the warnings are out: the process prints them when the present callbacks have run.
-    if (alone) setImmediate(endBy, signal);
-  });
+function isClosable(value: unknown): value is Closable {
+  return typeof (value as Closable | null | undefined)?.close === 'function';
 }
 
-async function closeOne(batcher: Closable, timeout: number): Promise<void> {
-  try {
-    await batcher.close({ timeout });
-  } catch (error) {
-    process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-  }
+function isList(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
-function endBy(signal: ExitSignal): void {
-  forget(signal);
-  process.kill(process.pid, signal);
-}
-
-function forget(signal: ExitSignal): void {
-  registrations.delete(signal);
-  process.off(signal, onSignal);
-}
-
-function closables(batchers: Closable | Iterable<Closable>): readonly Closable[] {
-  const given: unknown = batchers;
-  const iterable = typeof given === 'object' && given !== null && Symbol.iterator in given;
-  const all: readonly unknown[] = iterable ? [...(given as Iterable<unknown>)] : [given];
-  const wrong = all.find((each) => typeof (each as Closable | null | undefined)?.close !== 'function');
-  if (wrong !== undefined || all.includes(undefined)) fail('batchers', 'one or more with a close method', wrong);
-  return all as readonly Closable[]; // each has been looked at
-}
-
-function check(options: FlushOnExitOptions, signals: readonly unknown[]): void {
-  const { timeout } = options;
+function check(options: FlushOnExitOptions): void {
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null) throw wrong('options', 'an object', given);
   for (const name of Object.keys(options)) {
     if (name === 'timeout' || name === 'signals') continue;
-    throw new OptionsError(
-      `flushOnExit: there is no option ${name}`,
-      name,
-      'no such option',
-      Reflect.get(options, name),
-    );
+    const value: unknown = Reflect.get(options, name);
+    throw new OptionsError(`flushOnExit: there is no option ${name}`, name, 'no such option', value);
   }
+  const { timeout } = options;
+  const signals: unknown = options.signals ?? [];
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
-    fail('timeout', 'a number of milliseconds from 0 up', timeout);
+    throw wrong('timeout', 'a number of milliseconds from 0 up', timeout);
   }
   const known = (signal: unknown): boolean =>
     typeof signal === 'string' && signal in constants.signals && signal !== 'SIGKILL' && signal !== 'SIGSTOP';
-  if (typeof options.signals === 'string' || !signals.every(known)) {
-    fail('signals', 'a list of names of signals that can be caught', options.signals);
+  if (!isList(signals) || ![...signals].every(known)) {
+    throw wrong('signals', 'a list of names of signals that can be caught', signals);
   }
 }
 
-function fail(option: string, expected: string, given: unknown): never {
-  const shown = given === undefined ? 'undefined' : JSON.stringify(given);
-  throw new OptionsError(`flushOnExit: ${option}: expected ${expected}, given ${shown}`, option, expected, given);
+function wrong(option: string, expected: string, given: unknown): OptionsError {
+  return new OptionsError(
+    `flushOnExit: ${option}: expected ${expected}, given ${shown(given)}`,
+    option,
+    expected,
+    given,
+  );
+}
+
+/** Never throws, whatever was given: an object may refer to itself. */
+function shown(value: unknown): string {
+  try {
+    const text: unknown = JSON.stringify(value); // undefined for functions and the like
+    return String(text);
+  } catch {
+    return typeof value;
+  }
 }

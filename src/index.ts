@@ -7,6 +7,7 @@ export { servingPool } from './serving/pool.js';
 export type { ServingPool, ServingPoolOptions } from './serving/pool.js';
 export { BatchServer } from './server/batch-server.js';
 export type * from './server/types.js';
+export type * from './server/statistics.js';
 export { RequestCollection } from './server/collection.js';
 export type { Answer, Labelled, RequestId, Wait } from './server/requests.js';
 export type { ServerStatus, Sys } from './server/sys.js';

@@ -2,9 +2,7 @@ import { type BatchName, QUARANTINE, batchId, fileName, temporaryName } from './
 import type { OpenFile } from './file-system.js';
 import { Kept, rescue } from './rescue.js';
 import { type Spool, isSame, storageError } from './spool.js';
-import { asError, discard, writeAll } from './writing.js';
-
-const BLOCK = 256 * 1024;
+import { asError, closeQuietly, copyRange, discard, writeAll } from './writing.js';
 
 /**
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
@@ -160,11 +158,7 @@ export class LiveFile<Item> {
     } catch (error) {
       throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
     }
-    try {
-      file.close();
-    } catch {
-      // It is of no use any more.
-    }
+    closeQuietly(file);
     this.#restored(cause);
   }
 
@@ -200,13 +194,7 @@ export class LiveFile<Item> {
       this.readable = true;
       return;
     }
-    const buffer = Buffer.allocUnsafe(BLOCK);
-    for (let at = this.#synced; at < this.bytes;) {
-      const count = await old.read(buffer.subarray(0, Math.min(BLOCK, this.bytes - at)), at);
-      if (count <= 0) throw new Error('the file was cut short');
-      await writeAll(fresh, buffer.subarray(0, count), at);
-      at += count;
-    }
+    await copyRange(old, fresh, this.#synced, this.bytes);
   }
 
   async #copied(old: OpenFile): Promise<OpenFile> {

@@ -1,45 +1,17 @@
 import { join } from 'node:path';
-import { LockedError, OverflowError, StorageError, type Clock } from '../../src/index.js';
-import type { Durability, FileBatcherEvents } from './contract.js';
+import { LockedError, OverflowError, StorageError } from '../../src/index.js';
 import { Encoder } from './encoder.js';
 import type { FileStat, FileSystem, OpenFile } from './file-system.js';
-import { type BatchName, type DEAD, type Integrity, QUARANTINE, type RETURNED } from './format.js';
+import { FolderSyncs } from './folder-syncs.js';
+import { type BatchName, QUARANTINE } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Measure } from './measure.js';
 import { Quarantine } from './quarantine.js';
+import type { Folder, Owner, SpoolConfig, Tell } from './spool-config.js';
 import { discard, freeName } from './writing.js';
 
-/** Where files go that are not delivered any more. */
-export type Folder = typeof DEAD | typeof QUARANTINE | typeof RETURNED;
-
-/** The options in force; `Infinity` is "none". */
-export interface SpoolConfig<Item> {
-  readonly directory: string;
-  readonly encode: (item: Item) => unknown;
-  readonly decode: (text: string) => Item;
-  readonly durability: Durability;
-  readonly syncInterval: number;
-  readonly integrity: Integrity;
-  readonly maxBytes: number;
-  readonly maxAttempts: number;
-  readonly clock: Clock;
-}
-
-export type Tell = <Name extends keyof FileBatcherEvents>(
-  event: Name,
-  payload: FileBatcherEvents[Name],
-  warning?: string,
-) => void;
-
-/** What a spool asks of its batcher. */
-export interface Owner {
-  tell: Tell;
-  /** The open batch is to take no more items. */
-  endBatch(): void;
-  /** Room may have come free. */
-  look(): void;
-}
+export type { SpoolConfig } from './spool-config.js';
 
 /** The directory of one batcher: its lock, its names, and how much is in it. */
 export class Spool<Item> {
@@ -57,13 +29,8 @@ export class Spool<Item> {
   #taking: Promise<void> | undefined;
   #lostLock = false;
   #sequence = 0;
-  /** Names that were removed or found, and how many of these changes survive power loss. */
-  #changes = 0;
-  #syncedChanges = 0;
   #failedSyncs = 0;
-  /** Of each folder: the sync that runs, and the one that begins after it. */
-  readonly #syncing = new Map<string, Promise<void>>();
-  readonly #syncNext = new Map<string, Promise<void>>();
+  readonly #syncs: FolderSyncs;
   readonly #waiting: (() => void)[] = [];
 
   constructor(
@@ -73,6 +40,7 @@ export class Spool<Item> {
   ) {
     this.#owner = owner;
     this.tell = owner.tell;
+    this.#syncs = new FolderSyncs(files, config.directory);
     this.measure = new Measure(files, config, () => {
       this.#admit();
       owner.look();
@@ -146,50 +114,23 @@ export class Spool<Item> {
 
   /** Makes the names in a folder survive power loss. Calls that wait share the next sync. */
   sync(folder = ''): Promise<void> {
-    const shared = this.#syncNext.get(folder);
-    if (shared !== undefined) return shared;
-    const running = this.#syncing.get(folder);
-    if (running === undefined) return this.#sync(folder);
-    const next = running
-      .catch(() => undefined)
-      .then(() => {
-        this.#syncNext.delete(folder);
-        return this.#sync(folder);
-      });
-    this.#syncNext.set(folder, next);
-    return next;
-  }
-
-  #sync(folder: string): Promise<void> {
-    const changes = this.#changes;
-    const syncing = this.files.syncDirectory(join(this.config.directory, folder)).then(
-      () => {
-        this.#syncing.delete(folder);
-        if (folder === '') this.#syncedChanges = Math.max(this.#syncedChanges, changes);
-      },
-      (error: unknown) => {
-        this.#syncing.delete(folder);
-        throw error;
-      },
-    );
-    this.#syncing.set(folder, syncing);
-    return syncing;
+    return this.#syncs.sync(folder);
   }
 
   remove(name: string): void {
     this.files.remove(this.path(name));
-    this.#changes++;
+    this.#syncs.changes++;
   }
 
   /** Removes a file that is of no use any more, whatever state it is in. */
   discard(file: OpenFile, name: string): void {
     discard(this.files, file, this.path(name));
-    this.#changes++;
+    this.#syncs.changes++;
   }
 
   /** The names may be as young as the lines in the files; a sync that fails here is tried again before a batch is begun. */
   async syncFound(): Promise<void> {
-    this.#changes++;
+    this.#syncs.changes++;
     await this.syncNames().catch(() => undefined);
   }
 
@@ -198,7 +139,7 @@ export class Spool<Item> {
    * begun before this resolves.
    */
   async syncNames(): Promise<void> {
-    if (this.#syncedChanges === this.#changes || this.config.durability === 'none') return;
+    if (this.#syncs.isSynced() || this.config.durability === 'none') return;
     try {
       await this.sync();
       this.#failedSyncs = 0;
@@ -272,7 +213,7 @@ export class Spool<Item> {
     const wanted = folder === QUARANTINE ? `${name}.${this.files.nonce()}.bad` : name;
     const target = join(folder, freeName(this.files, this.path(folder), wanted));
     this.files.rename(this.path(name), this.path(target));
-    this.#changes++;
+    this.#syncs.changes++;
     // The move has happened; that it survives power loss is worth no failure: it would be made again.
     await this.sync(folder).catch(() => undefined);
     return target;

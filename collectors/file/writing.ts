@@ -108,3 +108,26 @@ export function freeName(files: FileSystem, directory: string, name: string): st
   }
   return free;
 }
+
+/** Bytes that `copyRange` reads at once. */
+const BLOCK = 256 * 1024;
+
+/** Copies the bytes from `from` up to `to` to the same place in another file. */
+export async function copyRange(source: OpenFile, target: OpenFile, from: number, to: number): Promise<void> {
+  const buffer = Buffer.allocUnsafe(BLOCK);
+  for (let at = from; at < to;) {
+    const count = await source.read(buffer.subarray(0, Math.min(BLOCK, to - at)), at);
+    if (count <= 0) throw new Error('the file was cut short');
+    await writeAll(target, buffer.subarray(0, count), at);
+    at += count;
+  }
+}
+
+/** Closes a file that is of no use any more, whatever state its descriptor is in. */
+export function closeQuietly(file: OpenFile | undefined): void {
+  try {
+    file?.close();
+  } catch {
+    // Nothing can be done about it, and nothing depends on it.
+  }
+}

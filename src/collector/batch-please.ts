@@ -88,7 +88,6 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * A batch that waits for its retry, or is held, is tried at once.
    *
    * Rejects with `FlushError` when a batch that it covers is held or dropped, with `TimeoutError` after `timeout`.
-   * @throws `OptionsError`
    */
   flush(options?: types.FlushOptions): Promise<void> {
     checkVerbOptions('flush', options);
@@ -103,7 +102,6 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
    * Takes no more items, delivers what is pending, runs `batchTerminate` and releases everything.
    *
    * Rejects with `CloseError` if something could not be delivered.
-   * @throws `OptionsError`
    */
   close(options?: types.CloseOptions): Promise<void> {
     checkVerbOptions('close', options);
@@ -178,12 +176,14 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     return this.#made().state;
   }
 
-  /**
-   * For collectors that store batches outside: takes over a batch of an earlier process, to be delivered before everything
-   * else, oldest first, with the reason `'recovery'`.
-   */
+  /** Takes over a stored batch of an earlier process, to be delivered before all others, with the reason `'recovery'`. */
   protected adopt(batch: Batch, size: number, attempts = 0): void {
     this.#made().core.adopt(batch, size, attempts);
+  }
+
+  /** Drops the oldest batch that is not in flight, as an overflow; `false` if there is none. */
+  protected dropOldest(error: Error): boolean {
+    return this.#made().core.dropOldest(error);
   }
 
   /** Starts what was adopted, and lets in callers that wait for room. */

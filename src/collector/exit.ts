@@ -7,31 +7,44 @@ interface Flushable {
   flush(): Promise<void>;
 }
 
-const pending = new Set<Flushable>();
-let listening = false;
+/** One for all copies of the package in a process (ESM and CommonJS, hot reloads), which has one listener. */
+interface Registry {
+  readonly version: 1;
+  readonly pending: Set<Flushable>;
+}
+
+const REGISTRY = Symbol.for('batch-please.beforeExit');
+let registry: Registry | undefined;
 
 /** While something is pending here, it is flushed once when the process would end by itself. */
 export function flushBeforeExit(batcher: Flushable): void {
-  pending.add(batcher);
-  // Stays for good: a listener on and off again with each batch would cost more than the rest of the batch.
-  if (!listening) theProcess()?.on?.('beforeExit', flushAll);
-  listening = true;
+  registry ??= sharedRegistry();
+  registry.pending.add(batcher);
 }
 
 export function leaveBeforeExit(batcher: Flushable): void {
-  pending.delete(batcher);
+  registry?.pending.delete(batcher);
 }
 
-function flushAll(): void {
+function sharedRegistry(): Registry {
+  const found = Reflect.get(globalThis, REGISTRY) as Partial<Registry> | undefined;
+  if (found?.version === 1 && found.pending instanceof Set) return found as Registry;
+  const made: Registry = { version: 1, pending: new Set() };
+  // A value of another kind stays: this copy then listens on its own.
+  if (found === undefined) Reflect.defineProperty(globalThis, REGISTRY, { value: made, configurable: true });
+  // Stays for good: a listener on and off again with each batch would cost more than the rest of the batch.
+  (globalThis as { process?: ProcessLike }).process?.on?.('beforeExit', () => {
+    flushAll(made.pending);
+  });
+  return made;
+}
+
+function flushAll(pending: Set<Flushable>): void {
   for (const batcher of [...pending]) {
     // Once: what cannot be delivered would otherwise keep the process from ever ending.
-    leaveBeforeExit(batcher);
+    pending.delete(batcher);
     void batcher.flush();
   }
   // What was added meanwhile: something to do makes the event loop turn again, and this moment come again.
   if (pending.size > 0) setTimeout(() => undefined, 0);
-}
-
-function theProcess(): ProcessLike | undefined {
-  return (globalThis as { process?: ProcessLike }).process;
 }

@@ -2,7 +2,7 @@ import { ROOT_CONTEXT, type SpanContext } from '@opentelemetry/api';
 import { type Arrival, Arrivals, type Group } from './arrivals.js';
 import { patch } from './patch.js';
 import { type Levels, type Recorder, inSpan } from './recorder.js';
-import type { CollectorTarget } from './targets.js';
+import { type CollectorTarget, listen } from './targets.js';
 
 interface FlushContext {
   readonly id: string;
@@ -81,7 +81,7 @@ export function instrumentCollector(target: CollectorTarget, recorder: Recorder)
     batchFlush: flushing,
   });
   const offs = [
-    target.on('drained', () => {
+    listen(target, 'drained', () => {
       arrivals.reset();
       groups.clear();
       ({ refused, returned } = state.counts);

@@ -2,7 +2,7 @@ import { Arrivals } from './arrivals.js';
 import { Settled, levelsOf } from './collector.js';
 import { patch } from './patch.js';
 import { type Flush, type Recorder, activeSpan } from './recorder.js';
-import type { CollectorTarget, ServerTarget, ServingTarget } from './targets.js';
+import { type CollectorTarget, type ServerTarget, type ServingTarget, listen } from './targets.js';
 
 type Method = (...args: never[]) => unknown;
 
@@ -31,12 +31,12 @@ export function instrumentKeyed(target: CollectorTarget, recorder: Recorder): ()
   const settled = new Settled();
   const offs = [
     patch(target, { deliverItem: noting(settled) }),
-    target.on('flushed', (batch: Ended) => {
+    listen(target, 'flushed', (batch: Ended) => {
       settled.take((spans) => {
         recorder.ended(batch, spans);
       });
     }),
-    target.on('failed', (batch: Failed) => {
+    listen(target, 'failed', (batch: Failed) => {
       if (batch.hook === undefined || batch.hook === 'batchFlush') recorder.ended(batch, [], { error: batch.error });
     }),
     recorder.observe(() => levelsOf(target, target.state.pending === 0 ? 0 : undefined)),
@@ -51,12 +51,12 @@ export function instrumentServing(target: ServingTarget, recorder: Recorder): ()
   const note = noting(settled);
   const offs = [
     patch(target, { dispatch: note, dispatchMany: note, settleMany: note }),
-    target.on('executed', (batch: Ended) => {
+    listen(target, 'executed', (batch: Ended) => {
       settled.take((spans) => {
         recorder.ended(batch, spans);
       });
     }),
-    target.on('failed', (batch: Failed) => {
+    listen(target, 'failed', (batch: Failed) => {
       settled.take((spans) => {
         recorder.ended(batch, spans, { error: batch.error });
       });
@@ -79,10 +79,10 @@ type Traced = { readonly type: 'in' } | { readonly type: 'out' } | ({ readonly t
 export function instrumentServer(target: ServerTarget, recorder: Recorder): () => void {
   const arrivals = new Arrivals();
   const offs = [
-    target.sys.trace((event: Traced) => {
+    target.sys.trace(((event: Traced) => {
       if (event.type === 'in') arrivals.add();
       else if (event.type === 'batch') recorder.ended(event, arrivals.take(event.size).spans);
-    }),
+    }) as never),
     recorder.observe(() => {
       const { pending, handled, failed, dropped, refused } = target.sys.statistics();
       const since = arrivals.oldest;

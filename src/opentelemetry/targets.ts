@@ -1,6 +1,12 @@
 /** The public surface by which a target is known: copies of the package, and classes like these, are as good. */
 interface Emitter {
-  on(event: string, listener: (payload: never) => unknown): () => void;
+  /** `never`, so that a target with events of any types fits; `listen` calls it. */
+  on(event: never, listener: never): () => void;
+}
+
+/** Returns a function that removes the listener. */
+export function listen(target: Emitter, event: string, listener: (payload: never) => unknown): () => void {
+  return target.on(event as never, listener as never);
 }
 
 /** A `BatchPlease`, or a `KeyedBatcher`. */
@@ -39,7 +45,7 @@ export interface ServingTarget extends Emitter {
 /** A `BatchServer`. */
 export interface ServerTarget extends Emitter {
   readonly sys: {
-    trace(listener: (event: never) => void): () => void;
+    trace(listener: never): () => void;
     statistics(): {
       readonly name: string;
       readonly pending: number;

@@ -10,8 +10,8 @@ export interface Callers {
   readonly onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
   /** The caller begins to wait. */
   add(call: AnyCall): void;
-  /** The caller of a call with that deadline waits no longer. */
-  left(deadline: number): void;
+  /** The caller waits no longer; its deadline, if the call was in the heap. */
+  left(deadline: number | undefined): void;
 }
 
 /**
@@ -27,12 +27,12 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
   readonly #timeout: number;
   readonly #resolve: (reply: Reply) => void;
   readonly #reject: (error: unknown) => void;
-  /** By the server's clock; NaN while the call is not in the heap. */
-  #deadline = NaN;
   #waits = false;
   /** `reply` or `fail` was called: further answers are ignored. */
   #answered = false;
-  #stopListening: (() => void) | undefined;
+  /** By the server's clock; `undefined` while the call is not in the heap. (A number would cost an allocation per call.) */
+  #deadline: number | undefined = undefined;
+  #stopListening: (() => void) | undefined = undefined;
 
   constructor(
     owner: Callers,
@@ -47,7 +47,13 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
     this.#resolve = resolve;
     this.#reject = reject;
     this.reply = (value) => {
-      this.#reply(value);
+      if (this.#answered)
+        hush(value); // the rejection of an ignored promise is no unhandled one
+      else {
+        this.#answered = true;
+        if (isThenable(value)) this.settleLater(value);
+        else this.settle(value);
+      }
     };
     this.fail = (error) => {
       if (this.#answered) return;
@@ -61,8 +67,9 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
     return this.#waits;
   }
 
+  /** NaN while the call is not in the heap. */
   get deadline(): number {
-    return this.#deadline;
+    return this.#deadline ?? NaN;
   }
 
   get timeout(): number {
@@ -110,31 +117,22 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
     this.#reject(error);
   }
 
-  /** The first of `reply` and `fail` counts, also if it was given a promise that is still pending. */
-  #reply(value: Awaitable<Reply>): void {
-    if (this.#answered) {
-      hush(value); // the rejection of an ignored promise is no unhandled one
-      return;
-    }
-    this.#answered = true;
-    if (!isThenable(value)) {
-      this.#settle(value);
-      return;
-    }
-    // The caller waits for the promise, but no longer than its timeout.
-    adopt(value).then(
-      (reply) => {
-        this.#settle(reply);
+  /** Resolves the caller's promise. */
+  settle(reply: Reply): void {
+    if (!this.leave()) return; // a late reply is dropped
+    this.#owner.onAnswer?.(false, reply);
+    this.#resolve(reply);
+  }
+
+  /** The caller waits for the promise, but no longer than its timeout. */
+  settleLater(reply: PromiseLike<Reply>): void {
+    adopt(reply).then(
+      (value) => {
+        this.settle(value);
       },
       (error: unknown) => {
         this.refuse(error);
       },
     );
-  }
-
-  #settle(reply: Reply): void {
-    if (!this.leave()) return; // a late reply is dropped
-    this.#owner.onAnswer?.(false, reply);
-    this.#resolve(reply);
   }
 }

@@ -54,10 +54,9 @@ export class Calls implements Callers {
     this.#fresh.push(call);
   }
 
-  /** A caller waits no longer; its deadline is NaN if it was not in the heap. */
-  left(deadline: number): void {
+  left(deadline: number | undefined): void {
     this.#waiting--;
-    if (Number.isNaN(deadline)) return;
+    if (deadline === undefined) return;
     this.#inHeap--;
     // At once: an idle server holds no timer, which would keep the process alive.
     if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);

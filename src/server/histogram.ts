@@ -1,12 +1,12 @@
-/** Parts into which each power of two is divided: a quantile is off by half a part, 1.6 % at most. */
+/** Buckets per power of two: a quantile is off by half a bucket, 1.6 % at most. */
 const PARTS = 32;
 const BITS = 5;
 
 /**
- * Where the values of a quantity lie, in constant memory.
+ * Records the distribution of a quantity in constant memory.
  *
- * In place of Node's `createHistogram`: the same everywhere, browsers included, without an import of Node's, and an
- * order of magnitude cheaper to record into, which matters to a server whose batches are small.
+ * Replaces Node's `createHistogram`: it works in browsers, needs no import from Node, and recording is an order of
+ * magnitude cheaper, which matters for a server with small batches.
  */
 export class Histogram {
   count = 0;
@@ -16,12 +16,12 @@ export class Histogram {
   #sum = 0;
   readonly #parts = new Float64Array((33 - BITS) * PARTS);
 
-  /** Values are told apart down to `unit`, and up to 2^32 times as much. */
+  /** `unit` is the resolution; larger values than 2^32 units count as that. */
   constructor(unit: number) {
     this.#unit = unit;
   }
 
-  /** Takes a value from 0 up. */
+  /** Records a value from 0 up. */
   record(value: number): void {
     this.count++;
     this.#sum += value;
@@ -35,7 +35,7 @@ export class Histogram {
     return this.count === 0 ? 0 : this.#sum / this.count;
   }
 
-  /** The value that a fraction `q` of all values does not exceed; 0 when there are none. */
+  /** The value that a fraction `q` of all values does not exceed; 0 if there are none. */
   quantile(q: number): number {
     let left = Math.ceil(q * this.count);
     for (let index = 0; left > 0 && index < this.#parts.length; index++) {
@@ -46,7 +46,7 @@ export class Histogram {
   }
 }
 
-/** Whole numbers below twice `PARTS` have an index each; above, each power of two has `PARTS` of them. */
+/** Whole numbers below twice `PARTS` have a bucket each; above, each power of two has `PARTS` buckets. */
 function indexOf(value: number): number {
   const shift = Math.max(31 - BITS - Math.clz32(value), 0);
   return shift * PARTS + (value >>> shift);

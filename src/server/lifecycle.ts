@@ -181,7 +181,7 @@ export class Lifecycle {
     this.monitor.counts.dropped += ops.length;
     const { messages } = this.#left;
     this.#left.total += ops.length;
-    messages.push(...ops.slice(0, Math.max(0, (this.config.summaryCount ?? 0) - messages.length)));
+    for (const op of ops.slice(0, Math.max(0, (this.config.summaryCount ?? 0) - messages.length))) messages.push(op);
     return ops.length;
   }
 

@@ -1,4 +1,5 @@
-import type { BatchServerEvents, TraceEvent } from './types.js';
+import type { TraceEvent } from './statistics.js';
+import type { BatchServerEvents } from './types.js';
 import { Histogram } from './histogram.js';
 import type { AnyOp } from './mailbox.js';
 import { Events, warn } from '../events.js';

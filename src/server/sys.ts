@@ -1,4 +1,5 @@
-import type { BatchServerStatistics, BatchServerStatus, Distribution, TraceEvent } from './types.js';
+import type { BatchServerStatistics, Distribution, TraceEvent } from './statistics.js';
+import type { BatchServerStatus } from './types.js';
 import type { AnyHooks } from './chain.js';
 import type { Histogram } from './histogram.js';
 import type { Lifecycle } from './lifecycle.js';

@@ -1,70 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { OptionsError } from 'batch-please';
 import { MemoryBatcher, flushOnExit } from 'batch-please/collectors';
-import { root } from '../support/project.js';
+import { child, library, on } from '../support/child.js';
 
 // Real processes, signals and time: what a signal does to a process cannot be seen from inside it, and jest's `process`
 // is a copy. Each child says when it is ready, so nothing here depends on how fast it starts.
 
 jest.setTimeout(60_000);
-
-interface Ended {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  lines: string[];
-  stderr: string;
-}
-
-const loader = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href;
-const library = (path: string): string => JSON.stringify(pathToFileURL(join(root, path)).href);
-
-const prelude = `
-import { setTimeout as sleep } from 'node:timers/promises';
-import { MemoryBatcher, flushOnExit } from ${library('collectors/index.ts')};
-const say = (line) => process.stdout.write(line + '\\n');
-/** A batcher whose sink takes a moment, and says what it stored. */
-const batcherOf = (name, options = {}) => new MemoryBatcher({
-  async batchFlush({ items }) { say(name + ' began'); await sleep(options.takes ?? 50); say(name + ' ' + JSON.stringify(items)); },
-  ...options.batcher,
-});
-/** As a server would: nothing of ours keeps the process alive, or lets it end. */
-const stayAlive = () => setInterval(() => {}, 1000);
-`;
-
-/** Runs a program to its end; \`react\` sees each line it prints. One that does not end in 20 s is killed. */
-function child(program: string, react: (line: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const process = spawn(
-      globalThis.process.execPath,
-      ['--import', loader, '--input-type=module', '--eval', prelude + program],
-      { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000, killSignal: 'SIGKILL' },
-    );
-    const ended: Ended = { code: null, signal: null, lines: [], stderr: '' };
-    let rest = '';
-    process.stdout.on('data', (chunk: Buffer) => {
-      const lines = (rest + chunk.toString()).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        ended.lines.push(line);
-        react(line, process);
-      }
-    });
-    process.stderr.on('data', (chunk: Buffer) => (ended.stderr += chunk.toString()));
-    process.on('error', reject);
-    process.on('close', (code, signal) => {
-      resolve({ ...ended, code, signal });
-    });
-  });
-}
-
-/** Sends the signal when the child prints the line. */
-const on =
-  (line: string, signal: NodeJS.Signals) =>
-  (said: string, process: ChildProcess): void => {
-    if (said === line) process.kill(signal);
-  };
 
 describe('flushOnExit', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
@@ -103,14 +44,17 @@ describe('flushOnExit', () => {
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
   });
 
-  test('a second signal ends the process at once', async () => {
+  test('the signal again after more than a second ends the process at once', async () => {
     const ended = await child(
-      `const a = batcherOf('a', { takes: 15_000 }); a.addItem(1); flushOnExit([a]); stayAlive(); say('ready');`,
+      `const a = batcherOf('a', { takes: 15_000 }); a.addItem(1); flushOnExit([a]); stayAlive();
+       process.on('SIGHUP', () => setTimeout(say, 1100, 'a second later')); say('ready');`,
       (line, process) => {
-        if (line === 'ready' || line === 'a began') process.kill('SIGINT');
+        if (line === 'ready' || line === 'a second later') process.kill('SIGINT');
+        if (line === 'a began') process.kill('SIGHUP');
       },
     );
-    expect(ended).toMatchObject({ code: null, signal: 'SIGINT', lines: ['ready', 'a began'] });
+    expect(ended).toMatchObject({ code: null, signal: 'SIGINT' });
+    expect(ended.lines).toEqual(['ready', 'a began', 'a second later']);
   });
 
   test('A8: a sink that hangs: ends after the timeout, and warns of what is lost', async () => {

@@ -14,16 +14,16 @@ async function trace(casts: number, options: BatchServerOptions = {}): Promise<n
 }
 
 describe('batch sizes of queued casts', () => {
-  test('G5: 10,000 = 32+64+…+4096 + the rest', async () => {
+  test('10,000 = 32+64+…+4096 + the rest', async () => {
     expect(await trace(10_000)).toEqual([32, 64, 128, 256, 512, 1024, 2048, 4096, 1840]);
   });
 
-  test('G5: up to 8192 at most', async () => {
+  test('up to 8192 at most', async () => {
     const sizes = await trace(40_000);
     expect(sizes).toEqual([32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192, 8192, 7264]);
   });
 
-  test('G5: aimd 32 within 32…256', async () => {
+  test('aimd 32 within 32…256', async () => {
     const options = { batchSizeGrowth: { aimd: 32 }, minBatchSize: 32, maxBatchSize: 256 };
     expect(await trace(1500, options)).toEqual([32, 64, 96, 128, 160, 192, 224, 256, 256, 92]);
   });
@@ -54,7 +54,7 @@ describe('batch sizes of queued casts', () => {
     ]);
   });
 
-  test('G6: a castBatch counts its length, and may overshoot the limit: 100-element ones', async () => {
+  test('a castBatch counts its length, and may overshoot the limit: 100-element ones', async () => {
     const { server } = await testServer();
     for (let i = 0; i < 24; i++) server.castBatch(Array.from({ length: 100 }, () => i));
     await turns();
@@ -62,14 +62,14 @@ describe('batch sizes of queued casts', () => {
     expect(server.messages).toEqual([...server.messages].sort((a, b) => Number(a) - Number(b)));
   });
 
-  test('G6: one castBatch of 20,000 is one batch', async () => {
+  test('one castBatch of 20,000 is one batch', async () => {
     const { server } = await testServer();
     server.castBatch(Array.from({ length: 20_000 }, () => 1));
     await turns();
     expect(server.sizes).toEqual([20_000]);
   });
 
-  test('D28: hardLimit splits it', async () => {
+  test('hardLimit splits it', async () => {
     const { server } = await testServer({}, { hardLimit: true, maxBatchSize: 64 });
     server.castBatch(Array.from({ length: 200 }, (_, i) => i));
     await turns();
@@ -89,7 +89,7 @@ describe('batch sizes of queued casts', () => {
     expect(limits).toEqual([512, 256, 128, 64, 32, 32]);
   });
 
-  test('G4: full is tested before empty: a batch that is exactly full, with an empty mailbox, still grows', async () => {
+  test('full is tested before empty: a batch that is exactly full, with an empty mailbox, still grows', async () => {
     const { server } = await testServer();
     for (let i = 0; i < 32; i++) server.cast(1);
     await turns();
@@ -111,7 +111,7 @@ describe('batch sizes of queued casts', () => {
     expect(limits).toEqual([4, 2, 1, 2]); // 9 after a full one, 4 after two; a batch of one fills a limit of one
   });
 
-  test('D29: introspection changes nothing', async () => {
+  test('introspection changes nothing', async () => {
     const { server } = await testServer();
     for (let i = 0; i < 480; i++) server.cast(1);
     await turns();

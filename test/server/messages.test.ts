@@ -3,7 +3,7 @@ import { gate } from 'batch-please/testing';
 import { TestServer, testServer, turns, type TestOp } from '../support/servers.js';
 
 describe('messages', () => {
-  test('G8: arrive in order, whatever their kind, and never inside the verb that sends them', async () => {
+  test('arrive in order, whatever their kind, and never inside the verb that sends them', async () => {
     const seen: TestOp[] = [];
     const { server } = await testServer({ handleBatch: (ops) => void seen.push(...ops) });
     expect(server.cast(1)).toBe(true);
@@ -18,7 +18,7 @@ describe('messages', () => {
     await server.stop();
   });
 
-  test('G8: reversedBatch gives the newest first', async () => {
+  test('reversedBatch gives the newest first', async () => {
     const { server } = await testServer({}, { reversedBatch: true });
     server.castBatch([1, 2, 3]);
     server.cast(4);
@@ -48,7 +48,7 @@ describe('messages', () => {
     expect(await reply).toBe('done');
   });
 
-  test('G20: an empty castBatch wakes nobody, and any iterable will do', async () => {
+  test('an empty castBatch wakes nobody, and any iterable will do', async () => {
     const { server } = await testServer();
     expect(server.castBatch([])).toBe(true);
     server.castBatch(new Set([1, 2]));
@@ -124,13 +124,13 @@ describe('call', () => {
     expect(await server.call('sum', null)).toBe('sum 0');
   });
 
-  test('G12: is answered; the reply sees the state that the batch made', async () => {
+  test('is answered; the reply sees the state that the batch made', async () => {
     const { server } = await testServer();
     server.cast(5);
     expect(await server.call('sum')).toBe('sum 5');
   });
 
-  test('G12: fail rejects with the error as it is', async () => {
+  test('fail rejects with the error as it is', async () => {
     const error = { odd: true };
     const { server } = await testServer({
       handleBatch: (ops) => ops.forEach((op) => op.kind === 'call' && op.fail(error)),
@@ -138,7 +138,7 @@ describe('call', () => {
     await expect(server.call('x')).rejects.toBe(error);
   });
 
-  test('G12: reply may be kept, without its op, for a later batch; only the first answer counts', async () => {
+  test('reply may be kept, without its op, for a later batch; only the first answer counts', async () => {
     const { server } = await testServer();
     const reply = server.call('later');
     await turns();
@@ -162,7 +162,7 @@ describe('call', () => {
     await late;
   });
 
-  test('G21: times out after 5000 ms by default; the request is handled all the same', async () => {
+  test('times out after 5000 ms by default; the request is handled all the same', async () => {
     const { server, clock } = await testServer();
     await server.sys.suspend();
     const timedOut = expect(server.call('x')).rejects.toMatchObject({ code: 'ERR_BATCH_TIMEOUT', timeout: 5000 });
@@ -177,7 +177,7 @@ describe('call', () => {
     expect(server.messages).toEqual(['x']);
   });
 
-  test('G22: a late reply is dropped', async () => {
+  test('a late reply is dropped', async () => {
     const { server, clock } = await testServer();
     const timedOut = expect(server.call('later', { timeout: 5 })).rejects.toBeInstanceOf(TimeoutError);
     await clock.advance(5);

@@ -3,7 +3,7 @@ import { TestClock } from 'batch-please/testing';
 import { testServer, turns } from '../support/servers.js';
 
 describe('RequestId', () => {
-  test('G23: is there at once; check looks without waiting', async () => {
+  test('is there at once; check looks without waiting', async () => {
     const { server } = await testServer();
     const id = server.sendRequest('x');
     expect(id.check()).toEqual({ kind: 'none' });
@@ -12,14 +12,14 @@ describe('RequestId', () => {
     expect(await id.receive(0)).toEqual({ kind: 'reply', reply: 'x 0' });
   });
 
-  test('an error is an answer', async () => {
+  test('a request that the handler fails has the answer { kind: error }', async () => {
     const { server } = await testServer({
       handleBatch: (ops) => ops.forEach((op) => op.kind === 'call' && op.fail('no')),
     });
     expect(await server.sendRequest('x').wait()).toEqual({ kind: 'error', error: 'no' });
   });
 
-  test('G23: a server that has stopped shows when the answer is looked for', async () => {
+  test('a server that has stopped shows when the answer is looked for', async () => {
     const { server } = await testServer();
     const waiting = server.sendRequest('later').wait();
     await server.stop('bye');
@@ -30,7 +30,7 @@ describe('RequestId', () => {
     });
   });
 
-  test('G24: after wait has timed out the request lives on', async () => {
+  test('after wait has timed out the request lives on', async () => {
     const { server, clock } = await testServer();
     const id = server.sendRequest('later');
     const first = id.wait(10);
@@ -42,7 +42,7 @@ describe('RequestId', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test('G25: after receive has timed out it is abandoned: a late reply vanishes without a trace', async () => {
+  test('after receive has timed out it is abandoned: a late reply vanishes without a trace', async () => {
     const { server, clock } = await testServer();
     const id = server.sendRequest('later');
     const other = id.wait();
@@ -59,14 +59,14 @@ describe('RequestId', () => {
     expect(traced).toEqual([]);
   });
 
-  test('G25: a reply that is there when receive looks counts, however short its time', async () => {
+  test('a reply that is there when receive looks counts, however short its time', async () => {
     const { server } = await testServer();
     const id = server.sendRequest('x');
     await turns();
     expect(await id.receive(0)).toEqual({ kind: 'reply', reply: 'x 0' });
   });
 
-  test('G27: absolute times of the clock; one in the past looks once', async () => {
+  test('absolute times of the clock; one in the past looks once', async () => {
     const { server, clock } = await testServer();
     await clock.advance(100);
     const id = server.sendRequest('later');
@@ -81,7 +81,7 @@ describe('RequestId', () => {
     expect(await id.receive({ at: -Infinity })).toEqual({ kind: 'timeout' });
   });
 
-  test.each([-1, NaN, '5', null, {}, { at: '5' }, { at: NaN }])('G27: a wrong timeout: %p', async (timeout) => {
+  test.each([-1, NaN, '5', null, {}, { at: '5' }, { at: NaN }])('a wrong timeout: %p', async (timeout) => {
     const { server } = await testServer();
     expect(() => server.sendRequest('x').wait(timeout as number)).toThrow(OptionsError);
     expect(() => new RequestCollection().wait(timeout as number)).toThrow(OptionsError);
@@ -89,7 +89,7 @@ describe('RequestId', () => {
 });
 
 describe('RequestCollection', () => {
-  test('G29: answers come in their order, with their labels, and leave', async () => {
+  test('answers come in their order, with their labels, and leave', async () => {
     const { server } = await testServer();
     const collection = new RequestCollection<string, string>();
     const [a, b, c] = [server.sendRequest('later'), server.sendRequest('later'), server.sendRequest('x')];
@@ -113,7 +113,7 @@ describe('RequestCollection', () => {
     expect(collection.check()).toEqual({ kind: 'noRequest' });
   });
 
-  test('G29: delete: false keeps the request, whose answer is not told again', async () => {
+  test('delete: false keeps the request, whose answer is not told again', async () => {
     const { server, clock } = await testServer();
     const collection = new RequestCollection<string, number>().add(server.sendRequest('x'), 1);
     expect(await collection.wait(Infinity, { delete: false })).toEqual({ kind: 'reply', reply: 'x 0', label: 1 });
@@ -125,7 +125,7 @@ describe('RequestCollection', () => {
     expect(await collection.wait()).toEqual({ kind: 'noRequest' }); // or it would wait for ever
   });
 
-  test('G28: an id twice is an error, in another collection it is not', async () => {
+  test('an id twice is an error, in another collection it is not', async () => {
     const { server } = await testServer();
     const id = server.sendRequest('x');
     const collection = new RequestCollection<string, number>().add(id, 1);
@@ -146,7 +146,7 @@ describe('RequestCollection', () => {
     expect(collection.check()).toMatchObject({ label: 'a' });
   });
 
-  test('G29: a wait that times out leaves them alive, a receive abandons all', async () => {
+  test('a wait that times out leaves them alive, a receive abandons all', async () => {
     const { server, clock } = await testServer();
     const collection = new RequestCollection<string, number>();
     collection.add(server.sendRequest('later'), 1).add(server.sendRequest('later'), 2);

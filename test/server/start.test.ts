@@ -5,14 +5,14 @@ import { TestServer, testServer, turns } from '../support/servers.js';
 afterEach(() => jest.restoreAllMocks());
 
 describe('start', () => {
-  test('G1: resolves with the server when init is done, with the state that it made', async () => {
+  test('resolves with the server when init is done, with the state that it made', async () => {
     const { server } = await testServer({ init: () => ({ state: 7 }) });
     expect(server).toBeInstanceOf(TestServer);
     expect(server.status).toBe('running');
     expect(server.sys.getState()).toBe(7);
   });
 
-  test('G3: the starter hears of it before the continue chain, and the chain comes before any message', async () => {
+  test('the starter hears of it before the continue chain, and the chain comes before any message', async () => {
     const chain = (term: unknown) => (term === 'one' ? { state: 1, continue: 'two' } : undefined);
     const { server } = await testServer({ init: () => ({ state: 0, continue: 'one' }), handleContinue: chain });
     server.log.push('started');
@@ -45,7 +45,7 @@ describe('start', () => {
     expect(server.log).toEqual(['continue x', 'batch 1']);
   });
 
-  test('G2: ignore', async () => {
+  test('{ ignore: true }: the status says so, nothing is accepted, and no other hook is called', async () => {
     const { server } = await testServer({ init: () => ({ ignore: true }) });
     expect(server.status).toBe('ignored');
     expect(await server.ended).toBe('ignored');
@@ -57,7 +57,7 @@ describe('start', () => {
     expect(server.log).toEqual(['init']);
   });
 
-  test('G2: { stop: reason } rejects with StoppedError; terminate is not called', async () => {
+  test('{ stop: reason } rejects with StoppedError; terminate is not called', async () => {
     const terminate = jest.fn();
     const started = TestServer.start({ init: () => ({ stop: 'no disk' }), terminate });
     await expect(started).rejects.toMatchObject({ code: 'ERR_BATCH_STOPPED', reason: 'no disk' });
@@ -80,7 +80,7 @@ describe('start', () => {
     ['returns null', () => null, 'init returned null'],
     ['ignores and more', () => ({ ignore: true, state: 1 }), 'the field ignore'],
     ['ignores with false', () => ({ ignore: false }), 'the field ignore'],
-  ])('G2: an init that %s rejects, without terminate', async (_what, init, message) => {
+  ])('an init that %s rejects, without terminate', async (_what, init, message) => {
     const terminate = jest.fn();
     await expect(TestServer.start({ init, terminate })).rejects.toThrow(message);
     await turns();
@@ -115,7 +115,7 @@ describe('start', () => {
     ['clock', { clock: {} }],
     ['name', { name: 5 }],
     ['bogus', { bogus: 1 }],
-  ])('D27: a wrong %s: %p', async (option, options) => {
+  ])('a wrong %s: %p', async (option, options) => {
     await expect(TestServer.start({}, options)).rejects.toMatchObject({ code: 'ERR_BATCH_OPTIONS', option });
   });
 

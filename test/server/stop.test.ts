@@ -16,7 +16,7 @@ function warnings(): string[] {
 }
 
 describe('stop', () => {
-  test('D32: drains by default, then runs terminate with the last state, then tells who still waits', async () => {
+  test('drains by default, then runs terminate with the last state, then tells who still waits', async () => {
     const { server } = await testServer({}, { maxBatchSize: 2 });
     const stopped: unknown[] = [];
     server.on('stopped', (event) => stopped.push(event));
@@ -43,7 +43,7 @@ describe('stop', () => {
     expect(await reply).toBe('at last');
   });
 
-  test("G17: 'reject' waits only for the batch that runs; what is in the mailbox is dropped and counted", async () => {
+  test("'reject' waits only for the batch that runs; what is in the mailbox is dropped and counted", async () => {
     const handler = gate<[readonly TestOp[], number], { state: number }>();
     const { server } = await testServer({ handleBatch: handler });
     server.cast(1);
@@ -156,7 +156,7 @@ describe('a hook that fails', () => {
     ['throws', explode],
     ['rejects', () => Promise.reject(boom)],
   ])(
-    'G15: handleBatch %s: terminate with the state before the batch, StoppedError with the cause',
+    'handleBatch %s: terminate with the state before the batch, StoppedError with the cause',
     async (_what, handleBatch) => {
       const told = warnings();
       const { server } = await testServer({}, { maxBatchSize: 2 });
@@ -179,7 +179,7 @@ describe('a hook that fails', () => {
     ['a list', []],
     ['an unknown field', { stat: 1 }],
     ['a wrong garbageCollect', { garbageCollect: 'yes' }],
-  ])('D30: handleBatch returns %s, which counts as a throw', async (_what, value) => {
+  ])('handleBatch returns %s, which counts as a throw', async (_what, value) => {
     const { server } = await testServer({ handleBatch: () => value as never });
     server.on('stopped', () => undefined);
     server.cast(1);
@@ -187,7 +187,7 @@ describe('a hook that fails', () => {
     expect(server.terminated?.state).toBe(0);
   });
 
-  test('G13: handleContinue fails: terminate with the state that it was given', async () => {
+  test('handleContinue fails: terminate with the state that it was given', async () => {
     const { server } = await testServer({
       handleBatch: () => ({ state: 3, continue: 'x' }),
       handleContinue: async () => explode(),
@@ -206,7 +206,7 @@ describe('a hook that fails', () => {
     expect(await server.ended).toMatchObject({ code: 'ERR_BATCH_HOOK', hook: 'handleContinue' });
   });
 
-  test('G14: { state, stop }: terminate sees the new state; what waits is dropped', async () => {
+  test('{ state, stop }: terminate sees the new state; what waits is dropped', async () => {
     const { server } = await testServer({ handleBatch: () => ({ state: 8, stop: 'full' }) }, { maxBatchSize: 1 });
     server.cast(1);
     server.cast(2);
@@ -216,7 +216,7 @@ describe('a hook that fails', () => {
     expect(server.sys.statistics()).toMatchObject({ handled: 1, dropped: 1, failed: 0 });
   });
 
-  test('G14: { stop } from a continue chain, and from that of init', async () => {
+  test('{ stop } from a continue chain, and from that of init', async () => {
     for (const init of [() => ({ state: 1, continue: 'x' }), () => ({ state: 1 })]) {
       const { server } = await testServer({
         init,
@@ -240,7 +240,7 @@ describe('a hook that fails', () => {
     await server.close().catch(() => undefined);
   });
 
-  test('G16: terminate is optional; its failure is reported', async () => {
+  test('terminate is optional; its failure is reported', async () => {
     const told = warnings();
     const { server } = await testServer({ terminate: explode });
     await server.stop();
@@ -252,7 +252,7 @@ describe('a hook that fails', () => {
 });
 
 describe('flushMailboxOnTerminate', () => {
-  test('G18: terminate sees how many were left, and the first of them, which can be answered', async () => {
+  test('terminate sees how many were left, and the first of them, which can be answered', async () => {
     const { server } = await testServer(
       { handleBatch: () => ({ stop: 'x' }) },
       { maxBatchSize: 1, flushMailboxOnTerminate: { summaryCount: 2 } },

@@ -5,7 +5,7 @@ import { testServer, turns, type TestOp } from '../support/servers.js';
 afterEach(() => jest.restoreAllMocks());
 
 describe('sys', () => {
-  test('G32: suspended, messages gather and calls time out; resumed, all of it is handled in adaptive batches', async () => {
+  test('suspended, messages gather and calls time out; resumed, all of it is handled in adaptive batches', async () => {
     const { server, clock } = await testServer();
     await server.sys.suspend();
     expect(server.status).toBe('suspended');
@@ -113,7 +113,7 @@ describe('sys', () => {
     await server.stop();
   });
 
-  test('G31: getStatus shows the state by formatStatus; if that fails, as it is', async () => {
+  test('getStatus shows the state by formatStatus; if that fails, as it is', async () => {
     const told: string[] = [];
     jest.spyOn(process, 'emitWarning').mockImplementation((warning) => void told.push(String(warning)));
     const { server } = await testServer({ formatStatus: (state) => `sum ${state}` }, { name: 'adder' });
@@ -127,7 +127,7 @@ describe('sys', () => {
     expect(server.sys.getStatus().state).toBe(0);
   });
 
-  test('G33: trace: one event per message in, reply out and batch, until it is ended', async () => {
+  test('trace: one event per message in, reply out and batch, until it is ended', async () => {
     const { server } = await testServer();
     const events: string[] = [];
     const show = (event: TraceEvent<string, string, number, string>): string => {
@@ -159,7 +159,7 @@ describe('sys', () => {
     expect(told).toHaveBeenCalled();
   });
 
-  test('statistics', async () => {
+  test('statistics count messages by outcome and give the distributions of batch sizes and durations', async () => {
     const { server, clock } = await testServer();
     server.hooks.handleBatch = async (ops, state) => {
       await new Promise<void>((resolve) => clock.setTimer(resolve, ops.length));

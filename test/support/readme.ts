@@ -123,11 +123,12 @@ export function wrongCommands(code: string, { scripts, bin, startSource }: Comma
   const wrong: string[] = [];
   const lines = code.replaceAll('\\\n', ' ').split('\n');
   for (const raw of lines) {
-    // Without prompt, comment and variables set for the one command.
+    // Without prompt, comment, what feeds it through a pipe, and variables set for the one command.
     const command = raw
       .replace(/^\s*\$ /, '')
       .replace(/(^|\s)#.*$/, '')
       .trim()
+      .replace(/^[^'"]*\| (?=npx )/, '')
       .replace(/^([A-Z_]+=\S+\s+)+/, '');
     if (command === '' || plainCommands.some((pattern) => pattern.test(command))) continue;
     const [, script] = /^npm (?:run )?([\w:-]+)/.exec(command) ?? [];

@@ -1,0 +1,106 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { MemoryBatcher } from '../../lib/batch-please.js';
+import { turn } from '../../lib/sink.js';
+
+const never = () => new Promise(() => {});
+const ignore = () => {};
+
+/** Each makes n batches (of one item) end badly; what it returns is how many did. */
+const KINDS = {
+  /** Queued behind a sink that does not answer, when the time of `close` is up. */
+  async closed(n, meter) {
+    const batcher = quiet({ maxBatchSize: 1, batchFlush: never });
+    for (let i = 0; i < n; i++) batcher.addItem(i);
+    meter.start();
+    const error = await batcher.close({ timeout: 0 }).catch((reason) => reason);
+    meter.stop();
+    return error.undelivered;
+  },
+  /** Queued, and dropped for newer ones. */
+  async dropped(n, meter) {
+    const batcher = quiet({ maxBatchSize: 1, maxPending: n, overflow: 'dropOldest', batchFlush: never });
+    for (let i = 0; i < n; i++) batcher.addItem(i);
+    meter.start();
+    for (let i = 0; i < n; i++) batcher.addItem(i);
+    meter.stop();
+    return batcher.state.counts.dropped;
+  },
+  /** Callers that wait for room, and give up. */
+  async aborted(n, meter) {
+    const batcher = quiet({ maxBatchSize: 1, maxPending: 1, batchFlush: never });
+    batcher.addItem(0);
+    const waiting = [];
+    for (let i = 0; i < n; i++) {
+      const abort = new AbortController();
+      waiting.push({
+        abort,
+        done: batcher.deliverItem(i, { signal: abort.signal }).then(
+          () => 0,
+          () => 1,
+        ),
+      });
+    }
+    meter.start();
+    for (const { abort } of waiting) abort.abort();
+    const left = await Promise.all(waiting.map(({ done }) => done));
+    meter.stop();
+    return left.reduce((a, b) => a + b, 0);
+  },
+  /** In flight, and longer than `flushTimeout`. */
+  async timedOut(n, meter) {
+    const batcher = quiet({
+      maxBatchSize: 1,
+      flushConcurrency: Infinity,
+      flushTimeout: 200,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: never,
+    });
+    for (let i = 0; i < n; i++) batcher.addItem(i);
+    meter.start();
+    while (batcher.state.pending > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    meter.stop();
+    return batcher.state.counts.dropped;
+  },
+  /** The same batch, again and again. */
+  async failing(n, meter) {
+    let attempts = 0;
+    const batcher = quiet({
+      maxBatchSize: 1,
+      retry: { minDelay: 0, delay: () => 0 },
+      batchFlush: () => {
+        attempts++;
+        throw new Error('no');
+      },
+    });
+    batcher.addItem(0);
+    meter.start();
+    const begin = Date.now();
+    while (attempts < n && Date.now() - begin < 100_000) await turn();
+    meter.stop();
+    batcher.clear();
+    return attempts >= n ? n : attempts;
+  },
+};
+
+function quiet(options) {
+  const batcher = new MemoryBatcher(options);
+  for (const event of ['failed', 'held', 'dropped', 'refused', 'closed']) batcher.on(event, ignore);
+  return batcher;
+}
+
+export async function run({ kind, n }, meter) {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const before = memory();
+  delay.enable();
+  const count = await KINDS[kind](n, meter);
+  await turn();
+  delay.disable();
+  if (count !== n) return { failed: `${count} of ${n} ended as they should` };
+  return { count, blocked: delay.max / 1e6, bytes: Math.max(memory() - before, 0) };
+}
+
+function memory() {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed;
+}

@@ -1,0 +1,233 @@
+import type {
+  Awaitable,
+  BatchPleaseEvents,
+  BatchPleaseHooks,
+  BatchPleaseOptions,
+  Clock,
+  FlushContext,
+} from '../../src/index.js';
+import { Context } from './context.js';
+import { type Lanes, Seat, type Tenant } from './lanes.js';
+import { MemoryOfKey } from './memory-of-key.js';
+import type { KeyCollector, KeyedContext, KeyedHooks } from './types.js';
+
+/** Promise callbacks that a result passes through until the collector has seen it, and some more. */
+const HOPS = 8;
+
+const FORWARDED = ['flushed', 'failed', 'held', 'dropped', 'refused'] as const;
+export type Forwarded = (typeof FORWARDED)[number];
+
+/** What the collectors of all keys have in common. */
+export interface Owner<Item, Key, Batch> {
+  readonly lanes: Lanes;
+  readonly clock: Clock;
+  /** Options of each collector but for its hooks and its clock. */
+  readonly options: () => BatchPleaseOptions<Item, Batch>;
+  readonly hooks: KeyedHooks<Item, Key, Batch> & Partial<BatchPleaseHooks<Item, Batch>>;
+  readonly batcher: ((key: Key, options: BatchPleaseOptions<Item, Batch>) => KeyCollector<Item, Batch>) | undefined;
+  /** An attempt of this key begins. */
+  began(entry: Entry<Item, Key, Batch>): void;
+  /** An event of a key's collector, which is about to be handed on. */
+  event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void;
+}
+
+/** One key, its collector and its seat. */
+export class Entry<Item, Key, Batch> implements Tenant {
+  readonly seat = new Seat(this);
+  readonly collector: KeyCollector<Item, Batch>;
+  /** Items accepted and not settled, at the last look. */
+  pending = 0;
+  /** Since when nothing is pending. */
+  idleSince = 0;
+  /** Set while its collector is to be closed as soon as there is a lane for it. */
+  closing: (() => void) | undefined;
+  /** Attempts that have begun, ever; for seeing that an add has started one. */
+  begun = 0;
+  /** What ends an attempt, by the context that all of its hooks are given. */
+  readonly #attempts = new WeakMap<FlushContext, () => void>();
+
+  constructor(
+    readonly key: Key,
+    readonly owner: Owner<Item, Key, Batch>,
+  ) {
+    const options = this.#options();
+    this.collector =
+      owner.batcher?.(key, options) ??
+      (new MemoryOfKey<Item>(options as never) as unknown as KeyCollector<Item, Batch>); // without batcher, Batch is MemoryBatch
+    for (const name of FORWARDED) {
+      this.collector.on(name, (payload) => {
+        owner.lanes.call(() => {
+          owner.event(this, name, payload);
+        });
+      });
+    }
+    this.collector.on('closed', () => undefined); // what it could not deliver is reported for all keys together
+    // Also when it is flushed by others: by its owner, and when the process ends by itself.
+    const flush = this.collector.flush.bind(this.collector);
+    this.collector.flush = (given) => {
+      const flushed = flush(given);
+      owner.lanes.want(this.seat);
+      return flushed;
+    };
+    this.collector.pause();
+  }
+
+  pause(): void {
+    this.collector.pause();
+  }
+
+  resume(): void {
+    if (this.closing === undefined) this.collector.resume();
+    else this.closing();
+  }
+
+  get waiting(): boolean {
+    return this.collector.state.waiting > 0;
+  }
+
+  /** Makes the open batch due without hurrying what waits for a retry. */
+  demand(): void {
+    void this.collector.flush({ hurry: false });
+    this.owner.lanes.want(this.seat);
+  }
+
+  #options(): BatchPleaseOptions<Item, Batch> {
+    const { hooks, lanes, clock, batcher } = this.owner;
+    const called = Object.fromEntries(
+      (['batchAddItem', 'batchAddItems', 'batchId', 'batchSplit', 'shouldFlush'] as const)
+        .filter((name) => hooks[name] != null)
+        .map((name) => [name, this.#inside(hooks[name] as (...args: unknown[]) => unknown)]),
+    );
+    const { weigh, ...options } = this.owner.options();
+    return {
+      ...options,
+      ...(weigh != null && { weigh: (item: Item) => lanes.call(() => weigh(item)) }),
+      ...called,
+      ...(hooks.batchInit != null && {
+        batchInit: this.#inside((given: BatchPleaseOptions<Item, Batch>) => hooks.batchInit?.(given, this.key)),
+      }),
+      // A collector of another kind may do work of its own before its flush, which is part of the attempt.
+      ...((hooks.batchPreFlush != null || batcher !== undefined) && { batchPreFlush: this.#preFlush }),
+      ...(hooks.batchFlush != null && { batchFlush: this.#flush }),
+      ...(hooks.batchPostFlush != null && {
+        batchPostFlush: (batch: Batch, context: FlushContext) =>
+          this.#following(() => hooks.batchPostFlush?.(batch, new Context(context, this.key))),
+      }),
+      ...(hooks.batchDeadLetter != null && {
+        batchDeadLetter: (batch: Batch, error: unknown) =>
+          this.#following(() => hooks.batchDeadLetter?.(batch, error, this.key)),
+      }),
+      ...(hooks.batchTerminate != null && {
+        // Without a batch it is called once for all keys.
+        batchTerminate: (batch: Batch | undefined) =>
+          batch === undefined ? undefined : hooks.batchTerminate?.(batch, this.key),
+      }),
+      clock: {
+        now: () => clock.now(),
+        setTimer: (fn, ms) =>
+          clock.setTimer(() => {
+            fn();
+            if (this.pending > 0) lanes.want(this.seat);
+          }, ms),
+        clearTimer: (handle) => {
+          clock.clearTimer(handle);
+        },
+      },
+    } as BatchPleaseOptions<Item, Batch>;
+  }
+
+  #inside<Args extends unknown[]>(fn: (...args: Args) => unknown) {
+    return (...args: Args): unknown => this.owner.lanes.call(() => fn(...args));
+  }
+
+  // Attempts
+
+  readonly #preFlush = (batch: Batch, context: FlushContext): Awaitable<Batch | void> => {
+    const { hooks } = this.owner;
+    if (hooks.batchPreFlush == null) return then(this.#begin(context), () => undefined);
+    return this.#attempt(context, false, (keyed) => hooks.batchPreFlush?.(batch, keyed));
+  };
+
+  readonly #flush = (batch: Batch, context: FlushContext): Awaitable<unknown> =>
+    this.#attempt(context, true, (keyed) => this.owner.hooks.batchFlush?.(batch, keyed));
+
+  /** Calls a part of an attempt; the attempt is over when it fails, or with its last part. */
+  #attempt<T>(context: FlushContext, last: boolean, work: (keyed: KeyedContext<Key>) => Awaitable<T>): Awaitable<T> {
+    const over = (): void => this.#attempts.get(context)?.();
+    const begins = this.#attempts.has(context) ? undefined : this.#begin(context);
+    try {
+      const answer = then(begins, () => this.owner.lanes.call(() => work(new Context(context, this.key))));
+      if (isThenable(answer)) {
+        return Promise.resolve(answer).then(
+          (value) => {
+            if (last) over();
+            return value;
+          },
+          (error: unknown) => {
+            over();
+            throw error;
+          },
+        );
+      }
+      if (last) over();
+      return answer;
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  /** Takes a lane for an attempt; a promise if there is none at the moment. */
+  #begin(context: FlushContext): Promise<void> | undefined {
+    const { lanes } = this.owner;
+    const { signal } = context;
+    this.begun++;
+    this.owner.began(this);
+    let [open, has] = [true, false];
+    const over = (): void => {
+      if (!open) return;
+      open = false;
+      signal.removeEventListener('abort', over);
+      if (has) lanes.end(this.seat);
+    };
+    this.#attempts.set(context, over);
+    // The collector gives the attempt up; what its hook still does holds no lane.
+    signal.addEventListener('abort', over);
+    const waiting = lanes.begin(this.seat);
+    if (waiting === undefined) {
+      has = true;
+      return undefined;
+    }
+    return waiting.then(() => {
+      has = true;
+      if (open) return;
+      lanes.end(this.seat);
+      throw signal.reason as Error;
+    });
+  }
+
+  /** Work after a batch, which keeps the collector's own lane: what waits behind it may start then. */
+  #following(work: () => Awaitable<unknown>): Awaitable<unknown> {
+    const answer = this.owner.lanes.call(work);
+    void this.#wantAfter(answer);
+    return answer;
+  }
+
+  async #wantAfter(answer: unknown): Promise<void> {
+    try {
+      await answer;
+    } catch {
+      // Reported by the collector.
+    }
+    for (let hop = 0; hop < HOPS; hop++) await Promise.resolve();
+    if (this.pending > 0) this.owner.lanes.want(this.seat);
+  }
+}
+
+function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value;
+}
+
+function then<T>(begins: Promise<void> | undefined, next: () => Awaitable<T>): Awaitable<T> {
+  return begins === undefined ? next() : begins.then(next);
+}

@@ -1,0 +1,53 @@
+import type { Random } from 'batch-please/testing';
+
+/** What a run is decided by. */
+export interface Plan {
+  readonly keys: number;
+  readonly flushConcurrency: number;
+  readonly keyConcurrency: number;
+  readonly maxPending: number;
+  readonly maxKeys: number;
+  readonly idleTimeout: number;
+  readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
+  readonly maxBatchSize: number;
+  readonly maxTimeSinceFirstItem: number | null;
+  readonly flushTimeout: number | null;
+  readonly retry: false | { attempts: number; minDelay: number; maxDelay: number; jitter: false };
+  readonly giveUp: 'hold' | 'drop' | 'split';
+  readonly postFlush: boolean;
+  /** How often an attempt fails, hangs until its timeout, and takes no time. */
+  readonly fails: number;
+  readonly hangs: number;
+  readonly sync: number;
+  /** How often a hook or a listener adds an item. */
+  readonly reentrant: number;
+  readonly steps: number;
+}
+
+export function planOf(random: Random): Plan {
+  const flushTimeout = random.chance(0.4) ? 20 + random.int(50) : null;
+  return {
+    keys: 1 + random.int(random.chance(0.2) ? 40 : 8),
+    flushConcurrency: random.pick([1, 1, 2, 3, 5, Infinity]),
+    keyConcurrency: random.pick([1, 1, 1, 2, 3]),
+    maxPending: random.pick([Infinity, 1, 3, 10, 30]),
+    maxKeys: random.pick([Infinity, Infinity, 1, 3, 6]),
+    idleTimeout: random.pick([1, 20, 100, 60_000]),
+    overflow: random.pick(['wait', 'wait', 'reject', 'dropNewest', 'dropOldest']),
+    maxBatchSize: random.pick([1, 2, 3, 7, Infinity]),
+    maxTimeSinceFirstItem: random.pick([null, 5, 30]),
+    flushTimeout,
+    retry: random.pick([
+      false,
+      { attempts: Infinity, minDelay: 5, maxDelay: 50, jitter: false },
+      { attempts: 3, minDelay: 5, maxDelay: 20, jitter: false },
+    ]),
+    giveUp: random.pick(['hold', 'drop', 'split']),
+    postFlush: random.chance(0.3),
+    fails: random.pick([0, 0, 0.1, 0.4]),
+    hangs: flushTimeout === null ? 0 : random.pick([0, 0.1]),
+    sync: random.pick([0, 0.5, 1]),
+    reentrant: random.pick([0, 0, 0.1]),
+    steps: 40 + random.int(120),
+  };
+}

@@ -1,0 +1,21 @@
+import { sweep, watchStrayFailures } from '../harness.js';
+import { KEYED_PROOF } from './proof.js';
+
+const RUNS = 600;
+
+describe('a batcher per key, against a naive model', () => {
+  let unwatch: () => void;
+  beforeAll(() => {
+    unwatch = watchStrayFailures();
+  });
+  afterAll(() => {
+    unwatch();
+  });
+
+  test(`A1, A2, A4, A5, A7: ${RUNS} seeds: bounds, order, fairness, keys; nothing is lost or left unsettled`, async () => {
+    const { items, attempts, evicted } = await sweep(KEYED_PROOF, { runs: RUNS });
+    expect(items).toBeGreaterThan(50 * RUNS);
+    expect(attempts).toBeGreaterThan(20 * RUNS);
+    expect(evicted).toBeGreaterThan(RUNS / 4);
+  }, 600_000);
+});
