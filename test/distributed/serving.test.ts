@@ -1,7 +1,8 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { BatchServing, OptionsError } from '../../src/index.js';
 import { HostLostError, NoHostError, RemoteServing, ServingHost } from '../../distributed/nats/index.js';
-import { killAll, sleep, start, until, type Child } from './support/processes.js';
+import { killAll, start, type Child } from './support/processes.js';
+import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers, type Servers } from './support/server.js';
 
 interface Load {
