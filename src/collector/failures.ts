@@ -93,7 +93,8 @@ export class FailurePolicy<State> {
   }
 
   #tooLarge(batch: Batch<State>): Decision<State> {
-    if (batch.size <= 1) return this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    // No later attempt would deliver it: held, it would be tried in front of newer batches for ever.
+    if (batch.size <= 1) return 'drop';
     return this.#halve(batch, batch.attempt - 1);
   }
 
