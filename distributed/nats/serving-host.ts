@@ -7,10 +7,8 @@ import { inMessages, pack, subjects, type Answer, type Control, type HostCard, t
 
 /** The methods of a serving that a host calls; every `BatchServing` has them. */
 export interface HostedServing {
-  /** Executes one value. */
-  dispatch(value: never, options?: DispatchOptions): Promise<unknown>;
-  /** Executes many values, each with an outcome of its own; without it each value is dispatched by itself. */
-  settleMany?(values: readonly never[], options?: DispatchOptions): Promise<Settled[]>;
+  /** Executes many values, each with an outcome of its own. */
+  settleMany(values: readonly never[], options?: DispatchOptions): Promise<Settled[]>;
   /** Executes many values, and yields results and the events of hooks. */
   stream(
     values: readonly never[],
@@ -169,7 +167,9 @@ export class ServingHost {
     const options = { signal: abort.signal, timeout: left > 0 ? left : undefined };
     let outcomes: Settled[];
     try {
-      outcomes = hooks ? await this.#stream(id, values, options, to) : await settle(this.#serving, values, options);
+      outcomes = hooks
+        ? await this.#stream(id, values, options, to)
+        : await this.#serving.settleMany(values as never[], options);
     } catch (reason) {
       outcomes = values.map(() => ({ status: 'rejected', reason }));
     }
@@ -220,9 +220,4 @@ export class ServingHost {
     this.#replies.flush();
     message.respond(pack({ missing: probe.filter((id) => !this.#jobs.has(id)), pending: this.#pending }));
   }
-}
-
-function settle(serving: HostedServing, values: readonly unknown[], options: DispatchOptions): Promise<Settled[]> {
-  if (serving.settleMany !== undefined) return serving.settleMany(values as never[], options);
-  return Promise.allSettled(values.map((value) => serving.dispatch(value as never, options)));
 }
