@@ -12,8 +12,14 @@ console.log(numPassedTests, numFailedTests + numRuntimeErrorTestSuites);
 
 const escapes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 const plain = (text) => text.replace(escapes, '');
-const lines = (text) => plain(text).split('\n').filter((line) => !line.includes('node_modules'));
-const firstLine = (text) => lines(text).find((line) => /^\s*[^\s●]/.test(line))?.trim() ?? '';
+const lines = (text) =>
+  plain(text)
+    .split('\n')
+    .filter((line) => !line.includes('node_modules'));
+const firstLine = (text) =>
+  lines(text)
+    .find((line) => /^\s*[^\s●]/.test(line))
+    ?.trim() ?? '';
 const note = (line) => appendFileSync(summary, `${line}\n`);
 
 for (const { name, message, status, assertionResults } of testResults) {
