@@ -103,7 +103,7 @@ class SignalHub implements Hub {
   }
 
   #end(signal: ExitSignal, alone: boolean): void {
-    // The kernel ignores a signal to process 1 that nobody handles; others would handle it again.
+    // The kernel ignores a signal to process 1 without a handler; other listeners would get it twice.
     if (!alone || process.pid === 1) exit(signal);
     this.#forget(signal);
     setTimeout(exit, RAISED, signal);
@@ -171,6 +171,6 @@ function warn(error: unknown): void {
   try {
     process.emitWarning(error instanceof Error ? error : new Error(String(error)));
   } catch {
-    // Somebody has replaced emitWarning, or an object has no way to be a string.
+    // A program has replaced emitWarning, or an object cannot be made a string.
   }
 }

@@ -9,7 +9,7 @@ type Counts = { -readonly [Name in keyof FeedCounts]: FeedCounts[Name] };
 
 /**
  * Feeds a collector from a log: each item is added with `deliverItem`, and a message is acknowledged when its last item is
- * settled. What the collector gives up goes back to the log, in smaller messages if others of its message were delivered;
+ * settled. Items that the collector gives up go back to the log, in smaller messages if others of its message were delivered;
  * an item that keeps failing while others are delivered goes to the dead letters.
  */
 export class Feed<Item, Added = Item> {
@@ -173,7 +173,7 @@ export class Feed<Item, Added = Item> {
     this.#leave(delivery);
   }
 
-  /** Resolves to whether the message is needed again. What is stored elsewhere is stored before the message is acknowledged. */
+  /** Resolves to whether the message is needed again. Parts are stored elsewhere before the message is acknowledged. */
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
     const nothing = failures.length === delivery.items.length && failures.every(({ kind }) => kind === 'failed');
@@ -196,7 +196,7 @@ export class Feed<Item, Added = Item> {
   #giveBack(delivery: Delivery<Item>, delay: number): void {
     this.#counts.retried++;
     this.#leave(delivery);
-    // A log that cannot be told delivers the message again when its lease ends.
+    // If this fails, the log delivers the message again when its lease ends.
     contained(() => delivery.retry(delay));
   }
 

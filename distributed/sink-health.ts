@@ -12,7 +12,7 @@ export interface HealthActions {
   takeBack(): void;
 }
 
-/** Tells an item that cannot be delivered from a sink that is down: by what succeeds in between. */
+/** Distinguishes an item that cannot be delivered from a sink that is down, by the successes in between. */
 export class SinkHealth {
   /** Items delivered. */
   successes = 0;

@@ -4,7 +4,7 @@ import { type Integrity, LONGEST_LINE, NEWLINE, textIn } from './format.js';
 /** A piece of a file. Its bytes are overwritten by the next one. */
 export interface Block {
   bytes: Buffer;
-  /** Of its first byte, in the file. */
+  /** Position of its first byte in the file. */
   position: number;
   /**
    * Whole lines; the bytes after the last newline; a part of a line that is too long to be one of ours; or nothing, where
@@ -122,12 +122,12 @@ class Holes {
   }
 }
 
-/** What a file consists of. */
+/** The lines of a file, by kind. */
 export interface Tally {
   good: number;
   bad: number;
   torn: number;
-  /** Of the good lines, newlines included. */
+  /** Bytes of the good lines, newlines included. */
   goodBytes: number;
   /** Where the last whole line ends. */
   end: number;
@@ -140,7 +140,7 @@ export type Visitor = (block: Block, from: number, to: number, end: number) => v
 
 /**
  * Whether a line is one of ours is decided by its checksum, and by `accepts`, which sees the text. A last line without a
- * newline is judged like the others with `keepsTail`, and is torn without: only a checksum tells that it is whole.
+ * newline is judged like the others with `keepsTail`, and is torn without: only a checksum proves that it is whole.
  */
 export async function visitLines(
   file: OpenFile,

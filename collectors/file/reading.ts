@@ -20,7 +20,7 @@ export interface Readable {
   whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
   readonly readers: Set<Reader>;
-  /** What a reader has found that came to the end of the file. */
+  /** The findings of a reader that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], quarantined: boolean): void;
 }
 
@@ -145,7 +145,7 @@ function* linesOf<Item>(
       try {
         if (end >= 0) line = { good: true, item: decode(bytes.toString('utf8', start, end)) };
       } catch {
-        // What decode says may quote the item, which belongs into no log.
+        // The message of decode may quote the item, which belongs into no log.
       }
       if (line.good || text < to) yield line;
     }

@@ -158,7 +158,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
         try {
           return await (await consumer).fetch({ max_messages: room, expires: 5000, idle_heartbeat: 1000 });
         } catch (error) {
-          consumer = undefined; // it may be gone
+          consumer = undefined; // it may have been deleted
           throw error;
         } finally {
           this.#trimSometimes(partition);
@@ -225,7 +225,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
       max_ack_pending: 1000,
     });
     const consumer = await this.#client.consumers.get(dead, 'redrive');
-    // What fails again meanwhile comes back here, and would come round for ever.
+    // An item that fails again meanwhile comes back here, and would circulate for ever.
     const most = Math.min(max, (await manager.streams.info(dead)).state.messages);
     let moved = 0;
     while (moved < most) {

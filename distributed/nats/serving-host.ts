@@ -144,7 +144,7 @@ export class ServingHost {
   }
 
   #takeFromQueue(message: Msg): void {
-    // At once: it tells the caller whom to ask for the answer.
+    // At once: it names the host that the caller can probe.
     this.#reply(message.reply ?? '', [{ type: 'accepted' }]);
     this.#take(message);
   }
@@ -179,7 +179,7 @@ export class ServingHost {
     if (this.#jobs.size === 0) this.#idle?.();
   }
 
-  /** One value at a time, so that what a hook sends can be told to be for that value's caller. */
+  /** One value at a time, so that the events of hooks can be sent to that value's caller. */
   async #stream(id: string, values: readonly unknown[], options: DispatchOptions, to: string): Promise<Settled[]> {
     const outcomes: Settled[] = [];
     for (const value of values) {

@@ -32,7 +32,7 @@ export class Admission<Item, State> {
   constructor(parts: AdmissionParts<Item, State>) {
     const { core, config } = parts;
     this.#parts = parts;
-    // A caller that waits for room needs the open batch sealed: nobody else can fill it. Retries keep their schedule.
+    // A caller that waits for room needs the open batch sealed, since no item can fill it. Retries keep their schedule.
     this.room = new Room(
       () => config().maxPending,
       () => core.pending,
@@ -50,7 +50,7 @@ export class Admission<Item, State> {
     core.fastLimit = 0;
   }
 
-  /** What is kept of an item until it has joined, or why it is refused. */
+  /** The entry that is kept until the item has joined, or its refusal. */
   prepare(item: Item, heard: boolean): Item | Refusal {
     const { storage } = this.#parts;
     if (storage === undefined || this.closed) return item;

@@ -77,7 +77,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     return this.refusedAt === position ? this.refusal : undefined;
   }
 
-  /** Takes an entry; the promise rejects only if it will never be delivered. `heard`: the caller handles that. */
+  /** Takes an entry; the promise rejects only if it will never be delivered. `heard`: the caller handles a refusal. */
   addUntil(entry: Entry, until: Until, heard = false): Promise<void> {
     const core = this.core;
     const position = core.accepted;

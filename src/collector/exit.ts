@@ -45,6 +45,6 @@ function flushAll(pending: Set<Flushable>): void {
     pending.delete(batcher);
     void batcher.flush();
   }
-  // What was added meanwhile: something to do makes the event loop turn again, and this moment come again.
+  // Items added meanwhile: a pending task turns the event loop once more, after which this is called again.
   if (pending.size > 0) setTimeout(() => undefined, 0);
 }

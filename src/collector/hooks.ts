@@ -30,7 +30,7 @@ export interface DriverParts<Item, State> {
   storage: Storage<Item, State> | undefined;
   /** Room may be free. */
   admit: () => void;
-  /** What is flushed when the process would end by itself. */
+  /** Flushes this collector when the process would end by itself. */
   atExit: { flush(): Promise<void> };
 }
 
@@ -145,7 +145,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       this.#flush(state === undefined ? batch.state : state, context);
     if (!isThenable(prepared)) return flush(prepared);
     return Promise.resolve(prepared).then((state) => {
-      if (run <= batch.ended) throw new Error('expired'); // nobody waits for it; only flush must not run
+      if (run <= batch.ended) throw new Error('expired'); // ends the run, whose result is ignored; flush must not run
       return flush(state);
     });
   }
@@ -171,7 +171,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
         if (decision === 'drop') decision = 'hold';
       }
     }
-    // A batch that nobody takes over while closing is undelivered.
+    // A batch without a `batchDeadLetter` is undelivered while closing.
     if (decision === 'drop' && this.core.closing && this.#batcher.batchDeadLetter == null) return 'hold';
     return decision;
   }

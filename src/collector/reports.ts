@@ -4,7 +4,7 @@ import { FlushError, messageOf } from '../errors.js';
 import { type Events, warn } from '../events.js';
 import type { BatchInfo, BatchPleaseEvents } from './types.js';
 
-/** Events of a collector, and process warnings for failures that nobody listens to: one per kind. */
+/** Events of a collector, and process warnings for failures without a listener: one per kind. */
 export class Reports<Item, State> {
   readonly #warned = new Set<string>();
   /** Unique to this collector, in any process. */

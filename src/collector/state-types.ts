@@ -24,13 +24,13 @@ export interface BatchPleaseConfig {
   readonly flushTimeout: number;
   /** The schedule of attempts; `retry: false` is `attempts: 1`. */
   readonly retry: Readonly<Retry>;
-  /** What happens to a batch after its last attempt. */
+  /** The policy for a batch after its last attempt. */
   readonly giveUp: 'hold' | 'drop' | 'split';
   /** Pending items from which on `addItem` returns `false`. */
   readonly highWaterMark: number;
   /** Bound on items that are accepted and not settled. */
   readonly maxPending: number;
-  /** What happens to an item when that bound is reached. */
+  /** The policy for an item when that bound is reached. */
   readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
   /** Whether pending items let the process end. */
   readonly unref: boolean;

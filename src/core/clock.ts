@@ -62,7 +62,7 @@ export const LONGEST_TIMER = 2 ** 31 - 1;
 /** Timers ring up to a millisecond early, in ms. */
 const EARLY = 2;
 
-/** Lateness of a timer, in ms, that tells a process that stood still from one that is merely busy. */
+/** Lateness of a timer, in ms, from which on the process is taken to have stood still, and not to be merely busy. */
 const FROZEN = 50;
 
 /** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
@@ -219,7 +219,7 @@ export class SafeClock implements Clock {
   }
 }
 
-/** Waits for the work, but no longer than `ms`; then `late` is called, and nobody waits any more. */
+/** Waits for the work, but no longer than `ms`; then `late` is called, and the wait ends. */
 export function within(clock: Clock, ms: number, work: Promise<unknown>, late: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(

@@ -35,7 +35,7 @@ export class RequestCollection<Reply, Label = unknown> {
   /** Members whose answer may still come. */
   #open = 0;
   #clock: Clock = systemClock;
-  /** Of the waits in progress, oldest first. */
+  /** One for each wait in progress, oldest first. */
   readonly #listeners = new Set<() => void>();
 
   /** How many requests are in the collection. */

@@ -39,7 +39,7 @@ export class Lifecycle {
   #stopping: Promise<void> | undefined;
   /** `stop` had to give up something at its timeout. */
   #late = false;
-  /** What was in the mailbox at the end, for `terminate`. */
+  /** The mailbox at the end, for `terminate`. */
   readonly #left: { total: number; messages: AnyOp[] } = { total: 0, messages: [] };
 
   constructor(

@@ -69,7 +69,7 @@ export class Mailbox {
     const to = this.#endOfGroup(Math.min(this.taken + limit, this.accepted));
     const taken = this.#entries.take(to - this.taken);
     this.taken = to;
-    // In place: nobody else has this list.
+    // In place: no other code has this list.
     const ops = taken as AnyOp[];
     for (let i = 0; i < ops.length; i++) ops[i] = opOf(taken[i]);
     return ops;

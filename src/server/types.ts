@@ -4,7 +4,7 @@ import type { BatchOutcome } from './growth.js';
 
 /** A message without an answer. */
 export interface CastOp<Cast> {
-  /** Tells the kinds of message apart. */
+  /** The discriminant of the union `Op`. */
   readonly kind: 'cast';
   /** The argument of `cast`, or an element of that of `castBatch`. */
   readonly message: Cast;
@@ -15,7 +15,7 @@ export interface CastOp<Cast> {
  * be kept without the op, and a copy made by a spread works.
  */
 export interface CallOp<Request, Reply> {
-  /** Tells the kinds of message apart. */
+  /** The discriminant of the union `Op`. */
   readonly kind: 'call';
   /** The argument of `call` or `sendRequest`. */
   readonly request: Request;
@@ -27,7 +27,7 @@ export interface CallOp<Request, Reply> {
 
 /** Any other message. */
 export interface InfoOp<Info> {
-  /** Tells the kinds of message apart. */
+  /** The discriminant of the union `Op`. */
   readonly kind: 'info';
   /** The argument of `info`. */
   readonly message: Info;
@@ -139,7 +139,7 @@ export interface BatchServerOptions {
    */
   maxPending?: number | null | undefined;
   /**
-   * What happens when `maxPending` is reached: with `'wait'`, `call` and `sendRequest` wait for room, first come, first
+   * The policy when `maxPending` is reached: with `'wait'`, `call` and `sendRequest` wait for room, first come, first
    * served; `'reject'` and `'dropNewest'` reject them with `OverflowError`; `'dropOldest'` drops the oldest messages that are
    * in no batch yet. `cast`, `castBatch` and `info` never wait: they return `false`, except with `'dropOldest'`.
    *
@@ -176,7 +176,7 @@ export interface BatchServerConfig {
   readonly hardLimit: boolean;
   /** Bound on the messages that are accepted and not handled. */
   readonly maxPending: number;
-  /** What happens to a message when that bound is reached. */
+  /** The policy for a message when that bound is reached. */
   readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
   /** Name in events, errors, warnings and statistics. */
   readonly name: string;

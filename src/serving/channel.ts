@@ -1,6 +1,6 @@
 import { Fifo } from '../core/deque.js';
 
-/** What a stream yields. */
+/** An element of a stream. */
 export interface Event {
   type: string;
   output?: unknown[];

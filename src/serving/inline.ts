@@ -240,5 +240,5 @@ async function tryOnce(
 }
 
 function nothing(): void {
-  // Nobody listens.
+  // No caller reads these events.
 }

@@ -75,7 +75,7 @@ export class LocalPartitions implements Partitions {
   }
 }
 
-/** What a hook sends: `list` has one payload per value; without it every caller gets `payload`. */
+/** Sends the event of a hook: `list` has one payload per value; without it every caller gets `payload`. */
 export type Tell = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
 
 export const NO_HOOKS: Readonly<Record<string, ServingHook>> = Object.freeze({});
