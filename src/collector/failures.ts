@@ -1,4 +1,5 @@
 import type { Batch } from '../core/batch.js';
+import { SOON } from '../core/fates.js';
 import { isThenable } from '../core/promise.js';
 import type { Decision, Fate, Parts } from '../core/driver.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
@@ -46,7 +47,7 @@ export class FailurePolicy<State> {
     const delay = backoff(retry, attempt);
     const asked = this.#ask({ error, attempt, elapsed, delay });
     if (asked === false || attempt >= retry.attempts) return undefined;
-    const wait = { retryIn: asked ?? delay, set: asked !== undefined };
+    const wait = { retryIn: Math.max(asked ?? delay, SOON), set: asked !== undefined };
     return elapsed + wait.retryIn > retry.maxElapsed ? undefined : wait;
   }
 
@@ -144,21 +145,42 @@ export class FailurePolicy<State> {
     plan: readonly { indexes: number[]; fate: Fate; error: unknown }[],
     attempt: number,
   ): Part<State>[] {
-    const { split } = this.parts;
-    if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
+    const taken: Part<State>[] = [];
     let remaining = Array.from({ length: batch.size }, (_, i) => i);
     const rest = batch.size - plan.reduce((sum, { indexes }) => sum + indexes.length, 0);
-    return plan.map(({ indexes, fate, error }, i) => {
+    for (const [i, { indexes, fate, error }] of plan.entries()) {
       const wanted = new Set(indexes);
       const places = remaining.flatMap((original, place) => (wanted.has(original) ? [place] : []));
-      remaining = remaining.filter((original) => !wanted.has(original));
       // The last part of a batch without a rest is the batch.
       const whole = rest === 0 && i === plan.length - 1;
-      const state = whole ? batch.state : split(batch.state, places);
-      if (isThenable(state as never)) throw new TypeError('batchSplit must return a batch, and returned a promise');
-      if (state == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(state)}`);
-      return { state, indexes: places, fate, error, attempt };
-    });
+      try {
+        taken.push({
+          state: whole ? batch.state : this.#split(batch.state, places),
+          indexes: places,
+          fate,
+          error,
+          attempt,
+        });
+      } catch (broken) {
+        if (i === 0) throw broken;
+        // Parts that were taken out before stay out. All of the rest is one batch, since it cannot be divided.
+        const givenUp = this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+        const all = remaining.map((_, place) => place);
+        const wait = this.wait(batch, broken) ?? givenUp;
+        return [...taken, { state: batch.state, indexes: all, fate: wait, error: broken, attempt }];
+      }
+      remaining = remaining.filter((original) => !wanted.has(original));
+    }
+    return taken;
+  }
+
+  #split(state: State, places: readonly number[]): State {
+    const { split } = this.parts;
+    if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
+    const part: unknown = split(state, places);
+    if (isThenable(part)) throw new TypeError('batchSplit must return a batch, and returned a promise');
+    if (part == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(part)}`);
+    return part as State;
   }
 }
 
