@@ -10,9 +10,9 @@ const dead = `create table if not exists bp_dead (seq bigserial primary key, que
 const insert = 'insert into bp_frames (queue, id, body) values ($1, $2, $3) on conflict do nothing returning seq';
 const take = `update bp_frames set attempt = attempt + 1, visible = now() + $2 * interval '1 ms' where seq in (select seq
   from bp_frames where queue = $1 and visible <= now() order by seq limit $3 for update skip locked) returning *`;
-// Not any more when the lease has ended and somebody else has the row.
-const mine = 'where seq = $1 and attempt = $2';
+const mine = 'where seq = $1 and attempt = $2'; // Nobody else has had the row since.
 const lease = `update bp_frames set visible = now() + $3 * interval '1 ms' ${mine}`;
+const remove = `delete from bp_frames ${mine} returning seq`;
 const bury = 'insert into bp_dead (queue, id, body, error) values ($1, $2, $3, $4) on conflict do nothing';
 const revive = `with moved as (delete from bp_dead where seq in (select seq from bp_dead where queue = $1 order by seq limit
   $2) returning *) insert into bp_frames (queue, id, body) select queue, id || '~' || seq, body from moved returning seq`;
@@ -29,7 +29,7 @@ export class PostgresLog<Item> implements DurableLog<Item> {
     for (const table of [frames, dead]) await this.query(table);
   }
   async close(): Promise<void> {}
-  async append(items: readonly unknown[], id: string): Promise<{ duplicate: boolean }> {
+  async append(items: readonly Item[], id: string): Promise<{ duplicate: boolean }> {
     return { duplicate: (await this.query(insert, [this.name, id, text(items)])).rows.length === 0 };
   }
   async redrive(max = 1_000_000): Promise<number> {
@@ -50,10 +50,10 @@ export class PostgresLog<Item> implements DurableLog<Item> {
     const extend = (delay: number): Promise<unknown> => this.query(lease, [seq, attempt, delay]);
     return {
       ...{ id, attempt, items: unpackFrame<Item>(body) },
-      ack: async () => (await this.query(`delete from bp_frames ${mine} returning seq`, [seq, attempt])).rows.length > 0,
+      ack: async () => (await this.query(remove, [seq, attempt])).rows.length > 0,
       retry: (delay = 0) => extend(delay),
       extend: () => void extend(this.ackWait).catch(() => undefined), // It is extended again soon.
-      requeue: (items, key) => this.append(items, `${id}#${key}`),
+      requeue: (items, key) => this.append(items as Item[], `${id}#${key}`),
       bury: (item, key, error) => this.query(bury, [this.name, `${id}#${key}`, text([item]), errorText(error)]),
     };
   }

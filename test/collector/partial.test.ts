@@ -297,6 +297,29 @@ describe("giveUp: 'split'", () => {
     expectBalanced(batcher);
   });
 
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'poison item %i in what an outage has left is found when the sink is back, with one lane',
+    async (poison) => {
+      let down = true;
+      const { batcher, letters } = poisoned((item) => down || item === poison);
+      const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+      for (let flush = 0; flush < 3; flush++) await batcher.flush().catch(() => {});
+      expect(letters).toEqual([]);
+      down = false;
+      // Each trigger tries what is held once.
+      for (let flush = 0; flush < 4; flush++) {
+        await batcher.flush().catch(() => {});
+        await settled();
+      }
+      batcher.addItem(9);
+      await batcher.flush().catch(() => {});
+      await settled();
+      expect(letters).toEqual([[poison]]);
+      expect(adds.filter(({ state }) => state === 'resolved')).toHaveLength(7);
+      expectBalanced(batcher);
+    },
+  );
+
   test('a poison item alone is held until something else was delivered', async () => {
     const { batcher, letters } = poisoned((item) => item === 1, { maxBatchSize: 1 });
     batcher.addItem(1);
