@@ -239,16 +239,16 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #end(): Promise<void> {
     this.#ended = true;
     this.#ahead.stop();
-    const patience = Math.max(this.#closeBy - this.#clock.now(), END_GRACE);
+    const limit = Math.max(this.#closeBy - this.#clock.now(), END_GRACE);
     let timer: unknown;
     const late = new Promise<'late'>((resolve) => {
       timer = this.#clock.setTimer(() => {
         resolve('late');
-      }, patience);
+      }, limit);
     });
     try {
       const end = await Promise.race([this.#release(), late]);
-      if (end === 'late') throw new StorageError(`the disk has not answered for ${patience} ms`);
+      if (end === 'late') throw new StorageError(`the disk has not answered for ${limit} ms`);
     } finally {
       this.#clock.clearTimer(timer);
       await Promise.race([this.#spool.release(), late]);

@@ -201,9 +201,9 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /** Emits an event of the subclass. The `warning` is printed once if the event has no listener. */
   protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
-    const heard = warning === undefined || this.#events.has(event);
+    const handled = warning === undefined || this.#events.has(event);
     this.#events.emit(event, payload as AllEvents<Item, Batch, MoreEvents>[Name]);
-    if (!heard) this.#made().reports.warn(warning, undefined);
+    if (!handled) this.#made().reports.warn(warning, undefined);
   }
 
   #made(): Parts<Item, Batch> {

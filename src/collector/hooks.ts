@@ -99,14 +99,14 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     return this.#batcher.batchAddItem(state, item) as Awaitable<State | undefined>;
   }
 
-  refused(entry: Item, error: unknown, stage: Stage, heard: boolean): Error {
+  refused(entry: Item, error: unknown, stage: Stage, handled: boolean): Error {
     const { storage, reports } = this.#parts;
     this.counts.refused++;
     storage?.refused(entry as Prepared<Item>);
     // A storage's own errors name their cause already.
     const own = stage === 'closed' || (storage !== undefined && error instanceof BatchError);
     const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
-    reports.refused(this.itemOf(entry), refusal, heard);
+    reports.refused(this.itemOf(entry), refusal, handled);
     return refusal;
   }
 
@@ -201,9 +201,9 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     const { reports, storage } = this.#parts;
     const { size, state } = batch;
     this.counts.dropped += size;
-    const heard = (batch.outcome?.heard ?? 0) > 0;
+    const handled = (batch.outcome?.handled ?? 0) > 0;
     const report = (): void => {
-      reports.dropped({ reason: why, size, error, batch: state }, heard);
+      reports.dropped({ reason: why, size, error, batch: state }, handled);
     };
     const takesOver = why === 'giveUp' && this.#batcher.batchDeadLetter != null;
     if (!takesOver) report();
