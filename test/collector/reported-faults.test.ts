@@ -92,7 +92,7 @@ describe('user code that threw within a turn wedged the batcher', () => {
         maxBatchSize: 2,
         batchId: ({ items }: MemoryBatch<{ id: string }>) => (items[0] as { id: string }).id,
         async batchFlush({ items }) {
-          for (let item = items.shift(); item !== undefined; item = items.shift()) await item;
+          for (let item = items.shift(); item !== undefined; item = items.shift()) await Promise.resolve(item);
         },
       });
       batcher.on('flushed', () => {});
@@ -105,7 +105,7 @@ describe('user code that threw within a turn wedged the batcher', () => {
   });
 
   class WithField extends MemoryBatcher<number> {
-    readonly batchId = 0 as unknown as () => string;
+    override readonly batchId = 0 as unknown as () => string;
   }
   const fail = (): never => {
     throw new Error('by the user');
@@ -169,7 +169,7 @@ describe('later addItems overtook callers that wait for room, without end', () =
     const { clock, batcher } = bench({
       maxBatchSize: 1,
       maxPending: 2,
-      batchFlush: () => new Promise((resolve) => clock.setTimer(resolve, 1)),
+      batchFlush: () => new Promise<void>((resolve) => clock.setTimer(resolve, 1)),
     });
     batcher.on('refused', () => {});
     batcher.on('flushed', () => batcher.addItem(++added));
