@@ -93,7 +93,8 @@ export class FailurePolicy<State> {
   }
 
   #tooLarge(batch: Batch<State>): Decision<State> {
-    if (batch.size <= 1) return this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    // No later attempt would deliver it: held, it would be tried in front of newer batches for ever.
+    if (batch.size <= 1) return 'drop';
     return this.#halve(batch, batch.attempt - 1);
   }
 
@@ -111,13 +112,16 @@ export class FailurePolicy<State> {
     }
     // An outage fails everything; poison fails what it is in. So many failures in a row are an outage.
     const outage = run.failures >= 2 * Math.log2(batch.splitFrom) + 2;
-    if (batch.size === 1) {
-      if (batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries) return 'drop';
-      // A second time it never keeps its lane: it may be poison, and would block everything behind it.
-      if (!outage || batch.suspectedAt >= 0 || batch.splitFrom === 1) return 'aside';
+    const single = batch.size === 1;
+    const suspected = batch.suspectedAt >= 0;
+    if (single && suspected && batch.suspectedAt < run.deliveries) return 'drop';
+    if (single || outage) {
+      // A second time it never keeps its lane: it may be or hold poison, and would block everything behind it.
+      if (suspected || (single && (!outage || batch.splitFrom === 1))) return 'aside';
       batch.suspectedAt = run.deliveries;
+      return 'hold';
     }
-    if (outage) return 'hold';
+    batch.suspectedAt = -1;
     try {
       return this.#halve(batch, batch.attempt);
     } catch (broken) {
