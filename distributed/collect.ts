@@ -19,6 +19,8 @@ export interface CollectOptions<Item>
 export interface Collecting<Item> {
   readonly batcher: MemoryBatcher<Item>;
   readonly counts: FeedCounts;
+  /** Items that are here and not settled. */
+  readonly outstanding: number;
   /** Settles when the log is read no more; rejects with its error if it cannot be read. */
   readonly done: Promise<void>;
   /** Delivers what is here, within `timeout` (30,000 ms by default), gives the rest back to the log, and closes the batcher. */
@@ -54,6 +56,9 @@ export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Ite
   return {
     batcher,
     counts: feed.counts,
+    get outstanding() {
+      return feed.outstanding;
+    },
     done: feed.done,
     async close({ timeout = 30_000 } = {}) {
       const result = await feed.close({ timeout });
