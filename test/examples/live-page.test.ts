@@ -376,6 +376,9 @@ suite('the page of the document indexing', () => {
     await expectSoon(async () => (await columnsOf(page)).length > 20);
     await again.getByRole('button', { name: 'Cancel huge' }).click();
     await shows(again, 'Cancelled');
+    // What a cancelled job has stored is counted afterwards, and before a later job is done.
+    await startText(page, 'last.md', '# Last\n\nText of the last job.');
+    await shows(jobOf(page, 'last.md'), 'Done');
     // Of requests while there was nobody to answer.
     ann.complaints.splice(0);
     bob.complaints.splice(0);
