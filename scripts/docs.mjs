@@ -15,11 +15,14 @@ const markdownIn = (folder) =>
   readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => posix.join(folder, name));
+/** In the order of the index, which a test holds to name them all. */
+const index = readFileSync(join(root, 'docs/guide/README.md'), 'utf8');
+const guide = [...new Set([...index.matchAll(/\]\(([\w-]+\.md)/g)].map(([, name]) => `docs/guide/${name}`))];
 const examples = readdirSync(join(root, 'examples')).map((name) => `examples/${name}/README.md`);
 
 /** Pages by the group that they stand in, in the order of the navigation. */
 const groups = {
-  Guide: ['docs/guide/README.md', ...markdownIn('docs/guide').filter((page) => !page.endsWith('README.md'))],
+  Guide: ['docs/guide/README.md', ...guide],
   Examples: examples.filter((page) => existsSync(join(root, page))),
   Inside: [
     'CHANGELOG.md',
@@ -85,10 +88,12 @@ const app = await Application.bootstrap({
   githubPages: false,
   searchInDocuments: true,
   searchInComments: true,
-  sort: ['alphabetical'],
-  groupOrder: ['Guide', 'Modules', 'Examples', 'Inside', '*'],
+  // Documents in the order above.
+  sort: ['source-order'],
+  groupOrder: ['Guide', 'Reference', 'Examples', 'Inside', '*'],
   customCss: join(root, 'scripts', 'docs.css'),
   hideGenerator: true,
+  locales: { en: { kind_plural_module: 'Reference' } },
   headings: { readme: false, document: false },
   sortEntryPoints: false,
   navigation: { includeGroups: true, includeFolders: false },
