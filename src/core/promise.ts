@@ -129,3 +129,21 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | u
   raced.catch(() => undefined);
   return raced;
 }
+
+/** The part of Node's process that is used. */
+interface Ticks {
+  nextTick?: (fn: () => void) => void;
+}
+
+const microtask = Promise.resolve();
+
+/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
+export function afterMicrotasks(fn: () => void): boolean {
+  const { process } = globalThis as { process?: Ticks };
+  if (typeof process?.nextTick !== 'function') return false;
+  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
+  void microtask.then(() => {
+    process.nextTick?.(fn);
+  });
+  return true;
+}

@@ -1,4 +1,5 @@
-import { type Clock, afterMicrotasks, endOfTurn } from '../core/clock.js';
+import { type Clock, endOfTurn } from '../core/clock.js';
+import { afterMicrotasks } from '../core/promise.js';
 
 /** What is done at the end of a turn of the event loop. */
 export interface Work {

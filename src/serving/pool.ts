@@ -1,7 +1,7 @@
 import { BatchServing, isBusy, isClosed } from './batch-serving.js';
 import type { MapsBoth, MapsInputs, MapsResults, PlainOptions, ServingCloseOptions } from './types.js';
 import { ClosedError } from '../errors.js';
-import { Alarm, type Clock, systemClock } from '../core/clock.js';
+import { Alarm, type Clock, SafeClock, systemClock } from '../core/clock.js';
 import { Deferred, ignorableRejection } from '../core/promise.js';
 import { checkPoolOptions } from '../options/serving.js';
 import { checkVerbOptions } from '../options/verbs.js';
@@ -108,7 +108,7 @@ class Pool<Key> implements ServingPool<Key, Closable> {
   constructor(make: (key: Key) => Closable, { idleTimeout, clock }: ServingPoolOptions) {
     this.#make = make;
     this.#idleTimeout = idleTimeout ?? 60_000;
-    this.#clock = clock ?? systemClock;
+    this.#clock = new SafeClock(clock ?? systemClock);
     // One timer for all servings, which does not hold the process.
     this.#alarm = new Alarm(
       this.#clock,
