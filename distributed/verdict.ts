@@ -78,7 +78,7 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   return { bury: rest, requeue: [], retry: false };
 }
 
-/** A suspect failed while others of its message were delivered. An item that was only separated from others gets two strikes more. */
+/** Strikes after which an item is blamed; none for a suspect, which failed while others of its message were delivered. */
 function strikesFor(id: string): number {
   if (isSuspect(id)) return 0;
   return id.includes('#') ? 1 : 2;
