@@ -20,7 +20,6 @@ export interface Size {
   readonly entry: string;
   /** In kB of 1000 bytes, minified and gzipped, with dependencies. */
   readonly size: number;
-  readonly withoutZod: number;
   readonly minified: number;
   readonly budget: number;
   readonly goal?: number;
@@ -42,14 +41,12 @@ export async function sizes(): Promise<Size[]> {
   const budgets = JSON.parse(readFileSync(here('budgets.json'), 'utf8')) as Record<string, Budget>;
   const measured: Size[] = [];
   for (const [entry, source] of Object.entries(SOURCES)) {
-    const whole = await bundle(source, []);
-    const withoutZod = await bundle(source, ['zod', 'zod/*']);
+    const whole = await bundle(source);
     const limit = budgets[entry];
     if (limit === undefined) throw new Error(`budgets.json has no budget for ${entry}`);
     measured.push({
       entry,
       size: kilobytes(gzipSync(whole, { level: 9 }).length),
-      withoutZod: kilobytes(gzipSync(withoutZod, { level: 9 }).length),
       minified: kilobytes(whole.length),
       ...limit,
     });
@@ -57,7 +54,7 @@ export async function sizes(): Promise<Size[]> {
   return measured;
 }
 
-async function bundle(source: string, external: readonly string[]): Promise<Buffer> {
+async function bundle(source: string): Promise<Buffer> {
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: here('..') },
     bundle: true,
@@ -65,8 +62,7 @@ async function bundle(source: string, external: readonly string[]): Promise<Buff
     write: false,
     format: 'esm',
     target: 'es2022',
-    // Of the application's choice, and loaded only with worker threads.
-    external: ['node:*', 'piscina', ...external],
+    external: ['node:*'],
     logLevel: 'error',
   });
   return Buffer.from(outputFiles[0]?.contents ?? []);

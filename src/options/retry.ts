@@ -1,17 +1,14 @@
-import * as z from 'zod/mini';
 import { once, count, delay, factor, flag, check, hook, milliseconds } from './check.js';
 
-const retryFields = /* @__PURE__ */ once(() =>
-  z.strictObject({
-    attempts: count,
-    minDelay: delay,
-    maxDelay: delay,
-    factor,
-    jitter: flag,
-    maxElapsed: milliseconds,
-    delay: hook,
-  }),
-);
+const retryFields = /* @__PURE__ */ once(() => ({
+  attempts: count,
+  minDelay: delay,
+  maxDelay: delay,
+  factor,
+  jitter: flag,
+  maxElapsed: milliseconds,
+  delay: hook,
+}));
 
 /** What `retry.delay` is asked with, after each failure. */
 export interface FailedAttempt {
