@@ -1,4 +1,4 @@
-import type { Clock } from '../src/index.js';
+import { OptionsError, type Clock } from '../src/index.js';
 
 /** What a feed needs of a collector; every `BatchPlease` has it. */
 export interface FeedTarget<Added> {
@@ -52,3 +52,24 @@ export const systemClock: Clock = {
   setTimer: (callback, delay) => setTimeout(callback, delay),
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
 };
+
+/** The caller's, or the default where that throws or returns no time: it is called in timers. */
+export function backoffOf(own: ((attempt: number) => number) | undefined): (attempt: number) => number {
+  const usual = (attempt: number): number => Math.min(30_000, 200 * 2 ** (attempt - 1));
+  return (attempt) => {
+    try {
+      const delay = own?.(attempt) ?? NaN;
+      return delay >= 0 ? delay : usual(attempt);
+    } catch {
+      return usual(attempt);
+    }
+  };
+}
+
+/** @throws OptionsError */
+export function countOr(option: string, given: unknown, otherwise: number): number {
+  if (given === undefined) return otherwise;
+  if (typeof given === 'number' && given >= 1) return given;
+  const expected = 'a number from 1';
+  throw new OptionsError(`Feed: ${option} must be ${expected}`, option, expected, given);
+}

@@ -1,8 +1,9 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
 import { failureOf, isSuspect, judge, type Failure } from './verdict.js';
-import { systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
+import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
+import { after, contained, ignore, reportEnd } from './waits.js';
 
 type Counts = { -readonly [Name in keyof FeedCounts]: FeedCounts[Name] };
 
@@ -33,9 +34,9 @@ export class Feed<Item, Added = Item> {
     this.#batcher = batcher;
     this.#options = {
       ...options,
-      maxDeliveries: options.maxDeliveries ?? 5,
-      maxItems: options.maxItems ?? 3000,
-      backoff: options.backoff ?? ((attempt) => Math.min(30_000, 200 * 2 ** (attempt - 1))),
+      maxDeliveries: countOr('maxDeliveries', options.maxDeliveries, 5),
+      maxItems: countOr('maxItems', options.maxItems, 3000),
+      backoff: backoffOf(options.backoff),
       clock: options.clock ?? systemClock,
     };
     this.#clock = this.#options.clock;
@@ -69,14 +70,14 @@ export class Feed<Item, Added = Item> {
     this.#closing = true;
     this.#wake?.();
     this.#source.stop();
-    const late = this.#after(timeout);
+    const late = after(this.#clock, timeout);
     const flushed = Promise.all(this.#targets().map((target) => target.flush({ timeout }))).then(
       () => true,
       () => false,
     );
     const delivered = await Promise.race([flushed, late.passed.then(() => false)]);
     // What is delivered is still to be acknowledged. The collector's promises may settle a moment after its flush.
-    const moment = this.#after(0);
+    const moment = after(this.#clock, 0);
     await moment.passed;
     while (this.#outstanding.size > 0 && !late.is && (delivered || this.#settling.size > 0)) {
       await Promise.race([...this.#settling, late.passed, this.#roomOr(undefined)]);
@@ -85,7 +86,7 @@ export class Feed<Item, Added = Item> {
     for (const delivery of this.#outstanding.keys()) this.#giveBack(delivery, 0);
     this.#clock.clearTimer(this.#lease);
     this.#health.stop();
-    const ended = this.#after(Math.min(1000, timeout));
+    const ended = after(this.#clock, Math.min(1000, timeout));
     await Promise.race([this.done.catch(() => undefined), ended.passed]);
     late.cancel();
     ended.cancel();
@@ -193,9 +194,9 @@ export class Feed<Item, Added = Item> {
 
   #giveBack(delivery: Delivery<Item>, delay: number): void {
     this.#counts.retried++;
-    // A log that cannot be told delivers the message again when its lease ends.
-    Promise.resolve(delivery.retry(delay)).catch(() => undefined);
     this.#leave(delivery);
+    // A log that cannot be told delivers the message again when its lease ends.
+    contained(() => delivery.retry(delay));
   }
 
   #leave(delivery: Delivery<Item>): void {
@@ -211,7 +212,7 @@ export class Feed<Item, Added = Item> {
 
   #extendLeases(): void {
     this.#lease = this.#clock.setTimer(() => {
-      for (const delivery of this.#outstanding.keys()) delivery.extend();
+      for (const delivery of this.#outstanding.keys()) contained(() => delivery.extend());
       this.#extendLeases();
     }, this.#source.leaseTime / 3);
   }
@@ -223,29 +224,4 @@ export class Feed<Item, Added = Item> {
     });
     this.#wake = undefined;
   }
-
-  #after(delay: number): { passed: Promise<void>; is: boolean; cancel(): void } {
-    let timer: unknown;
-    const after = { passed: Promise.resolve(), is: false, cancel: () => this.#clock.clearTimer(timer) };
-    after.passed = new Promise<void>((resolve) => {
-      timer = this.#clock.setTimer(() => {
-        after.is = true;
-        resolve();
-      }, delay);
-    });
-    return after;
-  }
-}
-
-function ignore(promise: Promise<unknown>): void {
-  promise.catch(() => undefined);
-}
-
-/** A source that cannot be read must not end silently, whether or not somebody looks at `done`. */
-function reportEnd(error: unknown): void {
-  const warning = error instanceof Error ? error : new Error(String(error));
-  (globalThis as { process?: NodeJS.Process }).process?.emitWarning(
-    `a feed has ended: ${warning.message}`,
-    'BatchPleaseFeed',
-  );
 }

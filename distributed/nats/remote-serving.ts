@@ -126,10 +126,9 @@ async function executeRemotely(
   hooks: boolean,
   now: () => number,
 ): Promise<unknown[]> {
-  const { deadline = Infinity } = context as { deadline?: number };
   const waiting: Waiting = {
     signal: context.signal,
-    left: () => deadline - now(),
+    left: () => context.deadline - now(),
     hooks,
     event: (hook, payload) => {
       // A host may have more hooks than its caller asks for.

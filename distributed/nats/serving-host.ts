@@ -7,8 +7,7 @@ import { inMessages, pack, subjects, type Answer, type Control, type HostCard, t
 
 /** What a host needs of a serving; every `BatchServing` has it. */
 export interface HostedServing {
-  dispatch(value: never, options?: DispatchOptions): Promise<unknown>;
-  settleMany?(values: readonly never[], options?: DispatchOptions): Promise<Settled[]>;
+  settleMany(values: readonly never[], options?: DispatchOptions): Promise<Settled[]>;
   stream(
     values: readonly never[],
     options?: DispatchOptions,
@@ -162,7 +161,9 @@ export class ServingHost {
     const options = { signal: abort.signal, timeout: left > 0 ? left : undefined };
     let outcomes: Settled[];
     try {
-      outcomes = hooks ? await this.#stream(id, values, options, to) : await settle(this.#serving, values, options);
+      outcomes = hooks
+        ? await this.#stream(id, values, options, to)
+        : await this.#serving.settleMany(values as never[], options);
     } catch (reason) {
       outcomes = values.map(() => ({ status: 'rejected', reason }));
     }
@@ -213,9 +214,4 @@ export class ServingHost {
     this.#replies.flush();
     message.respond(pack({ missing: probe.filter((id) => !this.#jobs.has(id)), pending: this.#pending }));
   }
-}
-
-function settle(serving: HostedServing, values: readonly unknown[], options: DispatchOptions): Promise<Settled[]> {
-  if (serving.settleMany !== undefined) return serving.settleMany(values as never[], options);
-  return Promise.allSettled(values.map((value) => serving.dispatch(value as never, options)));
 }

@@ -11,6 +11,8 @@ import { type AppendHooks, type Until, checkWeight } from './append-hooks.js';
  */
 export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
   readonly #selective: boolean;
+  /** The entry on the fast path whose caller makes the turn: it has to see first whether this one was refused. */
+  #awaited = -1;
 
   constructor(core: Core<State>, hooks: AppendHooks<Entry, State>) {
     super(core, hooks);
@@ -36,7 +38,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
       next = this.hooks.add(core.state as State, entry); // it is open while the fast path is
     } catch (error) {
       this.refuse(entry, error, 'add');
-      core.turn();
+      if (position !== this.#awaited) core.turn();
       return core.accepted === position + 1;
     }
     if (next === undefined) {
@@ -46,7 +48,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     } else if (!this.#added(next, entry, 0)) return core.accepted === position + 1;
     if (position + 1 < core.fastLimit) return true;
     // The hook may have called back.
-    core.turn();
+    if (position !== this.#awaited) core.turn();
     return core.accepted === position + 1;
   }
 
@@ -56,9 +58,13 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     const position = core.accepted;
     if (position + 1 >= core.fastLimit || core.joined !== position) return undefined;
     const promise = until === 'joined' ? RESOLVED : core.delivery(core.size, this.hooks.splits);
+    this.#awaited = position;
     this.join(entry);
-    if (core.joined > position && this.refusedAt !== position) return promise;
-    return this.early(position, until, false);
+    this.#awaited = -1;
+    const early = core.joined <= position || this.refusedAt === position;
+    const answer = early ? this.early(position, until, false) : promise;
+    if (core.joined >= core.fastLimit) core.turn();
+    return answer;
   }
 
   /** Takes an entry, without waiting for anything. */

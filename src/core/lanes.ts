@@ -26,6 +26,8 @@ export abstract class Lanes<State> {
   /** Batches that wait for the next trigger, and suspected entries that gave their lane to others. */
   protected helds = 0;
   protected asides = 0;
+  /** A held batch without a lane was due, and none was idle. */
+  protected starved = false;
   readonly #idle = new Fifo<number>();
   #lanes = 0;
   /** Batches that have started, whose callers wait for an idle lane. */
@@ -80,7 +82,7 @@ export abstract class Lanes<State> {
     this.busy--;
     this.schedule.released();
     // A batch that was set aside may need the lane.
-    if (this.asides > 0) this.noteWake(-Infinity);
+    if (this.asides > 0 || this.starved) this.noteWake(-Infinity);
   }
 
   /** Takes the batch out of the log, the queue, and off its lane. */

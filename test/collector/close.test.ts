@@ -359,3 +359,22 @@ test('A8: await using closes at the end of the block', async () => {
   expect(sizes).toEqual(['2 (close)']);
   expect(batcher[Symbol.asyncDispose]()).toBe(batcher.close());
 });
+
+test('A8: nothing starts once the time of close is up', async () => {
+  let asked = 0;
+  const flush = sink();
+  const { batcher } = bench({
+    shouldFlush: () => {
+      if (++asked === 6) void batcher.close({ timeout: 0 }).catch(() => undefined);
+      return false;
+    },
+    batchFlush: flush,
+  });
+  batcher.addItem(1);
+  void batcher.flush().catch(() => undefined);
+  batcher.addItem(2);
+  batcher.addItem(3);
+  await settled();
+  expect(asked).toBeGreaterThanOrEqual(6);
+  expect(flushedBy(flush)).toEqual([[1]]);
+});

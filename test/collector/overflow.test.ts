@@ -263,3 +263,15 @@ test('an overflow that nobody listens to is reported once, by a process warning'
     jest.restoreAllMocks();
   }
 });
+
+test('addItem answers false at the high-water mark also when its add hook has added more', () => {
+  const { batcher } = bench({
+    highWaterMark: 6,
+    batchAddItem: (batch, item) => {
+      batch.items.push(item);
+      if (item === 5) batcher.addItem(6);
+    },
+    batchFlush: sink(),
+  });
+  expect([1, 2, 3, 4, 5].map((item) => batcher.addItem(item))).toEqual([true, true, true, true, false]);
+});

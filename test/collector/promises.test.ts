@@ -493,3 +493,21 @@ test('A4: the promises of the verbs may be ignored: no failure of theirs is an u
   });
   expect(stray).toEqual([]);
 });
+
+test('A2: an awaited item that its hook refuses rejects with its own error, also if others are refused meanwhile', async () => {
+  const { batcher } = bench({
+    maxBatchSize: 100,
+    batchAddItem: (batch, item) => {
+      if (item === 3) batcher.addItems([4, 5]);
+      if (item === 3 || item === 5) throw new Error(`no ${item}`);
+      batch.items.push(item);
+    },
+  });
+  batcher.on('refused', () => {});
+  batcher.addItems([1, 2]);
+  const added = watch(batcher.deliverItem(3));
+  await settled();
+  expect(added.state).toBe('rejected');
+  expect(added.error).toMatchObject({ name: 'ItemError', cause: new Error('no 3') });
+  batcher.clear();
+});

@@ -3,7 +3,8 @@ import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { JetStreamLog } from '../../distributed/nats/index.js';
 import { outbox } from '../../distributed/index.js';
 import { itemOf, poison, type Item } from './children/common.js';
-import { killAll, sleep, start, until, type Child } from './support/processes.js';
+import { killAll, start, type Child } from './support/processes.js';
+import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers, type Servers } from './support/server.js';
 import { Sink, tally } from './support/sink.js';
 
