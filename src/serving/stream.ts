@@ -1,7 +1,7 @@
 import { Channel, type Event, MOST_UNREAD } from './channel.js';
 import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import { CallSlice, type Leaver, Slices } from './slices.js';
@@ -9,14 +9,14 @@ import { isError } from './slot.js';
 
 /** A part of a stream. Its events wait until the parts before it are through. */
 interface StreamPart extends LooseSlice {
-  events: Fifo<Event> | undefined;
+  events: Deque<Event> | undefined;
   output: unknown[] | undefined;
   failure: { error: unknown } | undefined;
 }
 
 class PartSlice extends CallSlice implements StreamPart {
   /** Made for the first event. */
-  events: Fifo<Event> | undefined = undefined;
+  events: Deque<Event> | undefined = undefined;
   output: unknown[] | undefined = undefined;
   failure: { error: unknown } | undefined = undefined;
 }
@@ -42,7 +42,7 @@ export class StreamCall implements Call {
   /** Called with the number of values whose results were read. */
   credit: ((count: number) => void) | undefined = undefined;
   readonly channel: Channel;
-  readonly #waiting = new Fifo<StreamPart>();
+  readonly #waiting = new Deque<StreamPart>();
   readonly #slices = new Slices<StreamPart>((from, row) => {
     const part = new PartSlice(this, from, row);
     this.#waiting.push(part);
@@ -89,12 +89,12 @@ export class StreamCall implements Call {
     this.#slices.joined(row, weight);
   }
 
-  tell(slice: Slice, hook: string, payload: unknown): void {
+  send(slice: Slice, hook: string, payload: unknown): void {
     const part = slice as StreamPart; // it makes no others
     const event = { type: hook, payload };
     if (part === this.#waiting.peek() && !this.#mapping) this.channel.pushHook(event);
     else {
-      part.events ??= new Fifo();
+      part.events ??= new Deque();
       part.events.push(event);
       if (part.events.length > MOST_UNREAD) part.events.shift();
     }
