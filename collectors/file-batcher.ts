@@ -251,7 +251,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
       if (end === 'late') throw new StorageError(`the disk has not answered for ${limit} ms`);
     } finally {
       this.#clock.clearTimer(timer);
-      await Promise.race([this.#spool.release(), late]);
+      await Promise.race([this.#spool.release(true), late]);
     }
   }
 

@@ -215,6 +215,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async release(): Promise<void> {
     await this.#writer?.release();
     this.endAttempt();
+    if (this.source !== undefined && !this.over) this.#isGone(new Error('the file had lost its name, and no copy was made'));
     this.source?.close();
     this.source = undefined;
   }

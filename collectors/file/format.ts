@@ -96,18 +96,6 @@ export function endOfText(bytes: Buffer, from: number, to: number, integrity: In
   return sum === crc32(bytes, from, end) ? end : -1;
 }
 
-/**
- * Where a line begins, and where its text ends, which is -1 if it is damaged. A line that was written behind a hole in the
- * file has zeros, and perhaps the rest of another line, before it.
- */
-export function textIn(bytes: Buffer, from: number, to: number, integrity: Integrity): { start: number; end: number } {
-  const end = endOfText(bytes, from, to, integrity);
-  if (end >= 0 || integrity === 'none') return { start: from, end };
-  const start = bytes.subarray(from, to).lastIndexOf(0) + 1 + from;
-  const behind = start > from ? endOfText(bytes, start, to, integrity) : -1;
-  return behind < 0 ? { start: from, end: -1 } : { start, end: behind };
-}
-
 /** -1 unless all of them are blanks. */
 function readBlanks(bytes: Buffer, from: number, to: number): number {
   let sum = 0;

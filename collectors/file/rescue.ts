@@ -99,6 +99,8 @@ export class Kept {
   }
 }
 
+const LINE_END = Buffer.from('\n');
+
 export interface Rescued {
   lines: number;
   bytes: number;
@@ -119,8 +121,10 @@ export async function rescue(
 ): Promise<Rescued> {
   const writer = new Writer(to);
   const readable = Math.min(kept?.from ?? length, length);
-  let { good: lines } = await visitLines(from, readable, integrity, undefined, (block, start, end, text) => {
-    return text < 0 ? undefined : writer.add(block.bytes.subarray(start, end));
+  let { good: lines } = await visitLines(from, readable, integrity, undefined, async (block, start, end, text) => {
+    if (text < 0) return;
+    await writer.add(block.bytes.subarray(start, end));
+    if (block.kind === 'tail') await writer.add(LINE_END);
   });
   if (kept?.from !== undefined) {
     for (const piece of kept) {

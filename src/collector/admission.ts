@@ -89,8 +89,9 @@ export class Admission<Item, State> {
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
-    const { storage } = this.#parts;
-    const fits = storage && ((): boolean => storage.hasRoom(entry as Prepared<Item>));
+    // What was in flight, or was joining, when the caller came may be dropped by now.
+    const fits = (): boolean =>
+      this.#fits(entry) || (this.#parts.config().overflow === 'dropOldest' && this.#dropFor(entry));
     const waiting = this.room.wait(enter, turnAway, signal, 1, fits);
     waiting.catch(() => undefined);
     return waiting;
@@ -105,18 +106,25 @@ export class Admission<Item, State> {
 
   /** Room goes to callers that wait for it first. */
   #hasRoom(entry: Item): boolean {
+    return !this.room.crowded && this.#fits(entry);
+  }
+
+  #fits(entry: Item): boolean {
     const { core, storage, config } = this.#parts;
-    if (this.room.crowded || core.pending >= config().maxPending) return false;
+    if (core.pending >= config().maxPending) return false;
     return storage?.hasRoom(entry as Prepared<Item>) ?? true;
   }
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
   #dropOldest(entry: Item): boolean {
     // Room that a drop made would go to the callers that wait for it.
-    if (this.room.crowded) return false;
+    return !this.room.crowded && this.#dropFor(entry);
+  }
+
+  #dropFor(entry: Item): boolean {
     const full = this.#overflowError(entry);
-    while (!this.#hasRoom(entry) && this.#parts.core.dropOldest(full));
-    return this.#hasRoom(entry);
+    while (!this.#fits(entry)) if (!this.#parts.core.dropOldest(full)) return false;
+    return true;
   }
 
   #overflowError(entry: Item): Error {

@@ -6,7 +6,7 @@ import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
 import type { AppendHooks, Stage } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
-import { flushBeforeExit, leaveBeforeExit } from './exit.js';
+import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
 import { FailurePolicy } from './failures.js';
 import type { Reports } from './reports.js';
@@ -30,8 +30,8 @@ export interface DriverParts<Item, State> {
   storage: Storage<Item, State> | undefined;
   /** Room may be free. */
   admit: () => void;
-  /** Flushes this collector when the process would end by itself. */
-  atExit: { flush(): Promise<void> };
+  /** Flushed when the process would end by itself. */
+  atExit: Flushable;
 }
 
 /** The batch as `batchFlush` saw it, and what that returned. */

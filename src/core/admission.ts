@@ -2,7 +2,7 @@ import { onAbort } from './promise.js';
 
 interface Waiting {
   size: number;
-  /** A bound of another kind. */
+  /** Says whether there is room, or makes some, in place of `has`. */
   fits: (() => boolean) | undefined;
   enter: () => void;
   turnAway: () => void;
@@ -50,7 +50,7 @@ export class Room {
 
   /**
    * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
-   * abort before that leaves the caller out.
+   * abort before that leaves the caller out. `fits` says whether there is room, or makes some, in place of `has`.
    */
   wait<T>(
     enter: () => Promise<T>,
@@ -101,7 +101,7 @@ export class Room {
         entered = false;
         for (
           let first = this.#first;
-          first !== undefined && this.has(first.size) && first.fits?.() !== false;
+          first !== undefined && (first.fits?.() ?? this.has(first.size));
           first = this.#first
         ) {
           this.#remove(first);

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { once, count, delay, factor, flag, check, hook, milliseconds } from './check.js';
+import { once, count, delay, factor, flag, check, hook, milliseconds, readOptions } from './check.js';
 
 const retryFields = /* @__PURE__ */ once(() =>
   z.strictObject({
@@ -76,8 +76,8 @@ export interface Retry {
 
 /** Parses the `retry` option; `false` is a single attempt. */
 export function parseRetry(owner: string, retry: RetryOptions | false | null | undefined): Retry {
-  if (retry !== false && retry != null) check(owner, 'retry.', retryFields(), retry);
-  const given: RetryOptions = retry === false ? { attempts: 1 } : (retry ?? {});
+  const given = readOptions(retryFields(), retry === false ? { attempts: 1 } : (retry ?? {})) as RetryOptions;
+  check(owner, 'retry.', retryFields(), given);
   return {
     attempts: given.attempts ?? Infinity,
     minDelay: given.minDelay ?? 100,

@@ -233,6 +233,24 @@ describe("overflow: 'dropOldest'", () => {
     expect(waits.state).toBe('resolved');
   });
 
+  test('a caller that waits drops what was in flight once its attempt has failed', async () => {
+    const flush = sink();
+    const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: flush });
+    for (const event of ['failed', 'dropped'] as const) batcher.on(event, () => {});
+    const first = watch(batcher.deliverItem(1));
+    const second = watch(batcher.deliverItem(2));
+    await settled();
+    expect(batcher.state.counts.dropped).toBe(0);
+    flush.fail(new Error('down'));
+    await settled();
+    expect(first.error).toBeInstanceOf(OverflowError);
+    flush.openAll();
+    await settled();
+    expect(second.state).toBe('resolved');
+    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
+    expectBalanced(batcher);
+  });
+
   test('A1: a batch whose flushed event is being emitted is not dropped as well', async () => {
     const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: async () => {} });
     let told = 0;

@@ -253,6 +253,20 @@ test('dead/ that was emptied by hand makes room', async () => {
   await batcher.close();
 });
 
+test.each([false, true])(
+  "'dropOldest': of 100 adds at once with a sink that is down none waits for ever (after open: %p)",
+  async (opened) => {
+    const { batcher } = outage(directory(), { maxBytes: 1000, maxBatchSize: 5, overflow: 'dropOldest' });
+    if (opened) await batcher.open();
+    await Promise.all(Array.from({ length: 100 }, (_, item) => batcher.syncAddItem(item)));
+    const { spool } = batcher.state;
+    expect(spool).toMatchObject({ added: 100, refused: 0 });
+    expect(spool.dropped).toBeGreaterThan(50);
+    balanced(spool);
+    await batcher.close({ flush: false });
+  },
+);
+
 test('a sparse file costs neither time nor disk in proportion to its size', async () => {
   const path = directory();
   const name = join(path, '000000000000001-0000000000000001-0-line1.batch');
