@@ -53,7 +53,9 @@ describe('plain English', () => {
 describe('documents', () => {
   test('that a comment or the name of a test mentions are in the repository', () => {
     const known = new Set(pages.map((path) => basename(path)));
-    const paths = [...published, ...tests, ...sources('bench', 'scripts')].filter((path) => /\w\.md\b/.test(read(path)));
+    const paths = [...published, ...tests, ...sources('bench', 'scripts')].filter((path) =>
+      /\w\.md\b/.test(read(path)),
+    );
     const unknown = paths.flatMap((path) =>
       [...commentsOf(path, read(path)), ...testNamesOf(path, read(path))].flatMap(({ line, text }) =>
         [...text.matchAll(/[\w-]+\.md\b/g)]
