@@ -23,6 +23,8 @@ export interface Collecting<Item> {
   readonly batcher: MemoryBatcher<Item>;
   /** Counts of messages and items since the start. */
   readonly counts: FeedCounts;
+  /** Items that are here and not settled. */
+  readonly outstanding: number;
   /** Settles when the log is read no more; rejects with its error if it cannot be read. */
   readonly done: Promise<void>;
   /**
@@ -67,6 +69,9 @@ export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Ite
   return {
     batcher,
     counts: feed.counts,
+    get outstanding() {
+      return feed.outstanding;
+    },
     done: feed.done,
     async close({ timeout = 30_000 } = {}) {
       const result = await feed.close({ timeout });

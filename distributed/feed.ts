@@ -1,6 +1,6 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isSuspect, judge, type Failure } from './verdict.js';
+import { failureOf, isSuspect, judge, wasTried, type Failure } from './verdict.js';
 import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
 import { after, contained, ignore, reportEnd } from './waits.js';
@@ -26,6 +26,7 @@ export class Feed<Item, Added = Item> {
   readonly #health: SinkHealth;
   #items = 0;
   #closing = false;
+  #takingBack = false;
   #wake: (() => void) | undefined;
   #lease: unknown;
 
@@ -42,7 +43,7 @@ export class Feed<Item, Added = Item> {
     this.#clock = this.#options.clock;
     this.#health = new SinkHealth(this.#clock, this.#options.backoff, {
       flushHeld: () => ignore(batcher.flush()),
-      takeBack: () => void batcher.clear(),
+      takeBack: () => this.#takeBack(),
     });
     // Given back to the log, not lost: without a listener the collector would warn about it.
     for (const target of this.#targets()) target.on('dropped', () => undefined);
@@ -134,7 +135,7 @@ export class Feed<Item, Added = Item> {
     if (isolated) ignore(target.flush());
     items.forEach((item, index) => {
       const failed = (error: unknown): void => {
-        failures.push(failureOf(index, item, error));
+        failures.push(failureOf(index, item, error, this.#takingBack));
         one();
       };
       if (item instanceof BadItem) failed(item.error);
@@ -151,6 +152,14 @@ export class Feed<Item, Added = Item> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Single items that fail while nothing else is delivered: the log brings them again when something else may be. */
+  #takeBack(): void {
+    this.#takingBack = true;
+    contained(() => this.#batcher.clear());
+    // Their promises have been rejected by then.
+    this.#clock.setTimer(() => (this.#takingBack = false), 0);
   }
 
   #begin(delivery: Delivery<Item>, failures: readonly Failure[]): void {
@@ -176,7 +185,7 @@ export class Feed<Item, Added = Item> {
   /** Resolves to whether the message is needed again. Parts are stored elsewhere before the message is acknowledged. */
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
-    const nothing = failures.length === delivery.items.length && failures.every(({ kind }) => kind === 'failed');
+    const nothing = failures.length === delivery.items.length && failures.every(wasTried);
     const evidence = { maxDeliveries, ...this.#health.evidence(nothing ? delivery.id : undefined, taken) };
     const verdict = judge(delivery, failures, evidence);
     const { items } = delivery;
