@@ -26,7 +26,7 @@ export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseH
  */
 export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
   /** For ready-made collectors that keep items outside; set by their constructor. */
-  protected [STORAGE]: types.Storage<Item, Batch> | undefined;
+  declare protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
   readonly #clock: SafeClock;
   readonly #origin: number;
