@@ -34,6 +34,10 @@ const SOURCES: Readonly<Record<string, string>> = {
   'batch-please/collectors': `export * from './dist/esm/collectors/index.js'`,
   'batch-please/collectors/memory': `export * from './dist/esm/collectors/memory-batcher.js'`,
   'batch-please/collectors/file': `export * from './dist/esm/collectors/file-batcher.js'`,
+  'batch-please/collectors/keyed': `export * from './dist/esm/collectors/keyed-batcher.js'`,
+  'batch-please/distributed': `export * from './dist/esm/distributed/index.js'`,
+  'batch-please/streams': `export * from './dist/esm/src/streams/index.js'`,
+  'batch-please/opentelemetry': `export * from './dist/esm/src/opentelemetry/index.js'`,
   'batch-please/testing': `export * from './dist/esm/src/testing.js'`,
 };
 
@@ -62,7 +66,7 @@ async function bundle(source: string): Promise<Buffer> {
     write: false,
     format: 'esm',
     target: 'es2022',
-    external: ['node:*'],
+    external: ['node:*', '@opentelemetry/api'],
     logLevel: 'error',
   });
   return Buffer.from(outputFiles[0]?.contents ?? []);
@@ -90,6 +94,12 @@ export function importTimes(runs: number): ImportTime[] {
       { entry: 'batch-please', path: here('../dist/esm/src/index.js') },
       { entry: 'batch-please/collectors', path: here('../dist/esm/collectors/index.js') },
       { entry: 'batch-please/collectors/memory', path: here('../dist/esm/collectors/memory-batcher.js') },
+      { entry: 'batch-please/collectors/file', path: here('../dist/esm/collectors/file-batcher.js') },
+      { entry: 'batch-please/collectors/keyed', path: here('../dist/esm/collectors/keyed-batcher.js') },
+      { entry: 'batch-please/distributed', path: here('../dist/esm/distributed/index.js') },
+      { entry: 'batch-please/streams', path: here('../dist/esm/src/streams/index.js') },
+      { entry: 'batch-please/opentelemetry', path: here('../dist/esm/src/opentelemetry/index.js') },
+      { entry: 'batch-please/testing', path: here('../dist/esm/src/testing.js') },
       { entry: 'batch-please (require)', path: here('../dist/cjs/src/index.js') },
     ].map((one) => ({ ...one, times: [] as number[] }));
     for (let run = 0; run < runs; run++) {
