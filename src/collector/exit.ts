@@ -51,8 +51,8 @@ function flushAll(pending: Set<Flushable>): Flushable[] {
     pending.delete(batcher);
     void batcher.flush();
   }
-  // Something to do makes the event loop turn again, and this moment come again: for what was added meanwhile, and to
-  // see what is still pending.
+  // A pending task turns the event loop once more, after which this is called again: items may have been added
+  // meanwhile, and some may still be pending.
   if (flushed.length > 0) setTimeout(() => undefined, 0);
   return flushed;
 }

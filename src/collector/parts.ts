@@ -27,7 +27,7 @@ const HOOKS = [
 /** Where ready-made collectors that keep items outside put their storage; a symbol, so that no user's field clashes. */
 export const STORAGE: unique symbol = Symbol.for('batch-please.storage');
 
-/** What a collector is made of. */
+/** The parts of a collector. */
 export interface Parts<Item, Batch> {
   readonly core: Core<Batch>;
   readonly queue: AppendQueue<Item, Batch>;

@@ -23,7 +23,7 @@ import type { Call, LooseSlice } from './row.js';
 /** How many values of an async iterable are pulled ahead at most, whatever the batches and partitions. */
 const LARGEST_WINDOW = 65_536;
 
-/** What a serving does, without the types that its callers see. */
+/** The implementation of a serving, without the types that its callers see. */
 export class ServingCore {
   readonly events = new Events<ServingEvents>();
   readonly clock: Clock;
