@@ -1,8 +1,9 @@
-import { type BatchName, QUARANTINE, batchId, fileName, temporaryName } from './format.js';
+import { type BatchName, batchId, fileName } from './format.js';
 import type { OpenFile } from './file-system.js';
-import { Kept, rescue } from './rescue.js';
+import { Kept } from './kept.js';
+import { rescue } from './rescue.js';
 import { type Spool, isSame, storageError } from './spool.js';
-import { asError, closeQuietly, copyRange, discard, writeAll } from './writing.js';
+import { asError, closeQuietly, copyRange, writeAll } from './writing.js';
 
 /**
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
@@ -81,6 +82,15 @@ export class LiveFile<Item> {
     const named = this.#spool.files.stat(this.path);
     if (named === undefined || !isSame(own, named)) return new Error('the file was moved or removed');
     return own.bytes < this.bytes ? new Error('the file was cut short') : undefined;
+  }
+
+  /** The same; a look that fails says nothing about the file. */
+  seenDamage(): Error | undefined {
+    try {
+      return this.damage();
+    } catch {
+      return undefined;
+    }
   }
 
   /** Puts everything written so far on the disk, with the name. */
@@ -198,34 +208,12 @@ export class LiveFile<Item> {
   }
 
   async #copied(old: OpenFile): Promise<OpenFile> {
-    const { files, config } = this.#spool;
-    const temporary = temporaryName(this.path);
-    discard(files, undefined, temporary);
-    const copy = files.create(temporary);
-    const durable = config.durability !== 'none';
-    try {
-      const kept = config.durability === 'batch' ? this.kept : undefined;
-      const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
-      if (this.dropped) throw new Error('the batch was dropped meanwhile');
-      await this.#makeWay(old);
-      files.rename(temporary, this.path);
-      if (durable) await this.#spool.sync();
-      this.#spool.bytes += rescued.bytes - this.bytes;
-      this.lost += this.size - rescued.lines;
-      this.size = rescued.lines;
-      this.bytes = rescued.bytes;
-      return copy;
-    } catch (error) {
-      discard(files, copy, temporary);
-      throw error;
-    }
-  }
-
-  /** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
-  async #makeWay(old: OpenFile): Promise<void> {
-    const found = this.#spool.files.stat(this.path);
-    if (found === undefined || isSame(found, old.stat())) return;
-    await this.#spool.moveTo(QUARANTINE, fileName(this.name));
+    const { file, lines, bytes } = await rescue(this.#spool, this, old);
+    this.#spool.bytes += bytes - this.bytes;
+    this.lost += this.size - lines;
+    this.size = lines;
+    this.bytes = bytes;
+    return file;
   }
 
   #restored(error: Error): void {
