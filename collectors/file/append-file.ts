@@ -5,7 +5,7 @@ import { LiveFile } from './live-file.js';
 import { PeriodicSync } from './periodic-sync.js';
 import { type Sealed, closeNamed } from './sealed-file.js';
 import { type Spool, storageError } from './spool.js';
-import { Turns, asError, writeAll } from './writing.js';
+import { Turns, asError, isMissing, writeAll } from './writing.js';
 
 /** How often a group is written again because its file had lost its name meanwhile. */
 const TRIES = 3;
@@ -102,8 +102,19 @@ export class AppendFile<Item> {
       }
       return this.#finish(lines, bytes, written, tries);
     } catch (error) {
+      // The directory was moved or removed: it is made again, and so is the file.
+      if (isMissing(error) && tries > 0 && !spool.isOwned()) return this.#appendAfterTaking(lines, tries - 1);
       return this.#refuse(error);
     }
+  }
+
+  async #appendAfterTaking(lines: readonly Line<Item>[], tries: number): Promise<void> {
+    try {
+      await this.#spool.ensure();
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    return this.#append(lines, tries);
   }
 
   async #finish(lines: readonly Line<Item>[], bytes: Buffer, written: Awaitable<void>, tries: number): Promise<void> {
@@ -137,7 +148,7 @@ export class AppendFile<Item> {
     else this.#acknowledge(lines, bytes);
   }
 
-  /** Somebody else may have had the directory meanwhile, or may have moved the file. */
+  /** Another process may have had the directory meanwhile, or may have moved the file. */
   async #damage(owned: boolean): Promise<Error | undefined> {
     const { durability } = this.#spool.config;
     if (owned && durability !== 'item') return undefined;
@@ -218,9 +229,10 @@ export class AppendFile<Item> {
       // Nothing beyond `bytes` is ever read.
     }
     try {
-      const failure = live.failure ?? live.seenDamage();
-      if (failure !== undefined) throw failure;
+      if (live.failure !== undefined) throw live.failure;
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
+      const damage = live.seenDamage(); // the name may be lost during the sync as well
+      if (damage !== undefined) throw damage;
     } catch (error) {
       await live.restore(asError(error)).catch((problem: unknown) => {
         if (!live.readable) throw problem;

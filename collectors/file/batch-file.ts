@@ -117,6 +117,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async release(): Promise<void> {
     await this.#writer?.release();
     this.endAttempt();
+    if (this.file.source !== undefined && !this.over) {
+      this.remains.isGone(new Error('the file had lost its name, and no copy was made'));
+    }
     this.file.close();
   }
 
@@ -191,8 +194,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
     try {
       await this.file.moveTo(QUARANTINE);
     } catch {
+      this.#remains.giveUpUnsafe(); // before the removal, which may fail
       this.forget();
-      this.#remains.giveUpUnsafe();
       return;
     }
     const { id, bytes, filename } = this;

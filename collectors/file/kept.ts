@@ -11,8 +11,8 @@ export interface KeptTotal {
 }
 
 /**
- * What was acknowledged and is not synced: a sync that fails may lose it, so that the descriptor reads nothing, or
- * zeros, where it was. Copied into few large pieces: a piece for each add would take 4 KB each.
+ * The bytes that are acknowledged and not synced: a sync that fails may lose them, so that the descriptor reads nothing, or
+ * zeros, where they were. Copied into few large pieces: a piece for each add would take 4 KB each.
  */
 export class Kept {
   readonly #total: KeptTotal;
@@ -70,7 +70,7 @@ export class Kept {
   /** The sync has succeeded: everything below `position` is safe, of `end` bytes in all. */
   synced(position: number, end: number): void {
     if (!this.#complete) {
-      // What was added meanwhile is not kept.
+      // Bytes added meanwhile are not kept.
       if (position < end) return;
       this.#complete = true;
     }

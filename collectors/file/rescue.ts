@@ -26,22 +26,20 @@ const LINE_END = Buffer.from('\n');
 
 /**
  * Copies the acknowledged part of a file that has lost its name, or a part of its content, and gives the copy its name: what
- * was synced is read back, the rest comes from memory. Damaged lines are left out.
+ * was synced is read back, the rest comes from memory. Damaged lines are left out. The name is not synced.
  */
 export async function rescue<Item>(spool: Spool<Item>, live: Damaged, old: OpenFile): Promise<Rescued> {
   const { files, config } = spool;
   const temporary = temporaryName(live.path);
   discard(files, undefined, temporary);
   const file = files.create(temporary);
-  const durable = config.durability !== 'none';
   try {
     const writer = new Writer(file);
     const lines = await copyLines(spool, live, old, writer);
-    await writer.finish(durable);
-    if (live.dropped) throw new Error('the batch was dropped meanwhile');
+    await writer.finish(config.durability !== 'none');
     await makeWay(spool, live, old);
+    if (live.dropped) throw new Error('the batch was dropped meanwhile');
     files.rename(temporary, live.path);
-    if (durable) await spool.sync();
     return { file, lines, bytes: writer.bytes };
   } catch (error) {
     discard(files, file, temporary);

@@ -23,7 +23,7 @@ export class Room {
   #admitting = false;
   #closed = false;
 
-  /** `demand` asks for the delivery of what is pending: nobody else can fill the open batch while callers wait. */
+  /** `demand` requests the delivery of what is pending: no item can fill the open batch while callers wait. */
   constructor(limit: number | (() => number), pending: () => number, demand: () => void) {
     this.#limit = limit;
     this.#pending = pending;

@@ -190,7 +190,7 @@ test('G19: two files of one name get two ids, and dead/ keeps both', async () =>
   expect(dead.sort()).toEqual(['{"day":1}\n', '{"day":2}\n']);
 });
 
-test('G21: a file of a newer format, and a name that nobody gives, are left alone and told', async () => {
+test('G21: a file of a newer format, and an unknown name, are left alone and reported', async () => {
   const path = directory();
   const names = ['000000000000001-0123456789abcdef-0-line2.batch', 'a b.batch', 'é.batch', '-x.batch'];
   for (const name of names) fs.writeFileSync(join(path, name), '1\n');
