@@ -215,7 +215,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async release(): Promise<void> {
     await this.#writer?.release();
     this.endAttempt();
-    if (this.source !== undefined && !this.over) this.#isGone(new Error('the file had lost its name, and no copy was made'));
+    if (this.source !== undefined && !this.over)
+      this.#isGone(new Error('the file had lost its name, and no copy was made'));
     this.source?.close();
     this.source = undefined;
   }
@@ -350,6 +351,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
       );
     } catch {
       this.#unsafe = false;
+      this.#tellLost(); // before the removal, which may fail
       this.#forget();
     }
     this.#tellLost();

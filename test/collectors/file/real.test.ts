@@ -7,7 +7,9 @@ import { StorageError } from '../../../src/index.js';
 import { FileBatcher } from '../../../collectors/file-batcher.js';
 import { noMounts, testUnless } from '../../support/skips.js';
 
-/** A real disk that is full: that is the operating system's to say. */
+/** A real disk that is full: that is the operating system's to say. Nothing here is timed. */
+jest.setTimeout(300_000);
+
 let folder: string;
 let disk: string;
 

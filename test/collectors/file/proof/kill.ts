@@ -90,7 +90,8 @@ async function momentOf(log: string, source: Random, alive: () => boolean): Prom
   const start = performance.now();
   while (countLines(fs.readFileSync(log, 'utf8'), word) < count) {
     if (!alive()) throw new Error('a process that nobody has killed has ended');
-    if (performance.now() - start > STUCK) throw new Error(`a process says ${word} less than ${count} times in a minute`);
+    if (performance.now() - start > STUCK)
+      throw new Error(`a process says ${word} less than ${count} times in a minute`);
     await pause(1);
   }
   await pause(rest);
