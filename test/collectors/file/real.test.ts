@@ -78,3 +78,24 @@ testUnless(noMounts()).each(['none', 'batch', 'item'] as const)(
     await batcher.close();
   },
 );
+
+test.each(['none', 'batch', 'item'] as const)(
+  'G7: a directory that is removed while nothing is in it is made again for the next item (%s)',
+  async (durability) => {
+    const directory = join(folder, 'spool');
+    const delivered: number[] = [];
+    const batcher = new FileBatcher<number>({
+      batchDirectory: directory,
+      durability,
+      async batchFlush(batch) {
+        for await (const item of batch.items()) delivered.push(item);
+      },
+    });
+    await batcher.open();
+    fs.rmSync(directory, { recursive: true });
+    await batcher.syncAddItem(1);
+    await batcher.flush();
+    expect(delivered).toEqual([1]);
+    await batcher.close();
+  },
+);
