@@ -1,14 +1,15 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isSuspect, judge, type Failure } from './verdict.js';
-import { systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
+import { failureOf, isSuspect, judge, wasTried, type Failure } from './verdict.js';
+import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
+import { after, contained, ignore, reportEnd } from './waits.js';
 
 type Counts = { -readonly [Name in keyof FeedCounts]: FeedCounts[Name] };
 
 /**
  * Feeds a collector from a log: each item is added with `deliverItem`, and a message is acknowledged when its last item is
- * settled. What the collector gives up goes back to the log, in smaller messages if others of its message were delivered;
+ * settled. Items that the collector gives up go back to the log, in smaller messages if others of its message were delivered;
  * an item that keeps failing while others are delivered goes to the dead letters.
  */
 export class Feed<Item, Added = Item> {
@@ -25,6 +26,7 @@ export class Feed<Item, Added = Item> {
   readonly #health: SinkHealth;
   #items = 0;
   #closing = false;
+  #takingBack = false;
   #wake: (() => void) | undefined;
   #lease: unknown;
 
@@ -33,15 +35,15 @@ export class Feed<Item, Added = Item> {
     this.#batcher = batcher;
     this.#options = {
       ...options,
-      maxDeliveries: options.maxDeliveries ?? 5,
-      maxItems: options.maxItems ?? 3000,
-      backoff: options.backoff ?? ((attempt) => Math.min(30_000, 200 * 2 ** (attempt - 1))),
+      maxDeliveries: countOr('maxDeliveries', options.maxDeliveries, 5),
+      maxItems: countOr('maxItems', options.maxItems, 3000),
+      backoff: backoffOf(options.backoff),
       clock: options.clock ?? systemClock,
     };
     this.#clock = this.#options.clock;
     this.#health = new SinkHealth(this.#clock, this.#options.backoff, {
       flushHeld: () => ignore(batcher.flush()),
-      takeBack: () => void batcher.clear(),
+      takeBack: () => this.#takeBack(),
     });
     // Given back to the log, not lost: without a listener the collector would warn about it.
     for (const target of this.#targets()) target.on('dropped', () => undefined);
@@ -51,6 +53,7 @@ export class Feed<Item, Added = Item> {
     this.done.catch((error: unknown) => reportEnd(error));
   }
 
+  /** Counts since the start. */
   get counts(): FeedCounts {
     return this.#counts;
   }
@@ -61,22 +64,22 @@ export class Feed<Item, Added = Item> {
   }
 
   /**
-   * Stops pulling, gives back what was fetched ahead, delivers what is here, and gives back what is not delivered within
-   * `timeout` (30,000 ms by default) or cannot be. The collector stays open; close it with `{ flush: false }` afterwards,
-   * as what it still holds is the log's again.
+   * Stops pulling, delivers the items that are here, and gives the rest back to the log: messages fetched ahead, and items
+   * not delivered within `timeout` (30,000 ms by default). The collector stays open, with items that the log has again:
+   * close it with `{ flush: false }`. Resolves to the number of messages given back.
    */
   async close({ timeout = 30_000 }: { timeout?: number } = {}): Promise<{ givenBack: number }> {
     this.#closing = true;
     this.#wake?.();
     this.#source.stop();
-    const late = this.#after(timeout);
+    const late = after(this.#clock, timeout);
     const flushed = Promise.all(this.#targets().map((target) => target.flush({ timeout }))).then(
       () => true,
       () => false,
     );
     const delivered = await Promise.race([flushed, late.passed.then(() => false)]);
-    // What is delivered is still to be acknowledged. The collector's promises may settle a moment after its flush.
-    const moment = this.#after(0);
+    // Delivered messages are still to be acknowledged. The collector's promises may settle a moment after its flush.
+    const moment = after(this.#clock, 0);
     await moment.passed;
     while (this.#outstanding.size > 0 && !late.is && (delivered || this.#settling.size > 0)) {
       await Promise.race([...this.#settling, late.passed, this.#roomOr(undefined)]);
@@ -85,7 +88,7 @@ export class Feed<Item, Added = Item> {
     for (const delivery of this.#outstanding.keys()) this.#giveBack(delivery, 0);
     this.#clock.clearTimer(this.#lease);
     this.#health.stop();
-    const ended = this.#after(Math.min(1000, timeout));
+    const ended = after(this.#clock, Math.min(1000, timeout));
     await Promise.race([this.done.catch(() => undefined), ended.passed]);
     late.cancel();
     ended.cancel();
@@ -132,7 +135,7 @@ export class Feed<Item, Added = Item> {
     if (isolated) ignore(target.flush());
     items.forEach((item, index) => {
       const failed = (error: unknown): void => {
-        failures.push(failureOf(index, item, error));
+        failures.push(failureOf(index, item, error, this.#takingBack));
         one();
       };
       if (item instanceof BadItem) failed(item.error);
@@ -149,6 +152,14 @@ export class Feed<Item, Added = Item> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Single items that fail while nothing else is delivered: the log brings them again when something else may be. */
+  #takeBack(): void {
+    this.#takingBack = true;
+    contained(() => this.#batcher.clear());
+    // Their promises have been rejected by then.
+    this.#clock.setTimer(() => (this.#takingBack = false), 0);
   }
 
   #begin(delivery: Delivery<Item>, failures: readonly Failure[]): void {
@@ -171,10 +182,10 @@ export class Feed<Item, Added = Item> {
     this.#leave(delivery);
   }
 
-  /** Resolves to whether the message is needed again. What is stored elsewhere is stored before the message is acknowledged. */
+  /** Resolves to whether the message is needed again. Parts are stored elsewhere before the message is acknowledged. */
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
-    const nothing = failures.length === delivery.items.length && failures.every(({ kind }) => kind === 'failed');
+    const nothing = failures.length === delivery.items.length && failures.every(wasTried);
     const evidence = { maxDeliveries, ...this.#health.evidence(nothing ? delivery.id : undefined, taken) };
     const verdict = judge(delivery, failures, evidence);
     const { items } = delivery;
@@ -193,9 +204,9 @@ export class Feed<Item, Added = Item> {
 
   #giveBack(delivery: Delivery<Item>, delay: number): void {
     this.#counts.retried++;
-    // A log that cannot be told delivers the message again when its lease ends.
-    Promise.resolve(delivery.retry(delay)).catch(() => undefined);
     this.#leave(delivery);
+    // If this fails, the log delivers the message again when its lease ends.
+    contained(() => delivery.retry(delay));
   }
 
   #leave(delivery: Delivery<Item>): void {
@@ -211,7 +222,7 @@ export class Feed<Item, Added = Item> {
 
   #extendLeases(): void {
     this.#lease = this.#clock.setTimer(() => {
-      for (const delivery of this.#outstanding.keys()) delivery.extend();
+      for (const delivery of this.#outstanding.keys()) contained(() => delivery.extend());
       this.#extendLeases();
     }, this.#source.leaseTime / 3);
   }
@@ -223,29 +234,4 @@ export class Feed<Item, Added = Item> {
     });
     this.#wake = undefined;
   }
-
-  #after(delay: number): { passed: Promise<void>; is: boolean; cancel(): void } {
-    let timer: unknown;
-    const after = { passed: Promise.resolve(), is: false, cancel: () => this.#clock.clearTimer(timer) };
-    after.passed = new Promise<void>((resolve) => {
-      timer = this.#clock.setTimer(() => {
-        after.is = true;
-        resolve();
-      }, delay);
-    });
-    return after;
-  }
-}
-
-function ignore(promise: Promise<unknown>): void {
-  promise.catch(() => undefined);
-}
-
-/** A source that cannot be read must not end silently, whether or not somebody looks at `done`. */
-function reportEnd(error: unknown): void {
-  const warning = error instanceof Error ? error : new Error(String(error));
-  (globalThis as { process?: NodeJS.Process }).process?.emitWarning(
-    `a feed has ended: ${warning.message}`,
-    'BatchPleaseFeed',
-  );
 }

@@ -501,7 +501,7 @@ describe('strange items and batches', () => {
 });
 
 describe('a lot', () => {
-  test('200,000 flushes that wait: those whose time is up are told, the others wait on, and it still closes', async () => {
+  test('200,000 flushes that wait: those whose time is up reject, the others wait on, and it still closes', async () => {
     const flush = sink();
     const { batcher, clock } = bench({ batchFlush: flush });
     batcher.addItem(1);

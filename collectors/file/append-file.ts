@@ -12,7 +12,7 @@ const SYNC_EARLY = 8 * 1024 * 1024;
 /** How often a group is written again because its file had lost its name meanwhile. */
 const TRIES = 3;
 
-/** What a sealed file is from then on. */
+/** The form of a file after it was sealed. */
 export interface Sealed {
   /** To be compared when it is read; `undefined` if it is not known. */
   readonly stat: FileStat | undefined;
@@ -151,7 +151,7 @@ export class AppendFile<Item> {
     else this.#acknowledge(lines, bytes);
   }
 
-  /** Somebody else may have had the directory meanwhile, or may have moved the file. */
+  /** Another process may have had the directory meanwhile, or may have moved the file. */
   async #damage(owned: boolean): Promise<Error | undefined> {
     const { durability } = this.#spool.config;
     if (owned && durability !== 'item') return undefined;
@@ -225,7 +225,7 @@ export class AppendFile<Item> {
       this.#timer = undefined;
       void this.#syncNow();
     }, syncInterval);
-    // What waits for its sync is written already: the process may end.
+    // Bytes that wait for their sync are written already: the process may end.
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 

@@ -143,7 +143,7 @@ function* linesOf<Item>(
     try {
       if (textEnd >= 0) line = { good: true, item: decode(bytes.toString('utf8', from, textEnd)) };
     } catch {
-      // What decode says may quote the item, which belongs into no log.
+      // The message of decode may quote the item, which belongs into no log.
     }
     yield line;
   }

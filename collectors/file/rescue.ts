@@ -16,8 +16,8 @@ export interface KeptTotal {
 }
 
 /**
- * What was acknowledged and is not synced: a sync that fails may lose it, so that the descriptor reads nothing, or
- * zeros, where it was. Copied into few large pieces: a piece for each add would take 4 KB each.
+ * The bytes that are acknowledged and not synced: a sync that fails may lose them, so that the descriptor reads nothing, or
+ * zeros, where they were. Copied into few large pieces: a piece for each add would take 4 KB each.
  */
 export class Kept {
   readonly #total: KeptTotal;
@@ -75,7 +75,7 @@ export class Kept {
   /** The sync has succeeded: everything below `position` is safe, of `end` bytes in all. */
   synced(position: number, end: number): void {
     if (!this.#complete) {
-      // What was added meanwhile is not kept.
+      // Bytes added meanwhile are not kept.
       if (position < end) return;
       this.#complete = true;
     }
@@ -115,7 +115,7 @@ export async function rescue(
   to: OpenFile,
   length: number,
   integrity: Integrity,
-  /** What is not synced; without it everything is read back. */
+  /** The bytes that are not synced; without them everything is read back. */
   kept: Kept | undefined,
   sync: boolean,
 ): Promise<Rescued> {

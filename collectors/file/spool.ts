@@ -84,7 +84,7 @@ export class Spool<Item> {
     await lock?.release();
   }
 
-  /** Nobody has taken the directory or the lock's name away from us. */
+  /** Whether the directory and the lock's name are still ours. */
   isOwned(): boolean {
     try {
       return this.#lock?.held() === true;
@@ -93,7 +93,7 @@ export class Spool<Item> {
     }
   }
 
-  /** The lock is gone, perhaps with its directory: takes it again, unless another process has it. */
+  /** Takes the lock again after it was removed, perhaps with its directory, unless another process has it. */
   ensure(): Promise<void> {
     if (this.isOwned()) return Promise.resolve();
     this.#taking ??= this.#takeAgain().finally(() => {

@@ -1,4 +1,5 @@
 import type { Batch } from '../core/batch.js';
+import { SOON } from '../core/fates.js';
 import { isThenable } from '../core/promise.js';
 import type { Decision, Fate, Parts } from '../core/driver.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
@@ -6,7 +7,7 @@ import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 type Split<State> = (state: State, indexes: readonly number[]) => State;
 type Part<State> = Parts<State>['parts'][number];
 
-/** What the policy needs to know. */
+/** The facts that the policy decides by. */
 export interface FailureParts<State> {
   readonly retry: Retry;
   readonly giveUp: 'hold' | 'drop' | 'split';
@@ -32,7 +33,7 @@ export class FailurePolicy<State> {
     }
   }
 
-  /** Of a batch as a whole. */
+  /** The error of a batch as a whole. */
   #fate(batch: Batch<State>, error: unknown): Decision<State> {
     const wait = this.wait(batch, error);
     if (wait !== undefined) return wait;
@@ -46,7 +47,7 @@ export class FailurePolicy<State> {
     const delay = backoff(retry, attempt);
     const asked = this.#ask({ error, attempt, elapsed, delay });
     if (asked === false || attempt >= retry.attempts) return undefined;
-    const wait = { retryIn: asked ?? delay, set: asked !== undefined };
+    const wait = { retryIn: Math.max(asked ?? delay, SOON), set: asked !== undefined };
     return elapsed + wait.retryIn > retry.maxElapsed ? undefined : wait;
   }
 
@@ -92,7 +93,8 @@ export class FailurePolicy<State> {
   }
 
   #tooLarge(batch: Batch<State>): Decision<State> {
-    if (batch.size <= 1) return this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    // No later attempt would deliver it: held, it would be tried in front of newer batches for ever.
+    if (batch.size <= 1) return 'drop';
     return this.#halve(batch, batch.attempt - 1);
   }
 
@@ -110,13 +112,16 @@ export class FailurePolicy<State> {
     }
     // An outage fails everything; poison fails what it is in. So many failures in a row are an outage.
     const outage = run.failures >= 2 * Math.log2(batch.splitFrom) + 2;
-    if (batch.size === 1) {
-      if (batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries) return 'drop';
-      // A second time it never keeps its lane: it may be poison, and would block everything behind it.
-      if (!outage || batch.suspectedAt >= 0 || batch.splitFrom === 1) return 'aside';
+    const single = batch.size === 1;
+    const suspected = batch.suspectedAt >= 0;
+    if (single && suspected && batch.suspectedAt < run.deliveries) return 'drop';
+    if (single || outage) {
+      // A second time it never keeps its lane: it may be or hold poison, and would block everything behind it.
+      if (suspected || (single && (!outage || batch.splitFrom === 1))) return 'aside';
       batch.suspectedAt = run.deliveries;
+      return 'hold';
     }
-    if (outage) return 'hold';
+    batch.suspectedAt = -1;
     try {
       return this.#halve(batch, batch.attempt);
     } catch (broken) {
@@ -143,21 +148,42 @@ export class FailurePolicy<State> {
     plan: readonly { indexes: number[]; fate: Fate; error: unknown }[],
     attempt: number,
   ): Part<State>[] {
-    const { split } = this.parts;
-    if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
+    const taken: Part<State>[] = [];
     let remaining = Array.from({ length: batch.size }, (_, i) => i);
     const rest = batch.size - plan.reduce((sum, { indexes }) => sum + indexes.length, 0);
-    return plan.map(({ indexes, fate, error }, i) => {
+    for (const [i, { indexes, fate, error }] of plan.entries()) {
       const wanted = new Set(indexes);
       const places = remaining.flatMap((original, place) => (wanted.has(original) ? [place] : []));
-      remaining = remaining.filter((original) => !wanted.has(original));
       // The last part of a batch without a rest is the batch.
       const whole = rest === 0 && i === plan.length - 1;
-      const state = whole ? batch.state : split(batch.state, places);
-      if (isThenable(state as never)) throw new TypeError('batchSplit must return a batch, and returned a promise');
-      if (state == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(state)}`);
-      return { state, indexes: places, fate, error, attempt };
-    });
+      try {
+        taken.push({
+          state: whole ? batch.state : this.#split(batch.state, places),
+          indexes: places,
+          fate,
+          error,
+          attempt,
+        });
+      } catch (broken) {
+        if (i === 0) throw broken;
+        // Parts that were taken out before stay out. All of the rest is one batch, since it cannot be divided.
+        const givenUp = this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+        const all = remaining.map((_, place) => place);
+        const wait = this.wait(batch, broken) ?? givenUp;
+        return [...taken, { state: batch.state, indexes: all, fate: wait, error: broken, attempt }];
+      }
+      remaining = remaining.filter((original) => !wanted.has(original));
+    }
+    return taken;
+  }
+
+  #split(state: State, places: readonly number[]): State {
+    const { split } = this.parts;
+    if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
+    const part: unknown = split(state, places);
+    if (isThenable(part)) throw new TypeError('batchSplit must return a batch, and returned a promise');
+    if (part == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(part)}`);
+    return part as State;
   }
 }
 

@@ -1,18 +1,21 @@
-/** Where the library gets its time from. Anybody can write one; `batch-please/testing` has one that a test moves. */
+/** The source of time and timers. `TestClock` of `batch-please/testing` is one that a test moves. */
 export interface Clock {
   /** Milliseconds that never go backwards, from any origin. */
   now(): number;
-  /** Calls `fn` once, `ms` milliseconds from now; at most 2^31 − 1 are asked for. */
+  /** Calls `fn` once, `ms` milliseconds from now (0 to 2^31 − 1). Returns a handle for `clearTimer`. */
   setTimer(fn: () => void, ms: number): unknown;
+  /** Cancels a timer that has not fired. */
   clearTimer(handle: unknown): void;
 }
 
 /** Looks the globals up at each call, so that test frameworks which replace them are obeyed. */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  setTimer: (fn, ms) => setTimeout(fn, ms),
-  clearTimer: (handle) => {
-    clearTimeout(handle as ReturnType<typeof setTimeout>);
+  // A timer is cleared by the partner of what has set it, which a test framework may have replaced meanwhile.
+  setTimer: (fn, ms) => ({ handle: setTimeout(fn, ms), clear: clearTimeout }),
+  clearTimer: (timer) => {
+    const { handle, clear } = timer as { handle: ReturnType<typeof setTimeout>; clear: typeof clearTimeout };
+    clear(handle);
   },
 };
 
@@ -53,36 +56,19 @@ export function endOfTurn(clock: Clock, fn: () => void): () => void {
   return cancel;
 }
 
-/** The part of Node's process that is used. */
-interface Ticks {
-  nextTick?: (fn: () => void) => void;
-}
-
-const microtask = Promise.resolve();
-
-/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
-export function afterMicrotasks(fn: () => void): boolean {
-  const { process } = globalThis as { process?: Ticks };
-  if (typeof process?.nextTick !== 'function') return false;
-  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
-  void microtask.then(() => {
-    process.nextTick?.(fn);
-  });
-  return true;
-}
-
 /** Beyond this setTimeout fires after one millisecond. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Timers ring up to a millisecond early, in ms. */
 const EARLY = 2;
 
-/** Lateness of a timer, in ms, that tells a process that stood still from one that is merely busy. */
+/** Lateness of a timer, in ms, from which on the process is taken to have stood still, and not to be merely busy. */
 const FROZEN = 50;
 
 /** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
 function refer(timer: unknown, holds: boolean): void {
-  const handle = (timer as { handle?: unknown } | null | undefined)?.handle ?? timer;
+  let handle = timer;
+  for (let inner = timer; inner != null; inner = (inner as { handle?: unknown }).handle) handle = inner;
   const { ref, unref } = (handle ?? {}) as { ref?: () => void; unref?: () => void };
   if (holds && typeof ref === 'function') ref.call(handle);
   if (!holds && typeof unref === 'function') unref.call(handle);
@@ -104,6 +90,7 @@ export class Alarm {
   #deadline = Infinity;
   #target = Infinity; // what the armed timer was set for; Infinity: none is armed
   #handle: unknown;
+  #setBy: unknown;
   #holds = false;
 
   constructor(clock: Clock, ring: (now: number) => void, unref: boolean) {
@@ -116,13 +103,17 @@ export class Alarm {
   set(deadline: number, now: number = this.#clock.now(), holds = false): void {
     this.#deadline = deadline;
     if (holds !== this.#holds) this.#hold(holds);
-    // A timer that is overdue may have been taken away, with all others, by the platform or a test framework.
-    if (deadline < this.#target || (this.#target < Infinity && this.#target + 1 < now)) {
+    if (deadline < this.#target || (this.#target < Infinity && this.#isLost(now))) {
       this.#disarm();
       if (deadline < Infinity) this.#arm(now);
     } else if (deadline === Infinity) {
       this.#disarm();
     }
+  }
+
+  /** Whether the timer may have been taken away: it is overdue, or a test framework has replaced the timers since. */
+  #isLost(now: number): boolean {
+    return this.#target + 1 < now || this.#setBy !== setTimeout;
   }
 
   #hold(holds: boolean): void {
@@ -131,10 +122,14 @@ export class Alarm {
     refer(this.#handle, holds);
   }
 
-  /** `now` may be ahead of the clock: under fake timers that leave the clock alone a timer rings before its time. */
-  #arm(now: number): void {
-    const wait = this.#deadline - now;
+  /**
+   * `seen` is the caller's time. It may be ahead of the clock (under fake timers that leave the clock alone a timer
+   * rings before its time), or behind it: a deadline that was counted from a later moment would wait too long.
+   */
+  #arm(seen: number): void {
+    const wait = this.#deadline - Math.max(seen, this.#clock.now());
     this.#target = wait > LONGEST_TIMER ? this.#deadline - wait + LONGEST_TIMER : this.#deadline;
+    this.#setBy = setTimeout;
     // Node cuts fractions off, which would ring up to a millisecond early.
     this.#handle = this.#clock.setTimer(this.#wake, Math.ceil(Math.min(Math.max(wait, 0), LONGEST_TIMER)));
     if (this.#unref && !this.#holds) refer(this.#handle, false);
@@ -224,7 +219,7 @@ export class SafeClock implements Clock {
   }
 }
 
-/** Waits for the work, but no longer than `ms`; then `late` is called, and nobody waits any more. */
+/** Waits for the work, but no longer than `ms`; then `late` is called, and the wait ends. */
 export function within(clock: Clock, ms: number, work: Promise<unknown>, late: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(

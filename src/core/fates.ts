@@ -6,9 +6,9 @@ import type { Limits } from './schedule.js';
 import { Waiters } from './waiters.js';
 
 /** The smallest delay before another attempt, in ms, so that a delay of 0 cannot occupy the event loop for ever. */
-const SOON = 1;
+export const SOON = 1;
 
-/** What becomes of a batch: tried again, held, set aside, split, delivered, or given up. */
+/** Decides the fate of a batch: tried again, held, set aside, split, delivered, or given up. */
 export abstract class Fates<State> extends Lanes<State> {
   readonly waiters = new Waiters();
   /** Entries delivered, refused, dropped or returned. */
@@ -55,12 +55,13 @@ export abstract class Fates<State> extends Lanes<State> {
 
   protected meet(batch: Batch<State>, error: unknown, fate: Fate): void {
     const { ending } = this;
+    // A delay that was set protects one wait, and never a batch that is held.
+    batch.delaySet = typeof fate === 'object' && fate.set === true;
     if (fate === 'drop' && ending?.retries !== false) this.finish(batch, { error, why: 'giveUp' });
     else if (ending !== undefined && (typeof fate === 'string' || !ending.retries)) this.leave(batch, error);
     else if (fate === 'hold') this.hold(batch, error);
     else if (fate === 'aside') this.#stepAside(batch);
     else if (typeof fate === 'object') {
-      batch.delaySet = fate.set === true;
       this.wait(batch, error, this.clock.now() + Math.max(fate.retryIn, SOON));
     }
   }

@@ -1,7 +1,7 @@
 import type { Batch, Status } from './batch.js';
 import { BatchList } from './batch-list.js';
 import type { Clock } from './clock.js';
-import { Fifo } from './deque.js';
+import { Deque } from './deque.js';
 import { type Limits, Schedule } from './schedule.js';
 
 /** Up to this many lanes take turns; beyond them an idle lane is used again before another one is made. */
@@ -26,7 +26,9 @@ export abstract class Lanes<State> {
   /** Batches that wait for the next trigger, and suspected entries that gave their lane to others. */
   protected helds = 0;
   protected asides = 0;
-  readonly #idle = new Fifo<number>();
+  /** A held batch without a lane was due, and none was idle. */
+  protected starved = false;
+  readonly #idle = new Deque<number>();
   #lanes = 0;
   /** Batches that have started, whose callers wait for an idle lane. */
   #pacing: Batch<State>[] = [];
@@ -80,7 +82,7 @@ export abstract class Lanes<State> {
     this.busy--;
     this.schedule.released();
     // A batch that was set aside may need the lane.
-    if (this.asides > 0) this.noteWake(-Infinity);
+    if (this.asides > 0 || this.starved) this.noteWake(-Infinity);
   }
 
   /** Takes the batch out of the log, the queue, and off its lane. */

@@ -29,7 +29,7 @@ export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable
 export const RESOLVED: Promise<void> = Promise.resolve();
 
 /**
- * A promise that may be ignored: whoever awaits it sees its failure, and nobody else gets an unhandled rejection,
+ * A promise that may be ignored: a caller that awaits it sees its failure, and no unhandled rejection occurs,
  * since the failure is reported by event as well.
  */
 export class Deferred<T = void> {
@@ -67,7 +67,7 @@ function ignore(): void {
   // Reported by event already.
 }
 
-/** What was returned where no promise may be: if it is one that rejects, nobody else will hear of it. */
+/** Handles a promise that a hook returned where none is allowed: its rejection has no other receiver. */
 export function hush(value: unknown, report: (error: unknown) => void = ignore): void {
   if (isThenable(value)) adopt(value).then(undefined, report);
 }
@@ -128,4 +128,22 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | u
   });
   raced.catch(() => undefined);
   return raced;
+}
+
+/** The part of Node's process that is used. */
+interface Ticks {
+  nextTick?: (fn: () => void) => void;
+}
+
+const microtask = Promise.resolve();
+
+/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
+export function afterMicrotasks(fn: () => void): boolean {
+  const { process } = globalThis as { process?: Ticks };
+  if (typeof process?.nextTick !== 'function') return false;
+  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
+  void microtask.then(() => {
+    process.nextTick?.(fn);
+  });
+  return true;
 }

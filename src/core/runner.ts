@@ -27,6 +27,7 @@ export abstract class Runner<State> extends Fates<State> {
   #wake(now: number): void {
     this.wakeAt = Infinity;
     this.#fired = this.schedule.fired;
+    this.starved = false;
     for (const batch of this.active) {
       const { status, running } = batch;
       if (running ? batch.wakeAt > now : !this.#isDue(batch, now)) {
@@ -41,6 +42,9 @@ export abstract class Runner<State> extends Fates<State> {
       } else if (this.idle) {
         this.takeLane(batch);
         this.start(batch, now);
+      } else {
+        this.starved = true;
+        if (status === 'held') batch.wakeAt = -Infinity; // the trigger was for it, too
       }
     }
   }
@@ -59,6 +63,8 @@ export abstract class Runner<State> extends Fates<State> {
     batch.startedAt = now;
     if (batch.firstStartedAt < 0) batch.firstStartedAt = now;
     batch.heldAt = Infinity;
+    // One that was hurried during a pause, and is due by now, is no extra attempt.
+    if (batch.dueAt <= now) batch.extra = false;
     batch.wakeAt = now + this.limits.attempt;
     this.noteWake(batch.wakeAt);
     this.active.add(batch);

@@ -1,6 +1,6 @@
 import { TimeoutError } from '../errors.js';
 import { Deadlines } from './deadlines.js';
-import { Deferred } from './promise.js';
+import { Deferred, RESOLVED, ignorableRejection } from './promise.js';
 
 /** A pending `flush()`: resolves when everything below `position` is settled. */
 class Waiter extends Deferred {
@@ -13,6 +13,16 @@ class Waiter extends Deferred {
     readonly shared: boolean,
   ) {
     super();
+  }
+
+  // By adoption, which takes two microtasks: the promises of the entries (see `Outcome`) settle before.
+
+  override resolve(): void {
+    super.resolve(RESOLVED);
+  }
+
+  override reject(error: unknown): void {
+    super.resolve(ignorableRejection(error));
   }
 }
 

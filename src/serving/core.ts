@@ -14,7 +14,7 @@ import type { DispatchOptions, ServingCloseOptions, ServingEvents, ServingState 
 import { ClosedError, MissingHookError } from '../errors.js';
 import { Events } from '../events.js';
 import { type Awaitable, Deferred, andThen, ignorableRejection } from '../core/promise.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, SafeClock, systemClock } from '../core/clock.js';
 import { type Retry, parseRetry } from '../options/retry.js';
 import { checkVerbOptions } from '../options/verbs.js';
 import { checkDispatchOptions } from '../options/serving.js';
@@ -23,7 +23,7 @@ import type { Call, LooseSlice } from './row.js';
 /** How many values of an async iterable are pulled ahead at most, whatever the batches and partitions. */
 const LARGEST_WINDOW = 65_536;
 
-/** What a serving does, without the types that its callers see. */
+/** The implementation of a serving, without the types that its callers see. */
 export class ServingCore {
   readonly events = new Events<ServingEvents>();
   readonly clock: Clock;
@@ -51,7 +51,7 @@ export class ServingCore {
     this.owner = options.name ?? owner;
     this.options = Object.freeze({ ...options, hooks: options.hooks?.slice() });
     this.#hooks = hooks;
-    this.clock = options.clock ?? systemClock;
+    this.clock = new SafeClock(options.clock ?? systemClock);
     this.batchSize = options.batchSize ?? 1;
     this.retry = parseRetry(owner, options.retry ?? false);
     this.maps = new Maps(this.options);

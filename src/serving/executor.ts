@@ -10,7 +10,7 @@ import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';
 import type { LooseSlice, Row, Slice } from './row.js';
 import { Rows } from './rows.js';
-import { ServingRun, deliver, tellSlices } from './run.js';
+import { ServingRun, deliver, sendToSlices } from './run.js';
 
 export interface ExecutorParts {
   clock: Clock;
@@ -68,15 +68,15 @@ export class Executor implements Driver<Row> {
     row.executing = true;
     row.waiting = size;
     const { hooks, runtimeOptions, retry, partitions } = this.#parts;
-    const told = hooksOf(
+    const senders = hooksOf(
       hooks,
       size,
       () => run > batch.ended,
       (hook, list, payload) => {
-        tellSlices(row, hook, list, payload);
+        sendToSlices(row, hook, list, payload);
       },
     );
-    const context = new ServingRun(batch, row, state, told, runtimeOptions);
+    const context = new ServingRun(batch, row, state, senders, runtimeOptions);
     row.run = context;
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;

@@ -58,7 +58,7 @@ export interface Call {
   /** A slice of it has failed, or the whole call. */
   fail(error: unknown, slice?: Slice): void;
   /** The handler used a hook for a slice of it. */
-  tell?(slice: Slice, hook: string, payload: unknown): void;
+  send?(slice: Slice, hook: string, payload: unknown): void;
 }
 
 /** The values of a batch, and the slices they belong to, in the same order. */

@@ -2,7 +2,7 @@ import { type Call, Row } from './row.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import { Deferred, RESOLVED } from '../core/promise.js';
 import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
@@ -20,7 +20,7 @@ export class Rows extends Core<Row> {
   locks = 0;
   /** Rows with values that are not settled, oldest first. */
   readonly #live = new Set<Row>();
-  readonly #flushes = new Fifo<Flush>();
+  readonly #flushes = new Deque<Flush>();
   /** Batches are cut at the end of the event-loop turn that opened them. */
   readonly #eager: boolean;
   #opened = 0;

@@ -42,16 +42,16 @@ export function deliver(slice: Slice, results: readonly unknown[], at: number): 
   }
 }
 
-export function tellSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
+export function sendToSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
   let at = 0;
-  const told = new Set<Call>();
+  const sent = new Set<Call>();
   for (const slice of row.slices) {
     const { call, size } = slice;
-    if (call.tell !== undefined && !call.over) {
-      if (list !== undefined) call.tell(slice, hook, list.slice(at, at + size));
+    if (call.send !== undefined && !call.over) {
+      if (list !== undefined) call.send(slice, hook, list.slice(at, at + size));
       // Once, also if values of others lie between its own.
-      else if (!told.has(call)) call.tell(slice, hook, payload);
-      told.add(call);
+      else if (!sent.has(call)) call.send(slice, hook, payload);
+      sent.add(call);
     }
     at += size;
   }

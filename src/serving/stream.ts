@@ -2,13 +2,13 @@ import type { Leaver } from './calls.js';
 import { Channel, type Event, MOST_UNREAD } from './channel.js';
 import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';
 import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './row.js';
 
 /** A part of a stream. Its events wait until the parts before it are through. */
 interface StreamPart extends LooseSlice {
-  readonly events: Fifo<Event>;
+  readonly events: Deque<Event>;
   output: unknown[] | undefined;
   failure: { error: unknown } | undefined;
 }
@@ -34,9 +34,9 @@ export class StreamCall implements Call {
   /** Called with the number of values whose results were read. */
   credit: ((count: number) => void) | undefined = undefined;
   readonly channel: Channel;
-  readonly #waiting = new Fifo<StreamPart>();
+  readonly #waiting = new Deque<StreamPart>();
   readonly #slices = new Slices<StreamPart>((from, row) => {
-    const part = { ...sliceOf(this, from, row), events: new Fifo<Event>(), output: undefined, failure: undefined };
+    const part = { ...sliceOf(this, from, row), events: new Deque<Event>(), output: undefined, failure: undefined };
     this.#waiting.push(part);
     return part;
   });
@@ -81,7 +81,7 @@ export class StreamCall implements Call {
     this.#slices.joined(row, weight);
   }
 
-  tell(slice: Slice, hook: string, payload: unknown): void {
+  send(slice: Slice, hook: string, payload: unknown): void {
     const part = slice as StreamPart; // it makes no others
     const event = { type: hook, payload };
     if (part === this.#waiting.peek() && !this.#mapping) this.channel.pushHook(event);

@@ -77,7 +77,7 @@ describe('close', () => {
     expect(batcher.state.counts.totalItems).toBe(0);
   });
 
-  test('waits for items on their way through an async add hook', async () => {
+  test('waits for items in an async add hook', async () => {
     const add = gate<unknown[], undefined>();
     const { batcher, sizes } = bench({ batchAddItem: add });
     batcher.addItems([1, 2]);
@@ -206,7 +206,7 @@ describe('close', () => {
     expectBalanced(batcher);
   });
 
-  test('tells onError of items that were not delivered', async () => {
+  test('calls onError for items that were not delivered', async () => {
     const { batcher } = bench({ retry: false, batchFlush: () => Promise.reject(new Error('down')) });
     const onError = jest.fn();
     batcher.addItem(1, { onError });
@@ -358,4 +358,23 @@ test('A8: await using closes at the end of the block', async () => {
   })();
   expect(sizes).toEqual(['2 (close)']);
   expect(batcher[Symbol.asyncDispose]()).toBe(batcher.close());
+});
+
+test('A8: nothing starts once the time of close is up', async () => {
+  let asked = 0;
+  const flush = sink();
+  const { batcher } = bench({
+    shouldFlush: () => {
+      if (++asked === 6) void batcher.close({ timeout: 0 }).catch(() => undefined);
+      return false;
+    },
+    batchFlush: flush,
+  });
+  batcher.addItem(1);
+  void batcher.flush().catch(() => undefined);
+  batcher.addItem(2);
+  batcher.addItem(3);
+  await settled();
+  expect(asked).toBeGreaterThanOrEqual(6);
+  expect(flushedBy(flush)).toEqual([[1]]);
 });

@@ -227,20 +227,27 @@ describe('TooLargeError', () => {
     expect(adds.every(({ state }) => state === 'resolved')).toBe(true);
   });
 
-  test('a single item that is too large is given up', async () => {
-    const { batcher } = bench({
-      maxBatchSize: 2,
-      giveUp: 'drop',
-      batchFlush: ({ items }) => {
-        if (items.includes(2)) throw new TooLargeError('413');
-      },
-    });
-    batcher.on('dropped', () => {});
-    const adds = [1, 2].map((item) => watch(batcher.deliverItem(item)));
-    await settled();
-    expect(adds.map(({ state }) => state)).toEqual(['resolved', 'rejected']);
-    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
-  });
+  test.each(['hold', 'drop', 'split'] as const)(
+    'a single item that is too large is given up and delays nothing, with giveUp %s',
+    async (giveUp) => {
+      const letters: number[][] = [];
+      const { batcher } = bench({
+        maxBatchSize: 2,
+        giveUp,
+        batchFlush: ({ items }) => {
+          if (items.includes(2)) throw new TooLargeError('413');
+        },
+        batchDeadLetter: ({ items }) => void letters.push([...items]),
+      });
+      batcher.on('dropped', () => {});
+      const adds = [1, 2, 3, 4].map((item) => watch(batcher.deliverItem(item)));
+      await settled();
+      expect(adds.map(({ state }) => state)).toEqual(['resolved', 'rejected', 'resolved', 'resolved']);
+      expect(letters).toEqual([[2]]);
+      expect(batcher.state.batches).toEqual([]);
+      expect(batcher.state.counts).toMatchObject({ delivered: 3, dropped: 1 });
+    },
+  );
 });
 
 describe("giveUp: 'split'", () => {
@@ -274,7 +281,7 @@ describe("giveUp: 'split'", () => {
     expectBalanced(batcher);
   });
 
-  test('an outage blames nobody: after 2·log2(8)+2 failures in a row everything is held', async () => {
+  test('an outage blames no item: after 2·log2(8)+2 failures in a row everything is held', async () => {
     let down = true;
     const { batcher, letters, attempts } = poisoned(() => down);
     const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
@@ -289,6 +296,29 @@ describe("giveUp: 'split'", () => {
     expect(adds.every(({ state }) => state === 'resolved')).toBe(true);
     expectBalanced(batcher);
   });
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'poison item %i in what an outage has left is found when the sink is back, with one lane',
+    async (poison) => {
+      let down = true;
+      const { batcher, letters } = poisoned((item) => down || item === poison);
+      const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+      for (let flush = 0; flush < 3; flush++) await batcher.flush().catch(() => {});
+      expect(letters).toEqual([]);
+      down = false;
+      // Each trigger tries what is held once.
+      for (let flush = 0; flush < 4; flush++) {
+        await batcher.flush().catch(() => {});
+        await settled();
+      }
+      batcher.addItem(9);
+      await batcher.flush().catch(() => {});
+      await settled();
+      expect(letters).toEqual([[poison]]);
+      expect(adds.filter(({ state }) => state === 'resolved')).toHaveLength(7);
+      expectBalanced(batcher);
+    },
+  );
 
   test('a poison item alone is held until something else was delivered', async () => {
     const { batcher, letters } = poisoned((item) => item === 1, { maxBatchSize: 1 });

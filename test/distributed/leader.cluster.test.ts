@@ -1,7 +1,8 @@
 import { connect } from '@nats-io/transport-node';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { poison } from './children/common.js';
-import { killAll, sleep, start, until } from './support/processes.js';
+import { killAll, start } from './support/processes.js';
+import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers } from './support/server.js';
 import { Sink, tally } from './support/sink.js';
 

@@ -3,7 +3,7 @@ import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jet
 import { BatchPlease, OptionsError } from '../../src/index.js';
 import { collect, Feed, outbox, type CollectOptions } from '../../distributed/index.js';
 import { JetStreamLog, type JetStreamLogOptions } from '../../distributed/nats/index.js';
-import { sleep, until } from './support/processes.js';
+import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers, type Servers } from './support/server.js';
 
 // A server of its own: its leases and answers come in real time.

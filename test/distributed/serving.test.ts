@@ -1,7 +1,8 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { BatchServing, OptionsError } from '../../src/index.js';
 import { HostLostError, NoHostError, RemoteServing, ServingHost } from '../../distributed/nats/index.js';
-import { killAll, sleep, start, until, type Child } from './support/processes.js';
+import { killAll, start, type Child } from './support/processes.js';
+import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers, type Servers } from './support/server.js';
 
 interface Load {
@@ -221,10 +222,7 @@ describeWithServer('servings on several machines', () => {
       });
     });
 
-    // Both need a serving that tells its handler that nobody waits any more.
-    const tellsHandlers = 'settleMany' in BatchServing.prototype;
-    if (!tellsHandlers) console.warn('SKIPPED: cancelling at the host: this BatchServing has no context.deadline yet');
-    (tellsHandlers ? test : test.skip)('a caller that leaves, and a deadline, end the work at the host', async () => {
+    test('a caller that leaves, and a deadline, end the work at the host', async () => {
       const ends: string[] = [];
       const serving = new BatchServing({
         handleBatch: (values: readonly number[], { signal }) =>

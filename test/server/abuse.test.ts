@@ -370,7 +370,7 @@ describe('requests', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test('given up while its collection knows it: nobody waits for it in vain', async () => {
+  test('given up while its collection has it: a wait does not hang', async () => {
     const { server } = await testServer();
     const collection = new RequestCollection<string, string>();
     const id = server.sendRequest('later');

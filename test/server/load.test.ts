@@ -268,7 +268,7 @@ describe('surroundings that fail', () => {
     expect(server.status).toBe('stopped');
   });
 
-  test('a process.emitWarning that throws harms nobody', async () => {
+  test('a process.emitWarning that throws harms nothing', async () => {
     jest.spyOn(process, 'emitWarning').mockImplementation(() => {
       throw new Error('warning');
     });

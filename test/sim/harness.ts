@@ -42,6 +42,7 @@ const MOST_VIOLATIONS = 20;
 
 /** Unhandled rejections and uncaught exceptions of the run that is under way. */
 let stray: string[] | undefined;
+let watched = false;
 
 export function describeError(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -62,6 +63,7 @@ export function watchStrayFailures(): () => void {
     note('uncaught exception', error);
   };
   const { emitWarning } = process;
+  watched = true;
   realProcess.on('unhandledRejection', onRejection);
   realProcess.on('uncaughtException', onException);
   process.emitWarning = () => undefined;
@@ -69,11 +71,13 @@ export function watchStrayFailures(): () => void {
     realProcess.off('unhandledRejection', onRejection);
     realProcess.off('uncaughtException', onException);
     process.emitWarning = emitWarning;
+    watched = false;
   };
 }
 
 /** One run, with the failures that nobody handled among its violations. `watchStrayFailures` has to be in force. */
 export async function runSeed(proof: Proof, seed: number, options: Partial<RunOptions> = {}): Promise<Outcome> {
+  if (!watched) throw new Error('nothing is watched: call watchStrayFailures before a run');
   const own: string[] = (stray = []);
   try {
     const { violations, counts } = await proof.run(seed, {

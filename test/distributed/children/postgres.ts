@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
 import { collect, outbox } from '../../../distributed/index.js';
 import { PostgresLog } from '../../../examples/postgres-log/postgres-log.js';
-import { until } from '../support/processes.js';
+import { until } from '../support/time.js';
 import { say } from './common.js';
 
 say({ up: true });
 const db = new PGlite();
-const log = new PostgresLog<{ n: number }>(db, 'q', 2000);
+const log = new PostgresLog<{ n: number }>((sql, values) => db.query(sql, values), 'q', 2000);
 await log.open();
 const out = outbox(log, { maxBatchSize: 100 });
 for (let n = 0; n < 2000; n++) out.addItem({ n });

@@ -25,12 +25,10 @@ export function startAttempt(world: World, state: State, context: FlushContext):
   const weight = delivery.items.reduce((sum, item) => sum + item.weight, 0);
   if (context.size !== delivery.items.length || context.weight !== weight)
     model.bad(`the context of batch ${list} says size ${context.size}, weight ${context.weight}`);
-  delivery.dueAt = delivery.phase === 'parked' ? delivery.retryAt : -1;
-  // `close` tries it at once as well, but that attempt counts.
-  delivery.extra =
-    delivery.phase === 'parked' &&
-    !delivery.hurried &&
-    model.demands.some(({ seq, by }) => by === 'flush' && seq > delivery.phaseSeq);
+  const parked = delivery.phase === 'parked';
+  delivery.dueAt = parked ? delivery.retryAt : -1;
+  const asked = model.demands.some(({ seq, kind }) => kind === 'flush' && seq > delivery.phaseSeq);
+  delivery.extra = parked && asked && !delivery.hurried;
   Object.assign(delivery, { attempt: context.attempt, startedAt: model.now, phase: 'running', answer: undefined });
   model.occupy(delivery);
   if (model.lanes > model.plan.lanes) model.bad(`${model.lanes} batches at the same time on ${model.plan.lanes} lanes`);

@@ -1,5 +1,6 @@
 import type { Awaitable, BatchPleaseOptions, FlushContext } from 'batch-please';
 import { startAttempt } from './attempts.js';
+import { swap } from './line.js';
 import { act, Oops } from './manners.js';
 import type { Manners } from './plan.js';
 import type { Delivery, Item, State } from './records.js';
@@ -76,6 +77,7 @@ export class Hooks {
     const { model } = this.#world;
     const item = model.item(id);
     this.#world.sync();
+    swap(model, item);
     if (item.fate !== 'accepted') model.bad(`a hook sees item ${id}, which is ${item.fate}`);
     return item;
   }

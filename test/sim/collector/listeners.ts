@@ -86,15 +86,12 @@ export class Listeners {
     if (delivery === undefined) model.bad(`failed says an unknown batch ${info.id}`);
     else if (info.hook === 'batchFlush') {
       checkFailure(model, delivery, info.error, 'failed');
-      const { extra, dueAt } = delivery;
-      if (!extra) checkBackOff(model, delivery, info.retryAt);
-      else {
-        // It uses up none, and leaves the time of the next one as it was.
+      // It uses up no attempt, and leaves the time of the next one as it was.
+      if (delivery.extra) {
+        if (info.retryAt !== Math.max(delivery.dueAt, model.now)) model.bad('an extra attempt has moved the next one');
         delivery.attempt--;
-        if (info.retryAt !== Math.max(dueAt, model.now))
-          model.bad(`after an extra attempt it is tried again at ${info.retryAt}, due at ${dueAt}`);
-      }
-      delivery.hurried = extra;
+      } else checkBackOff(model, delivery, info.retryAt);
+      delivery.hurried = delivery.extra;
       model.move(delivery, 'parked', info.retryAt);
     } else {
       const { chore } = delivery;
@@ -164,7 +161,6 @@ export class Listeners {
   #droppedForRoom(size: number): void {
     const { model, plan } = this.#world;
     model.overflowSeq = model.next();
-    if (plan.overflow === 'dropOldest') model.uncrowd();
     const newest = model.items.findLast((item) => item.fate === 'called');
     if (model.pending + this.#claims(newest) < plan.maxPending && model.waiting.length === 0)
       model.bad(`${plan.overflow} although there is room`);
@@ -222,9 +218,11 @@ export class Listeners {
   #refusedForRoom(item: Item): void {
     const { model, plan } = this.#world;
     const room = model.pending + this.#claims(item) < plan.maxPending;
-    if (room && model.waiting.length === 0) {
-      model.bad(`item ${item.id} is refused although there is room`);
-    }
+    // Those whose call has not returned may be in line, too.
+    const inLine = model.items.some(({ id, fate, outcome }) => {
+      return id < item.id && (fate === 'waiting' || (fate === 'called' && outcome === 'pending'));
+    });
+    if (room && !inLine) model.bad(`item ${item.id} is refused although there is room`);
     model.turnAway(item, 'refused');
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from 'batch-please';
 import type { Plan } from './plan.js';
+import { nextInLine } from './line.js';
 import type { Ask, Closing, Delivery, Demand, Fate, Item, State } from './records.js';
 
 /**
@@ -86,19 +87,16 @@ export class Model {
     const { now } = this;
     const seq = this.next();
     const item: Item = {
+      ...{ id: this.items.length, weight, verb, signal, seq, fate: 'called', from: now, to: now, acceptedSeq: seq },
       ...{
-        id: this.items.length,
-        weight,
-        verb,
-        signal,
-        seq,
-        fate: 'called',
-        returned: false,
-        from: now,
-        to: now,
-        acceptedSeq: seq,
+        joined: -1,
+        joinedSeq: -1,
+        joinedAt: Infinity,
+        batch: undefined,
+        outcome: 'none',
+        returnedSeq: Infinity,
+        heard: undefined,
       },
-      ...{ joined: -1, joinedSeq: -1, joinedAt: Infinity, batch: undefined, outcome: 'none', heard: undefined },
     };
     this.items.push(item);
     return item;
@@ -121,7 +119,7 @@ export class Model {
    */
   sync(totalItems: number): void {
     for (let more = totalItems - this.#accepted - this.#turnedAway; more > 0; more--) {
-      const item = this.waiting[0] ?? this.items.findLast(({ fate }) => fate === 'called');
+      const item = nextInLine(this);
       if (item === undefined) {
         this.bad(`${totalItems} items were added, ${more} more than calls say`);
         return;
@@ -143,27 +141,10 @@ export class Model {
     if (this.#pending > this.plan.maxPending) this.bad(`item ${item.id} was taken beyond maxPending`);
   }
 
-  /**
-   * An awaited add begins: without room it is among those who wait from now on, since hooks may call back before its
-   * call returns. With `dropOldest` it is so unless something is dropped for it.
-   */
-  crowd(item: Item): void {
-    const { overflow, maxPending } = this.plan;
-    const full = this.pending >= maxPending || this.waiting.length > 0;
-    if (full && this.closing === undefined && (overflow === 'wait' || overflow === 'dropOldest')) this.wait(item);
-  }
-
-  /** Something is dropped for a call that has not returned: the last one, which does not wait then. */
-  uncrowd(): void {
-    const item = this.waiting.at(-1);
-    if (item === undefined || item.returned) return;
-    this.waiting.pop();
-    item.fate = 'called';
-  }
-
   wait(item: Item): void {
     item.fate = 'waiting';
-    this.waiting.push(item);
+    const behind = this.waiting.findIndex(({ seq }) => seq > item.seq);
+    this.waiting.splice(behind < 0 ? this.waiting.length : behind, 0, item);
     this.crowdSeq = this.next();
   }
 
@@ -203,8 +184,8 @@ export class Model {
     this.onTheWay = undefined;
   }
 
-  demand(by: Demand['by']): void {
-    this.demands.push({ seq: this.next(), at: this.now, by });
+  demand(kind: Demand['kind']): void {
+    this.demands.push({ seq: this.next(), at: this.now, kind });
   }
 
   // Batches

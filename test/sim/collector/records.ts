@@ -6,7 +6,7 @@ export interface State {
   prepared: boolean;
 }
 
-/** `called`: its call has not returned, and no more is known. `waiting`: for room. `left`: close could not deliver it. `away`: its caller aborted. */
+/** `called`: its call has not returned. `waiting`: for room. `left`: close could not deliver it. `away`: its caller aborted. */
 export type Fate = 'called' | 'waiting' | 'accepted' | 'delivered' | 'refused' | 'dropped' | 'left' | 'away';
 
 export interface Item {
@@ -17,8 +17,6 @@ export interface Item {
   /** Its call, in the order of all events. */
   readonly seq: number;
   fate: Fate;
-  /** Its call has returned. */
-  returned: boolean;
   /** It was accepted between these times, and at the latest at this event. */
   from: number;
   to: number;
@@ -29,6 +27,8 @@ export interface Item {
   joinedAt: number;
   batch: Delivery | undefined;
   outcome: 'none' | 'pending' | 'resolved' | 'rejected';
+  /** When its call returned; Infinity before. */
+  returnedSeq: number;
   /** What its `onError` has been given; `undefined` without one. */
   heard: unknown[] | undefined;
 }
@@ -62,18 +62,19 @@ export interface Delivery {
   retryAt: number;
   /** Parked: `flush()` has tried it during this wait. */
   hurried: boolean;
+  /** The present attempt was asked for by `flush()`: it uses up none of `retry.attempts`. */
+  extra: boolean;
   /** Parked before the present attempt: when it was due. */
   dueAt: number;
-  /** The present attempt is one that `flush()` asked for: it uses up none. */
-  extra: boolean;
   lastError: unknown;
   chore: Chore | undefined;
 }
 
+/** `flush`: hurries what waits for its retry, once per wait. `close`: hurries everything. `cut`: hurries nothing. */
 export interface Demand {
   readonly seq: number;
   readonly at: number;
-  readonly by: 'flush' | 'close';
+  readonly kind: 'flush' | 'close' | 'cut';
 }
 
 export interface Ask {

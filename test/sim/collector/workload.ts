@@ -77,12 +77,12 @@ export class Workload {
   }
 
   #addAwaited(verb: string, weight: number): void {
-    const { batcher, model, random } = this.#world;
+    const { batcher, model, plan, random } = this.#world;
     const controller = random.chance(0.15) ? new AbortController() : undefined;
     const item = this.#call(verb, weight, controller?.signal);
     if (controller !== undefined) this.#abortLater(controller, item);
     item.outcome = 'pending';
-    if (controller?.signal.aborted !== true) model.crowd(item);
+    if (model.pending >= plan.maxPending) model.crowdSeq = model.next();
     const options = controller === undefined ? undefined : { signal: controller.signal };
     const promise =
       verb === 'syncAddItem' ? batcher.syncAddItem(item.id, options) : batcher.deliverItem(item.id, options);
@@ -132,7 +132,7 @@ export class Workload {
   #returned(item: Item): void {
     const { model, plan } = this.#world;
     this.#world.sync();
-    item.returned = true;
+    item.returnedSeq = model.next();
     if (item.fate !== 'called') return;
     const may = item.outcome === 'pending' && (plan.overflow === 'wait' || plan.overflow === 'dropOldest');
     if (!may) model.bad(`${item.verb}(${item.id}) has returned, and the item is neither taken nor refused`);

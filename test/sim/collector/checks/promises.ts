@@ -29,7 +29,7 @@ function checkResolved(model: Model, item: Item): void {
   if (batch.items.at(-1) !== item) return;
   // It made the batch full: a lane has to have been free since the batch was started.
   const busy = model.fullSeq <= batch.startedSeq;
-  if (busy) model.bad(`syncAddItem(${item.id}) resolved before a lane was free again`);
+  if (busy && !model.abandoned) model.bad(`syncAddItem(${item.id}) resolved before a lane was free again`);
 }
 
 /** The promise of `flush` has settled: is everything it covers settled, and if it failed, for a reason that has come? */

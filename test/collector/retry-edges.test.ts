@@ -1,0 +1,127 @@
+import { PartialFlushError } from 'batch-please';
+import { bench, expectBalanced, settled, watch } from '../support/collectors.js';
+
+const RETRY = { jitter: false, minDelay: 100, factor: 1 } as const;
+
+test('A2: flush() tries a held batch at once, also if retry.delay had set its last wait', async () => {
+  let down = true;
+  const { clock, batcher, batches } = bench({
+    maxBatchSize: 1,
+    retry: { ...RETRY, attempts: 2, delay: () => 10 },
+    batchPreFlush: () => {
+      if (down) throw new Error('down');
+    },
+  });
+  batcher.on('failed', () => {});
+  batcher.on('held', () => {});
+  batcher.addItem(1);
+  await clock.advance(20);
+  expect(batcher.state.batches).toMatchObject([{ status: 'held', attempt: 2 }]);
+  down = false;
+  const flushed = watch(batcher.flush());
+  await settled();
+  expect(flushed.state).toBe('resolved');
+  expect(batches).toEqual([[1]]);
+});
+
+test('A1: a batchSplit that fails at the second part loses nothing: the first stays a part', async () => {
+  let splits = 0;
+  const seen: number[][] = [];
+  const { clock, batcher } = bench({
+    maxBatchSize: 4,
+    giveUp: 'drop',
+    retry: { ...RETRY, attempts: 3, delay: ({ error }) => (error === 'bad' ? false : undefined) },
+    batchSplit: (batch, indexes) => {
+      if (++splits === 2) throw new Error('split');
+      const items = indexes.map((index) => batch.items[index] ?? -1);
+      batch.items = batch.items.filter((_, index) => !indexes.includes(index));
+      return { items };
+    },
+    batchFlush: ({ items }) => {
+      seen.push([...items]);
+      if (seen.length === 1) throw new PartialFlushError(['again', 'bad', undefined, undefined]);
+    },
+  });
+  batcher.on('failed', () => {});
+  const adds = [1, 2, 3, 4].map((item) => watch(batcher.deliverItem(item)));
+  await clock.advance(300);
+  expect(seen).toEqual([[1, 2, 3, 4], [1], [2, 3, 4]]);
+  expect(adds.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved', 'resolved']);
+  expect(batcher.state).toMatchObject({ pending: 0, counts: { delivered: 4 } });
+  expectBalanced(batcher);
+});
+
+test('maxElapsed: with a delay of 0 the last attempt starts at that time, and none after it', async () => {
+  const { clock, batcher, times } = bench({
+    maxBatchSize: 1,
+    retry: { ...RETRY, minDelay: 0, maxElapsed: 3 },
+    batchPreFlush: () => {
+      times.push(clock.now());
+      throw new Error('down');
+    },
+  });
+  batcher.on('failed', () => {});
+  batcher.on('held', () => {});
+  batcher.addItem(1);
+  await clock.advance(50);
+  expect(times).toEqual([0, 1, 2, 3]);
+});
+
+test('a part that is tried again after a delay of 0 is said to have failed, with its time', async () => {
+  let attempts = 0;
+  const { clock, batcher } = bench({
+    maxBatchSize: 2,
+    retry: { ...RETRY, minDelay: 0 },
+    batchFlush: () => {
+      if (++attempts === 1) throw new PartialFlushError(['no', undefined]);
+    },
+  });
+  const failed = jest.fn();
+  batcher.on('failed', failed);
+  batcher.addItems([1, 2]);
+  expect(failed.mock.calls).toMatchObject([[{ size: 1, error: 'no', retryAt: 1 }]]);
+  await clock.advance(1);
+  expect(batcher.state.counts.delivered).toBe(2);
+});
+
+test('A11: a batch hurried during a pause, and due by its end, has one attempt and then its usual wait', async () => {
+  const { clock, batcher, times } = bench({
+    maxBatchSize: 1,
+    retry: RETRY,
+    batchPreFlush: () => {
+      times.push(clock.now());
+      throw new Error('down');
+    },
+  });
+  batcher.on('failed', () => {});
+  batcher.addItem(1);
+  batcher.pause();
+  await clock.advance(50);
+  void batcher.flush();
+  await clock.advance(150);
+  batcher.resume();
+  await clock.advance(150);
+  expect(times).toEqual([0, 200, 300]);
+});
+
+test('A2: held parts of several batches are all tried by one flush(), on one lane', async () => {
+  let down = true;
+  const { clock, batcher } = bench({
+    maxBatchSize: 2,
+    giveUp: 'split',
+    retry: { ...RETRY, attempts: 1 },
+    batchFlush: () => {
+      if (down) throw new Error('down');
+    },
+  });
+  for (const name of ['failed', 'held'] as const) batcher.on(name, () => {});
+  batcher.addItems([1, 2, 3, 4, 5, 6, 7, 8]);
+  await clock.advance(1000);
+  void batcher.flush();
+  await clock.advance(1000);
+  down = false;
+  const flushed = watch(batcher.flush());
+  await clock.advance(0);
+  expect(flushed.state).toBe('resolved');
+  expect(batcher.state.pending).toBe(0);
+});

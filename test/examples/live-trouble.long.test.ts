@@ -1,0 +1,110 @@
+// What goes wrong with the database, as a user of the page sees it: real processes, since they have to be killed, and a
+// real disk.
+import { spawnSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { random } from 'batch-please/testing';
+import type { Job } from '../../examples/document-indexing/protocol.js';
+import { capture, launchBrowser, noBrowser } from '../support/browser.js';
+import { interrupted, jobOf, pageOf, shows, startFolder } from '../support/live-page.js';
+import { LiveServer, scratch, writeDocuments } from '../support/live-server.js';
+import { PostgresServer } from '../support/postgres-server.js';
+import { noMounts, testUnless } from '../support/skips.js';
+
+jest.setTimeout(400_000);
+
+// Also when a test was given up in the middle: a folder with a mounted disk cannot be removed.
+const folder = scratch(unmount);
+const documents = join(folder, 'documents');
+const disk = join(folder, 'disk');
+let browser: Browser;
+
+beforeAll(async () => {
+  await writeDocuments(documents, 8, 50);
+  if (noBrowser === undefined) browser = await launchBrowser();
+});
+afterAll(async () => {
+  if (noBrowser === undefined) await browser.close();
+});
+
+testUnless(noBrowser)(
+  'a database that is away: the page says so, and Ctrl-C ends also after a job was cancelled',
+  async () => {
+    await mkdir(join(folder, 'database'));
+    const postgres = await PostgresServer.start(join(folder, 'database', 'postgres'));
+    const args = ['--no-index', '--root', documents, '--data', join(folder, 'data-away'), '--batch-size', '3'];
+    const server = await LiveServer.start(args, { DATABASE_URL: postgres.address });
+    const { page } = await pageOf(browser, 'ann', server);
+    await startFolder(page, '');
+    const job = jobOf(page, 'documents');
+    await shows(job, /[1-9]\d* (of \d+ )?chunks? stored/);
+    await postgres.kill();
+    await shows(page.getByRole('alert'), 'The database is away');
+    await shows(job, 'Paused');
+    await capture(page, 'database-away');
+    await job.getByRole('button', { name: 'Cancel documents' }).click();
+    await shows(job, 'Cancelled');
+    expect(await interrupted(server)).toEqual([130, true]);
+  },
+);
+
+testUnless(noBrowser, noMounts())(
+  'a full disk: jobs pause, go on by themselves when there is room, and Ctrl-C ends at any time',
+  async () => {
+    await mkdir(disk);
+    const many = join(folder, 'many');
+    await writeLargeDocuments(many, FILES);
+    mount('-t', 'tmpfs', '-o', 'size=60m', 'tmpfs', disk);
+    try {
+      const args = ['--no-index', '--root', many, '--data', join(disk, 'data')];
+      const first = await LiveServer.start(args);
+      const { page } = await pageOf(browser, 'ann', first);
+      await startFolder(page, '');
+      const job = jobOf(page, 'many');
+      await shows(job, 'Paused');
+      await shows(job, /[Nn]o space left/);
+      await capture(page, 'full-disk');
+      mount('-o', 'remount,size=90m', disk);
+      await shows(job, /Reading|Running/);
+      await shows(job, 'Paused');
+      expect(await interrupted(first)).toEqual([130, true]);
+
+      mount('-o', 'remount,size=900m', disk);
+      const second = await LiveServer.start(args);
+      const [found] = await second.get<Job[]>('/api/jobs');
+      const done = await second.until(found?.id ?? '', ({ state }) => state === 'done');
+      expect(done.chunks).toMatchObject({ stored: FILES * SECTIONS, refused: 0, total: FILES * SECTIONS });
+      expect(await interrupted(second)).toEqual([130, true]);
+    } finally {
+      unmount();
+    }
+  },
+);
+
+function unmount(): void {
+  // Lazily: whoever still uses it keeps it.
+  spawnSync('umount', ['-l', disk]);
+}
+
+function mount(...args: string[]): void {
+  const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`mount ${args.join(' ')}: ${stderr}`);
+}
+
+const FILES = 18;
+const SECTIONS = 60;
+
+/** Of words that do not compress. */
+async function writeLargeDocuments(place: string, files: number): Promise<void> {
+  const { int } = random(1);
+  await mkdir(place, { recursive: true });
+  const word = (): string => int(2 ** 31).toString(36);
+  for (let file = 0; file < files; file += 1) {
+    const texts = Array.from(
+      { length: SECTIONS },
+      (_, i) => `# ${i}\n\n${Array.from({ length: 300 }, word).join(' ')}\n`,
+    );
+    await writeFile(join(place, `${file}.md`), texts.join('\n'));
+  }
+}
