@@ -162,7 +162,7 @@ export function testFuzz(from: number, directories: number): void {
     }
   }, 600_000);
 
-  testUnless(missingPipes)('… pipes among them, which nobody waits for', () => {
+  testUnless(missingPipes)('… pipes among them, which are not read', () => {
     expect(fs.lstatSync(pipe ?? '').isFIFO()).toBe(true);
   });
 
