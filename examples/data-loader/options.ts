@@ -46,7 +46,8 @@ export function checkKey(key: unknown): void {
 }
 
 export function checkKeys<Key>(keys: ArrayLike<Key>): Key[] {
-  must(isList(keys), 'The loader.loadMany() function must be called with Array<key> but got', `${String(keys)}.`);
+  const given: unknown = keys;
+  must(isList(keys), 'The loader.loadMany() function must be called with Array<key> but got', `${String(given)}.`);
   return Array.from(keys);
 }
 
