@@ -181,6 +181,7 @@ describe('the program without a server', () => {
     [['--query', ' '], /^document-indexing: option .* must not be empty/],
     [['--colour'], /^document-indexing: unknown option '--colour' \(--help lists the options\)$/m],
     [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
+    [['--user', 'x'.repeat(61)], /^document-indexing: option .* It has at most 60 characters/],
     [['--port', '80'], /^document-indexing: option '--port' is not for --no-server/],
   ])('ends with code 2 and one line on %j', async (args, message) => {
     const { code, output, errors } = await indexOnce(args);
