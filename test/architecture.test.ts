@@ -22,7 +22,6 @@ const budget: Budget = {
     'collectors/file-batcher.ts': 400,
     'collectors/file/append-file.ts': 316,
     'collectors/file/batch-file.ts': 407,
-    'distributed/feed.ts': 251,
   },
   longFunctions: {
     'src/collector/state.ts: liveState': 72,
@@ -31,9 +30,9 @@ const budget: Budget = {
 };
 /** Lines, comments included. The goal for the four files is 650. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2154 },
+  'the core': { lines: 2201 },
   'core, runner, schedule and batch': {
-    lines: 665,
+    lines: 671,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
   },
 };

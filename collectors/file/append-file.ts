@@ -4,7 +4,7 @@ import { batchId } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import { LiveFile } from './live-file.js';
 import { type Spool, storageError } from './spool.js';
-import { Turns, asError, writeAll } from './writing.js';
+import { Turns, asError, isMissing, writeAll } from './writing.js';
 
 /** Bytes; with more that are not synced a sync does not wait for the interval. */
 const SYNC_EARLY = 8 * 1024 * 1024;
@@ -12,7 +12,7 @@ const SYNC_EARLY = 8 * 1024 * 1024;
 /** How often a group is written again because its file had lost its name meanwhile. */
 const TRIES = 3;
 
-/** What a sealed file is from then on. */
+/** The form of a file after it was sealed. */
 export interface Sealed {
   /** To be compared when it is read; `undefined` if it is not known. */
   readonly stat: FileStat | undefined;
@@ -105,8 +105,19 @@ export class AppendFile<Item> {
       }
       return this.#finish(lines, bytes, written, tries);
     } catch (error) {
+      // The directory was moved or removed: it is made again, and so is the file.
+      if (isMissing(error) && tries > 0 && !spool.isOwned()) return this.#appendAfterTaking(lines, tries - 1);
       return this.#refuse(error);
     }
+  }
+
+  async #appendAfterTaking(lines: readonly Line<Item>[], tries: number): Promise<void> {
+    try {
+      await this.#spool.ensure();
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    return this.#append(lines, tries);
   }
 
   async #finish(lines: readonly Line<Item>[], bytes: Buffer, written: Awaitable<void>, tries: number): Promise<void> {
@@ -140,7 +151,7 @@ export class AppendFile<Item> {
     else this.#acknowledge(lines, bytes);
   }
 
-  /** Somebody else may have had the directory meanwhile, or may have moved the file. */
+  /** Another process may have had the directory meanwhile, or may have moved the file. */
   async #damage(owned: boolean): Promise<Error | undefined> {
     const { durability } = this.#spool.config;
     if (owned && durability !== 'item') return undefined;
@@ -214,7 +225,7 @@ export class AppendFile<Item> {
       this.#timer = undefined;
       void this.#syncNow();
     }, syncInterval);
-    // What waits for its sync is written already: the process may end.
+    // Bytes that wait for their sync are written already: the process may end.
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
@@ -269,9 +280,10 @@ export class AppendFile<Item> {
       // Nothing beyond `bytes` is ever read.
     }
     try {
-      const failure = live.failure ?? this.#seenDamage();
-      if (failure !== undefined) throw failure;
+      if (live.failure !== undefined) throw live.failure;
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
+      const damage = this.#seenDamage(); // the name may be lost during the sync as well
+      if (damage !== undefined) throw damage;
     } catch (error) {
       await live.restore(asError(error)).catch((problem: unknown) => {
         if (!live.readable) throw problem;

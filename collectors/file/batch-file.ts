@@ -37,9 +37,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
   #bytes = 0;
   /** Items that were stored, whatever became of them. */
   #stored = 0;
-  /** Of them, the lines that are in `quarantine/`. */
+  /** How many of them are in `quarantine/`. */
   #quarantined = 0;
-  /** Lost items that were told. */
+  /** Lost items that were reported. */
   #told = 0;
   /** Bytes that the spool counts for it. */
   #counted = 0;
@@ -54,7 +54,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   /** Parts that were split off, and have no file of their own yet. */
   readonly #parts = new Set<BatchFile<Item>>();
   #splits = 0;
-  /** Of a part without a file: the batch that has its items. */
+  /** For a part without a file: the batch that has its items. */
   #origin: BatchFile<Item> | undefined;
   #writing: Promise<void> | undefined;
 
@@ -96,7 +96,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     return this.#attempts;
   }
 
-  /** Of the stored items, how many are in `quarantine/`, and how many are nowhere. */
+  /** How many of the stored items are in `quarantine/`, and how many are nowhere. */
   get missing(): { quarantined: number; lost: number } {
     const missing = Math.max(0, this.#stored - this.size);
     const quarantined = Math.min(this.#quarantined, missing);
@@ -215,6 +215,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async release(): Promise<void> {
     await this.#writer?.release();
     this.endAttempt();
+    if (this.source !== undefined && !this.over) this.#isGone(new Error('the file had lost its name, and no copy was made'));
     this.source?.close();
     this.source = undefined;
   }
@@ -283,7 +284,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.attempting = true;
   }
 
-  /** Whoever has not read to the end leaves no descriptor behind. */
+  /** A reader that stops early leaves no descriptor behind. */
   endAttempt(): void {
     for (const reader of this.readers) reader.close();
     this.readers.clear();

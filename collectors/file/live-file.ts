@@ -8,8 +8,8 @@ import { asError, closeQuietly, copyRange, discard, writeAll } from './writing.j
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
  *
  * 1. `bytes` is acknowledged. Anything beyond is cut off before the next write.
- * 2. After a failed sync the descriptor is never used for writing again: what was not synced is written anew through
- *    another one, into the same file. What was synced stays as it is.
+ * 2. After a failed sync the descriptor is never used for writing again: bytes not synced are written anew through
+ *    another one, into the same file. Synced bytes stay as they are.
  * 3. A file that has lost its name, or a part of its content, is copied from the descriptor and takes its name back.
  */
 export class LiveFile<Item> {
@@ -34,7 +34,7 @@ export class LiveFile<Item> {
   #named = false;
   /** It was cut, and power loss may undo that. */
   #cut = false;
-  /** How many of the lost lines were told. */
+  /** How many of the lost lines were reported. */
   #told = 0;
 
   constructor(spool: Spool<Item>) {
@@ -74,7 +74,7 @@ export class LiveFile<Item> {
     if (synced) this.#synced = this.bytes;
   }
 
-  /** What has become of the name and the length; `undefined` if both are as they should be. May throw. */
+  /** Checks the name and the length; `undefined` if both are as they should be. May throw. */
   damage(): Error | undefined {
     if (this.#file === undefined) return undefined;
     const own = this.#file.stat();
@@ -137,7 +137,7 @@ export class LiveFile<Item> {
     return file;
   }
 
-  /** Makes a file whole whose descriptor, name or content has gone bad. Rejects if it cannot, and may be called again. */
+  /** Repairs a file whose descriptor, name or content is damaged. Rejects if it cannot, and may be called again. */
   async restore(cause: Error): Promise<void> {
     this.failure = cause;
     const file = this.#file;
@@ -154,12 +154,19 @@ export class LiveFile<Item> {
     }
     try {
       await this.#spool.ensure();
-      this.#file = this.damage() === undefined ? await this.#repaired(file) : await this.#copied(file);
+      if (this.damage() === undefined) this.#replace(file, await this.#repaired(file));
+      else await this.#copy(file, cause);
     } catch (error) {
       throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
     }
-    closeQuietly(file);
     this.#restored(cause);
+  }
+
+  #replace(old: OpenFile, fresh: OpenFile): void {
+    // Whoever drops it closes the old one.
+    closeQuietly(this.dropped ? fresh : old);
+    if (this.dropped) throw new Error('the batch was dropped meanwhile');
+    this.#file = fresh;
   }
 
   /** Writes what was not synced once more, through another descriptor: that makes it dirty again, so that a sync counts. */
@@ -197,7 +204,7 @@ export class LiveFile<Item> {
     await copyRange(old, fresh, this.#synced, this.bytes);
   }
 
-  async #copied(old: OpenFile): Promise<OpenFile> {
+  async #copy(old: OpenFile, cause: Error): Promise<void> {
     const { files, config } = this.#spool;
     const temporary = temporaryName(this.path);
     discard(files, undefined, temporary);
@@ -206,22 +213,26 @@ export class LiveFile<Item> {
     try {
       const kept = config.durability === 'batch' ? this.kept : undefined;
       const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
-      if (this.dropped) throw new Error('the batch was dropped meanwhile');
       await this.#makeWay(old);
+      if (this.dropped) throw new Error('the batch was dropped meanwhile');
       files.rename(temporary, this.path);
-      if (durable) await this.#spool.sync();
       this.#spool.bytes += rescued.bytes - this.bytes;
       this.lost += this.size - rescued.lines;
       this.size = rescued.lines;
       this.bytes = rescued.bytes;
-      return copy;
     } catch (error) {
       discard(files, copy, temporary);
       throw error;
     }
+    // The copy has the name: it is the file from here on, whatever becomes of the directory's sync.
+    this.#replace(old, copy);
+    this.#isSynced();
+    this.#tellLost(cause);
+    this.#named = false;
+    if (durable) await this.#spool.sync();
   }
 
-  /** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
+  /** Nothing is overwritten: another program's file that has our name goes to `quarantine/`. */
   async #makeWay(old: OpenFile): Promise<void> {
     const found = this.#spool.files.stat(this.path);
     if (found === undefined || isSame(found, old.stat())) return;
@@ -229,21 +240,27 @@ export class LiveFile<Item> {
   }
 
   #restored(error: Error): void {
+    const { size } = this;
     const id = batchId(this.name);
-    const { lost, size } = this;
     this.failure = undefined;
     this.readable = true;
-    this.torn = false;
-    this.#cut = false;
     this.#named = true;
+    this.#isSynced();
+    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
+  }
+
+  #isSynced(): void {
+    this.torn = this.#cut = false;
     this.#synced = this.bytes;
     this.kept.mark();
     this.kept.synced(this.bytes, this.bytes);
-    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
-    if (lost > this.#told) {
-      const items = lost - this.#told;
-      this.#told = lost;
-      this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
-    }
+  }
+
+  #tellLost(error: Error): void {
+    const items = this.lost - this.#told;
+    if (items === 0) return;
+    this.#told = this.lost;
+    const id = batchId(this.name);
+    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 }

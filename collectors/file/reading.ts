@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import { StorageError } from '../../src/index.js';
 import type { OpenFile } from './file-system.js';
-import { NEWLINE, parseName, textIn } from './format.js';
-import { type Block, blocksOf } from './lines.js';
+import { type Block, blocksOf } from './blocks.js';
+import { parseName } from './format.js';
+import { Pieces } from './lines.js';
 import { type Spool, storageError } from './spool.js';
 
 /** A batch that is read. */
@@ -135,29 +136,17 @@ function* linesOf<Item>(
     yield { good: false, bytes, position };
     return;
   }
-  for (let from = 0; from < bytes.length;) {
-    const newline = bytes.indexOf(NEWLINE, from);
-    const to = newline < 0 ? bytes.length : newline;
-    if (to > from) {
-      const { start, end } = textIn(bytes, from, to, integrity);
-      const text = firstText(bytes, from, to);
-      let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(text, to + 1), position: position + from };
-      try {
-        if (end >= 0) line = { good: true, item: decode(bytes.toString('utf8', start, end)) };
-      } catch {
-        // What decode says may quote the item, which belongs into no log.
-      }
-      if (line.good || text < to) yield line;
+  const pieces = new Pieces(bytes, integrity);
+  while (pieces.next()) {
+    const { from, to, textEnd } = pieces;
+    let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(from, to), position: position + from };
+    try {
+      if (textEnd >= 0) line = { good: true, item: decode(bytes.toString('utf8', from, textEnd)) };
+    } catch {
+      // The message of decode may quote the item, which belongs into no log.
     }
-    from = to + 1;
+    yield line;
   }
-}
-
-/** Zeros are a hole, and no content. */
-function firstText(bytes: Buffer, from: number, to: number): number {
-  let at = from;
-  while (at < to && bytes[at] === 0) at++;
-  return at;
 }
 
 function open<Item>(spool: Spool<Item>, batch: Readable): Reader {

@@ -16,8 +16,8 @@ export interface KeptTotal {
 }
 
 /**
- * What was acknowledged and is not synced: a sync that fails may lose it, so that the descriptor reads nothing, or
- * zeros, where it was. Copied into few large pieces: a piece for each add would take 4 KB each.
+ * The bytes that are acknowledged and not synced: a sync that fails may lose them, so that the descriptor reads nothing, or
+ * zeros, where they were. Copied into few large pieces: a piece for each add would take 4 KB each.
  */
 export class Kept {
   readonly #total: KeptTotal;
@@ -75,7 +75,7 @@ export class Kept {
   /** The sync has succeeded: everything below `position` is safe, of `end` bytes in all. */
   synced(position: number, end: number): void {
     if (!this.#complete) {
-      // What was added meanwhile is not kept.
+      // Bytes added meanwhile are not kept.
       if (position < end) return;
       this.#complete = true;
     }
@@ -99,6 +99,8 @@ export class Kept {
   }
 }
 
+const LINE_END = Buffer.from('\n');
+
 export interface Rescued {
   lines: number;
   bytes: number;
@@ -113,14 +115,16 @@ export async function rescue(
   to: OpenFile,
   length: number,
   integrity: Integrity,
-  /** What is not synced; without it everything is read back. */
+  /** The bytes that are not synced; without them everything is read back. */
   kept: Kept | undefined,
   sync: boolean,
 ): Promise<Rescued> {
   const writer = new Writer(to);
   const readable = Math.min(kept?.from ?? length, length);
-  let { good: lines } = await visitLines(from, readable, integrity, undefined, (block, start, end, text) => {
-    return text < 0 ? undefined : writer.add(block.bytes.subarray(start, end));
+  let { good: lines } = await visitLines(from, readable, integrity, undefined, async (block, start, end, text) => {
+    if (text < 0) return;
+    await writer.add(block.bytes.subarray(start, end));
+    if (block.kind === 'tail') await writer.add(LINE_END);
   });
   if (kept?.from !== undefined) {
     for (const piece of kept) {

@@ -32,7 +32,7 @@ export class Admission<Item, State> {
   constructor(parts: AdmissionParts<Item, State>) {
     const { core, config } = parts;
     this.#parts = parts;
-    // A caller that waits for room needs the open batch sealed: nobody else can fill it. Retries keep their schedule.
+    // A caller that waits for room needs the open batch sealed, since no item can fill it. Retries keep their schedule.
     this.room = new Room(
       () => config().maxPending,
       () => core.pending,
@@ -50,30 +50,30 @@ export class Admission<Item, State> {
     core.fastLimit = 0;
   }
 
-  /** What is kept of an item until it has joined, or why it is refused. */
-  prepare(item: Item, heard: boolean): Item | Refusal {
+  /** The entry that is kept until the item has joined, or its refusal. */
+  prepare(item: Item, handled: boolean): Item | Refusal {
     const { storage } = this.#parts;
     if (storage === undefined || this.closed) return item;
     try {
       return storage.prepare(item) as Item;
     } catch (error) {
       const refusal = error instanceof OverflowError ? error : new ItemError('encode', error);
-      return new Refusal(this.turnAway(item, refusal, heard));
+      return new Refusal(this.turnAway(item, refusal, handled));
     }
   }
 
   /** Why the item cannot be accepted, after what can be done to make room for it. */
-  refusalOf(item: Item, entry: Item | Refusal, heard: boolean): Error | undefined {
+  refusalOf(item: Item, entry: Item | Refusal, handled: boolean): Error | undefined {
     if (isRefusal(entry)) return entry.error;
-    if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), heard);
+    if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), handled);
     if (this.#hasRoom(entry)) return undefined;
     const { overflow } = this.#parts.config();
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const full = this.#overflowError(entry);
-    if (overflow !== 'dropNewest') return this.turnAway(item, full, heard);
+    if (overflow !== 'dropNewest') return this.turnAway(item, full, handled);
     this.turnedAway++;
     this.#parts.driver.counts.dropped++;
-    this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, heard);
+    this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, handled);
     return full;
   }
 
@@ -89,34 +89,42 @@ export class Admission<Item, State> {
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
-    const { storage } = this.#parts;
-    const fits = storage && ((): boolean => storage.hasRoom(entry as Prepared<Item>));
+    // What was in flight, or was joining, when the caller came may be dropped by now.
+    const fits = (): boolean =>
+      this.#fits(entry) || (this.#parts.config().overflow === 'dropOldest' && this.#dropFor(entry));
     const waiting = this.room.wait(enter, turnAway, signal, 1, fits);
     waiting.catch(() => undefined);
     return waiting;
   }
 
-  turnAway(item: Item, error: Error, heard: boolean): Error {
+  turnAway(item: Item, error: Error, handled: boolean): Error {
     this.turnedAway++;
     this.#parts.driver.counts.refused++;
-    this.#parts.reports.refused(item, error, heard);
+    this.#parts.reports.refused(item, error, handled);
     return error;
   }
 
   /** Room goes to callers that wait for it first. */
   #hasRoom(entry: Item): boolean {
+    return !this.room.crowded && this.#fits(entry);
+  }
+
+  #fits(entry: Item): boolean {
     const { core, storage, config } = this.#parts;
-    if (this.room.crowded || core.pending >= config().maxPending) return false;
+    if (core.pending >= config().maxPending) return false;
     return storage?.hasRoom(entry as Prepared<Item>) ?? true;
   }
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
   #dropOldest(entry: Item): boolean {
     // Room that a drop made would go to the callers that wait for it.
-    if (this.room.crowded) return false;
+    return !this.room.crowded && this.#dropFor(entry);
+  }
+
+  #dropFor(entry: Item): boolean {
     const full = this.#overflowError(entry);
-    while (!this.#hasRoom(entry) && this.#parts.core.dropOldest(full));
-    return this.#hasRoom(entry);
+    while (!this.#fits(entry)) if (!this.#parts.core.dropOldest(full)) return false;
+    return true;
   }
 
   #overflowError(entry: Item): Error {

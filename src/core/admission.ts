@@ -2,7 +2,7 @@ import { onAbort } from './promise.js';
 
 interface Waiting {
   size: number;
-  /** A bound of another kind. */
+  /** Says whether there is room, or makes some, in place of `has`. */
   fits: (() => boolean) | undefined;
   enter: () => void;
   turnAway: () => void;
@@ -23,7 +23,7 @@ export class Room {
   #admitting = false;
   #closed = false;
 
-  /** `demand` asks for the delivery of what is pending: nobody else can fill the open batch while callers wait. */
+  /** `demand` requests the delivery of what is pending: no item can fill the open batch while callers wait. */
   constructor(limit: number | (() => number), pending: () => number, demand: () => void) {
     this.#limit = limit;
     this.#pending = pending;
@@ -50,7 +50,7 @@ export class Room {
 
   /**
    * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
-   * abort before that leaves the caller out.
+   * abort before that leaves the caller out. `fits` says whether there is room, or makes some, in place of `has`.
    */
   wait<T>(
     enter: () => Promise<T>,
@@ -101,7 +101,7 @@ export class Room {
         entered = false;
         for (
           let first = this.#first;
-          first !== undefined && this.has(first.size) && first.fits?.() !== false;
+          first !== undefined && (first.fits?.() ?? this.has(first.size));
           first = this.#first
         ) {
           this.#remove(first);

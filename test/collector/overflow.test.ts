@@ -140,7 +140,7 @@ describe("overflow: 'reject'", () => {
 });
 
 describe("overflow: 'dropNewest'", () => {
-  test('drops the incoming item: counted and emitted as dropped, its promise and onError told', async () => {
+  test('drops the incoming item: counted and emitted as dropped, its promise rejected and onError called', async () => {
     const { batcher, batches } = bench({ maxPending: 2, overflow: 'dropNewest' });
     const dropped = jest.fn();
     const onError = jest.fn();
@@ -233,7 +233,25 @@ describe("overflow: 'dropOldest'", () => {
     expect(waits.state).toBe('resolved');
   });
 
-  test('A1: a batch whose delivery is just being told is not dropped as well', async () => {
+  test('a caller that waits drops what was in flight once its attempt has failed', async () => {
+    const flush = sink();
+    const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: flush });
+    for (const event of ['failed', 'dropped'] as const) batcher.on(event, () => {});
+    const first = watch(batcher.deliverItem(1));
+    const second = watch(batcher.deliverItem(2));
+    await settled();
+    expect(batcher.state.counts.dropped).toBe(0);
+    flush.fail(new Error('down'));
+    await settled();
+    expect(first.error).toBeInstanceOf(OverflowError);
+    flush.openAll();
+    await settled();
+    expect(second.state).toBe('resolved');
+    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
+    expectBalanced(batcher);
+  });
+
+  test('A1: a batch whose flushed event is being emitted is not dropped as well', async () => {
     const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: async () => {} });
     let told = 0;
     batcher.on('dropped', () => {});
@@ -254,7 +272,7 @@ describe("overflow: 'dropOldest'", () => {
   });
 });
 
-test('an overflow that nobody listens to is reported once, by a process warning', () => {
+test('an overflow without a listener is reported once, by a process warning', () => {
   for (const overflow of ['wait', 'reject', 'dropNewest', 'dropOldest'] as const) {
     const seen = warnings();
     const { batcher } = bench({ maxPending: 1, maxBatchSize: 1, overflow, batchFlush: sink() });

@@ -160,7 +160,7 @@ describe('the program without a server', () => {
     expect(code).toBe(0);
   }, 240_000);
 
-  it('replaces what has changed, forgets what is gone, and prints no escape sequence of a document', async () => {
+  it('replaces what has changed, forgets removed documents, and prints no escape sequence of a document', async () => {
     await writeFile(join(documents, 'zoo.md'), '# Zoo\nMany animals.\n\n## Day\nThe okapi is awake.\n');
     await writeFile(join(documents, 'deeper', 'old.md'), 'one\n');
     await writeFile(join(documents, 'new.md'), '# Okapi \u001b[31mnews\nThe okapi \u001b[2J has moved.\n');

@@ -384,7 +384,7 @@ suite('the page of the document indexing', () => {
     bob.complaints.splice(0);
   });
 
-  test('what it shows is what the database holds when the server has ended; nothing went wrong on the way', async () => {
+  test('what it shows is what the database holds when the server has ended; no error was logged', async () => {
     expect([...ann.complaints, ...bob.complaints]).toEqual([]);
     expect(await server.end()).toBe(130);
     await ann.page.getByText('The server does not answer; trying again').waitFor();

@@ -24,7 +24,7 @@ afterAll(async () => {
 const sections = (...texts: string[]): string =>
   texts.map((text) => `# ${text}\n\nSome words about ${text}.\n`).join('\n');
 
-testUnless(noBrowser)('an embedding API that is unwell is reported as what it is, and blocks nobody', async () => {
+testUnless(noBrowser)('a failing embedding API is reported as what it is, and blocks no other user', async () => {
   await using api = new FakeEmbeddingApi();
   const args = ['--no-index', '--root', documents, '--data', join(folder, 'data-api')];
   const server = await LiveServer.start(args, await api.open());

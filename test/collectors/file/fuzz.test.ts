@@ -163,7 +163,7 @@ test(`G9: open() succeeds on ${DIRECTORIES} directories full of anything, and de
   }
 }, 600_000);
 
-testUnless(missingPipes)('… pipes among them, which nobody waits for', () => {
+testUnless(missingPipes)('… pipes among them, which are not read', () => {
   expect(fs.lstatSync(pipe ?? '').isFIFO()).toBe(true);
 });
 

@@ -215,7 +215,7 @@ describe('lanes over all keys', () => {
     expect(flushed).toEqual(['b:1 size', 'a:1 size']);
   });
 
-  test('a batch whose postFlush takes long keeps its key waiting, and nobody else', async () => {
+  test('a batch whose postFlush takes long keeps its key waiting, and no other', async () => {
     const { batcher, flushed, clock } = bench({
       maxBatchSize: 1,
       batchPostFlush: ({ items }) =>
@@ -621,7 +621,7 @@ describe('options', () => {
     expect(direct.state.pending).toBe(0);
   });
 
-  test('a failure that nobody listens to is a warning, once for all keys', async () => {
+  test('a failure without a listener is a warning, once for all keys', async () => {
     const seen = warnings();
     const { batcher } = bench({ maxBatchSize: 1, retry: false, batchFlush: () => Promise.reject(new Error('down')) });
     batcher.addItems(notes('a1 b1 c1'));
