@@ -163,7 +163,7 @@ export class LiveFile<Item> {
   }
 
   #replace(old: OpenFile, fresh: OpenFile): void {
-    // Whoever drops it closes the old one.
+    // The code that drops it closes the old one.
     closeQuietly(this.dropped ? fresh : old);
     if (this.dropped) throw new Error('the batch was dropped meanwhile');
     this.#file = fresh;

@@ -89,7 +89,7 @@ export class Admission<Item, State> {
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
-    // What was in flight, or was joining, when the caller came may be dropped by now.
+    // A batch that was in flight, or open with an add hook running, when the caller came may be dropped by now.
     const fits = (): boolean =>
       this.#fits(entry) || (this.#parts.config().overflow === 'dropOldest' && this.#dropFor(entry));
     const waiting = this.room.wait(enter, turnAway, signal, 1, fits);

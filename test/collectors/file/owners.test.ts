@@ -67,7 +67,7 @@ testUnless(noOtherOwners())("G20: a directory that is another user's is a Storag
   expect(opened).toMatch(/^StorageError: .*EACCES/);
 });
 
-testUnless(noOtherOwners())('G20: a dead owner that was another user is told as that, and not as a live one', async () => {
+testUnless(noOtherOwners())('G20: a dead owner that was another user is reported as that, and not as a live one', async () => {
   fs.mkdirSync(directory);
   fs.chmodSync(directory, 0o777);
   const owner = spawn(process.execPath, [sceneOf(compiled), JSON.stringify({ scene: 'own', directory })], {
