@@ -1,7 +1,7 @@
 import type { ServingHook, ServingInit } from './types.js';
 import { ClosedError, ResultCountError, messageOf } from '../errors.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
-import { isError } from './row.js';
+import { isError } from './slot.js';
 
 /** The context of a handler, without the types that callers see. */
 export interface Context {
