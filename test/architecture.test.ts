@@ -20,8 +20,9 @@ const budget: Budget = {
   function: 60,
   longFiles: {
     'collectors/file-batcher.ts': 400,
-    'collectors/file/append-file.ts': 316,
-    'collectors/file/batch-file.ts': 407,
+    'collectors/file/append-file.ts': 328,
+    'collectors/file/batch-file.ts': 408,
+    'collectors/file/live-file.ts': 266,
   },
   longFunctions: {
     'src/collector/state.ts: liveState': 72,
