@@ -94,9 +94,14 @@ export class Deadlines {
   readonly #heap = new DeadlineHeap<Entry>();
   #left = 0;
 
-  /** The earliest moment; `Infinity` if there is none. */
+  /** The earliest moment; `Infinity` if there is none. One that was called off counts for nothing, or a timer would ring for it. */
   get next(): number {
-    return this.#heap.top?.deadline ?? Infinity;
+    let { top } = this.#heap;
+    for (; top !== undefined && top.expire === undefined; { top } = this.#heap) {
+      this.#heap.pop();
+      this.#left--;
+    }
+    return top?.deadline ?? Infinity;
   }
 
   /** Returns a function that calls it off. */
