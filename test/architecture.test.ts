@@ -31,9 +31,9 @@ const budget: Budget = {
 };
 /** Lines, comments included. The goal for the four files is 650. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2201 },
+  'the core': { lines: 2276 },
   'core, runner, schedule and batch': {
-    lines: 671,
+    lines: 677,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
   },
 };
