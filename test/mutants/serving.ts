@@ -1,7 +1,6 @@
 import type { Mutant } from './run-mutants.js';
 
 const ADMISSION = 'src/serving/admission.ts';
-const INPUT = 'src/serving/input.ts';
 const PLACEMENT = 'src/serving/placement.ts';
 const ROWS = 'src/serving/rows.ts';
 
