@@ -20,9 +20,6 @@ const budget: Budget = {
   function: 60,
   longFiles: {
     'collectors/file-batcher.ts': 400,
-    'collectors/file/append-file.ts': 328,
-    'collectors/file/batch-file.ts': 408,
-    'collectors/file/live-file.ts': 266,
   },
   longFunctions: {
     'src/collector/state.ts: liveState': 72,
@@ -31,7 +28,7 @@ const budget: Budget = {
 };
 /** Lines, comments included. The goal for the four files is 650. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2276 },
+  'the core': { lines: 2282 },
   'core, runner, schedule and batch': {
     lines: 677,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
