@@ -76,7 +76,7 @@ export class AppendFile<Item> {
     this.#spool.remove(fileName(live.name));
   }
 
-  /** What it took is free. */
+  /** The room that it took is free. */
   free(): void {
     this.#spool.free(this.live.bytes);
   }

@@ -151,13 +151,13 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.attempting = true;
   }
 
-  /** Whoever has not read to the end leaves no descriptor behind. */
+  /** A reader that stops early leaves no descriptor behind. */
   endAttempt(): void {
     for (const reader of this.readers) reader.close();
     this.readers.clear();
   }
 
-  /** What a reader has found that came to the end of the file. */
+  /** The findings of a reader that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], safe: boolean): void {
     if (!this.over) this.#remains.wasRead(good, bad, safe);
   }

@@ -9,8 +9,8 @@ import { asError, closeQuietly, copyRange, writeAll } from './writing.js';
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
  *
  * 1. `bytes` is acknowledged. Anything beyond is cut off before the next write.
- * 2. After a failed sync the descriptor is never used for writing again: what was not synced is written anew through
- *    another one, into the same file. What was synced stays as it is.
+ * 2. After a failed sync the descriptor is never used for writing again: bytes not synced are written anew through
+ *    another one, into the same file. Synced bytes stay as they are.
  * 3. A file that has lost its name, or a part of its content, is copied from the descriptor and takes its name back.
  */
 export class LiveFile<Item> {
@@ -35,7 +35,7 @@ export class LiveFile<Item> {
   /** Bytes that survive power loss, and whether the name does. */
   #synced = 0;
   #named = false;
-  /** How many of the lost lines were told. */
+  /** How many of the lost lines were reported. */
   #told = 0;
 
   constructor(spool: Spool<Item>) {
@@ -71,7 +71,7 @@ export class LiveFile<Item> {
     if (synced) this.#synced = this.bytes;
   }
 
-  /** What has become of the name and the length; `undefined` if both are as they should be. May throw. */
+  /** Checks the name and the length; `undefined` if both are as they should be. May throw. */
   damage(): Error | undefined {
     if (this.#file === undefined) return undefined;
     const own = this.#file.stat();
@@ -143,7 +143,7 @@ export class LiveFile<Item> {
     return file;
   }
 
-  /** Makes a file whole whose descriptor, name or content has gone bad. Rejects if it cannot, and may be called again. */
+  /** Repairs a file whose descriptor, name or content is damaged. Rejects if it cannot, and may be called again. */
   async restore(cause: Error): Promise<void> {
     this.failure = cause;
     const file = this.#file;

@@ -50,7 +50,7 @@ export class PeriodicSync<Item> {
       this.#timer = undefined;
       void this.#sync();
     }, syncInterval);
-    // What waits for its sync is written already: the process may end.
+    // Bytes that wait for their sync are written already: the process may end.
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 

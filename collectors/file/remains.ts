@@ -3,7 +3,7 @@ import { fileId } from './format.js';
 import type { SealedFile } from './sealed-file.js';
 import type { Spool } from './spool.js';
 
-/** What is left of the stored items of a batch that takes no more: in its file, in `quarantine/`, or nowhere. */
+/** The remaining items of a batch that takes no more: in its file, in `quarantine/`, or nowhere. */
 export class Remains<Item> {
   /** Nothing of the batch is left. */
   gone = false;
@@ -14,12 +14,12 @@ export class Remains<Item> {
   #size: number;
   /** Items that were stored, whatever became of them. */
   #stored: number;
-  /** Of them, the lines that are in `quarantine/`. */
+  /** How many of them are in `quarantine/`. */
   #quarantined = 0;
-  /** Lost items that were told. */
+  /** Lost items that were reported. */
   #told: number;
 
-  /** `lost` were told already. */
+  /** `lost` were reported already. */
   constructor(spool: Spool<Item>, file: SealedFile<Item>, size: number, lost = 0) {
     this.#spool = spool;
     this.file = file;
@@ -33,7 +33,7 @@ export class Remains<Item> {
     return this.#size;
   }
 
-  /** Of the stored items, how many are in `quarantine/`, and how many are nowhere. */
+  /** How many of the stored items are in `quarantine/`, and how many are nowhere. */
   get missing(): { quarantined: number; lost: number } {
     const missing = Math.max(0, this.#stored - this.#size);
     const quarantined = Math.min(this.#quarantined, missing);
@@ -60,7 +60,7 @@ export class Remains<Item> {
     if (size === 0) throw this.isGone(new Error('the file has no whole line any more'));
   }
 
-  /** What a reader has found that came to the end of the file. */
+  /** The findings of a reader that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], safe: boolean): void {
     if (bad.length > 0) {
       this.file.badLines = new Set([...this.file.badLines, ...bad]);

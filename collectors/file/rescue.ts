@@ -12,7 +12,7 @@ export interface Damaged {
   /** Acknowledged. */
   readonly bytes: number;
   readonly kept: Kept;
-  /** Nobody needs it any more. */
+  /** It is not needed any more. */
   readonly dropped: boolean;
 }
 
@@ -76,7 +76,7 @@ async function copyLines<Item>(
   return lines;
 }
 
-/** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
+/** Nothing is overwritten: another program's file that has our name goes to `quarantine/`. */
 async function makeWay<Item>(spool: Spool<Item>, { name, path }: Damaged, old: OpenFile): Promise<void> {
   const found = spool.files.stat(path);
   if (found === undefined || isSame(found, old.stat())) return;

@@ -9,7 +9,7 @@ import { closeQuietly } from './writing.js';
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** What is known of a file when it takes no more items. */
+/** The facts about a file when it takes no more items. */
 export interface Contents {
   /** In the directory. */
   readonly name: string;
@@ -134,7 +134,7 @@ export class SealedFile<Item> {
     this.close();
   }
 
-  /** What it took is free. */
+  /** The room that it took is free. */
   free(): void {
     this.#spool.free(this.#counted);
   }
@@ -145,7 +145,7 @@ export class SealedFile<Item> {
   }
 }
 
-/** What is left of a descriptor when a file takes no more items. */
+/** The descriptor that remains when a file takes no more items. */
 export interface Sealed {
   /** To be compared when it is read; `undefined` if it is not known. */
   readonly stat: FileStat | undefined;

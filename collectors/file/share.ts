@@ -22,7 +22,7 @@ export class Share<Item> {
   readonly #owner: Owner<Item>;
   /** Parts that were split off, and have no file of their own yet. */
   readonly #parts = new Set<Share<Item>>();
-  /** Of a part without a file: the share that has its items. */
+  /** For a part without a file: the share that has its items. */
   #origin: Share<Item> | undefined;
   #writing: Promise<void> | undefined;
 

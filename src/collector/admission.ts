@@ -27,7 +27,7 @@ export class Admission<Item, State> {
   /** Items refused or dropped before they were accepted. */
   turnedAway = 0;
   closed = false;
-  /** A batch is being dropped, and listeners are told; the room is for the caller that it is dropped for. */
+  /** A batch is being dropped, and its event emitted; the room is for the caller that it is dropped for. */
   dropping = false;
   readonly #parts: AdmissionParts<Item, State>;
 
@@ -49,7 +49,7 @@ export class Admission<Item, State> {
     if (!this.dropping) this.room.admit();
   }
 
-  /** An item was accepted at once. What began to wait for room while it was made for this one needs it delivered. */
+  /** An item was accepted at once. A caller that began to wait while room was made for this one needs it delivered. */
   accepted(): void {
     if (this.room.crowded) this.#parts.core.demand();
   }

@@ -106,7 +106,7 @@ export class Room {
         entered = false;
         for (let first = this.#first; first !== undefined; first = this.#first) {
           if (!(first.fits?.() ?? this.has(first.size))) {
-            // What has just entered may start first. Code that is called may take the caller out.
+            // An entry that has just entered may start first. Code that is called may take the caller out.
             if (!some && first.makeRoom?.() === true) continue;
             break;
           }

@@ -237,7 +237,7 @@ export class Core<State> extends OpenBatch<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    // Without anybody to tell there is no need for the error: its stack is most of what leaving costs.
+    // Without a waiting caller the error is not made: its stack is most of the cost of leaving.
     if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
       const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
       const reject = this.waiters.takeCovering(batch.from);

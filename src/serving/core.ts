@@ -92,8 +92,6 @@ export class ServingCore {
     return this.#made;
   }
 
-  // Calls
-
   one(value: unknown, options: DispatchOptions | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const { mapInputs, mapResults } = this.options;

@@ -68,10 +68,7 @@ const NOTHING: never[] = [];
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
   values: unknown[];
-  /**
-   * The callers while all of them have one value and no options: the functions that settle the promise of value i, at 2i
-   * and 2i + 1. Objects for them are made only when somebody asks for `slices`.
-   */
+  /** The callers, while each has one value and no options: `resolve` of value i at 2i, `reject` at 2i + 1. */
   plain: Settle[] | undefined = undefined;
   #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
@@ -92,7 +89,7 @@ export class Row {
     readonly number: number,
     first: unknown,
   ) {
-    // Of one element: an empty list is given room for 17 by its first push, and a row may have just one value.
+    // With one element: an empty list is given room for 17 by its first push, and a row may have just one value.
     this.values = [first];
   }
 

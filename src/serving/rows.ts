@@ -28,7 +28,7 @@ export class Rows extends Core<Row> {
   /** Batches are cut at the end of the event-loop turn that opened them. */
   readonly #eager: boolean;
   #opened = 0;
-  /** Of the row that was sealed last: room for as many callers is made in the next one. */
+  /** Size of the row that was sealed last: room for as many callers is made in the next one. */
   #lastSize = 1;
   #turnEnds = false;
   readonly #endOfTurn = (): void => {

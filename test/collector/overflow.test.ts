@@ -269,7 +269,7 @@ describe("overflow: 'dropOldest'", () => {
     batcher.clear();
   });
 
-  test('items whose add hook was slow, and that nobody could drop, wait for nothing: 8 of 2 at a time, all stored', async () => {
+  test('items whose add hook was slow, and that could not be dropped, wait for nothing: 8 of 2 at a time, all stored', async () => {
     const { clock, batcher } = bench({
       maxBatchSize: 1,
       maxPending: 2,

@@ -1,7 +1,8 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { KEYED_PROOF } from './proof.js';
 
-const RUNS = 600;
+/** The seeds above are run by `npm run test:long`. */
+const RUNS = 200;
 
 describe('a batcher per key, against a naive model', () => {
   let unwatch: () => void;

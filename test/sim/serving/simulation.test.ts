@@ -1,7 +1,8 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { SERVING_PROOF } from './proof.js';
 
-const RUNS = 1500;
+/** The seeds above are run by `npm run test:long`. */
+const RUNS = 500;
 
 describe('servings: many callers, partitions, failures, aborts and closes', () => {
   let unwatch: () => void;
