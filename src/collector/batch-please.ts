@@ -27,7 +27,7 @@ export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseH
  */
 export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
   /** Set by the constructor of a ready-made collector that keeps its items outside. */
-  protected [STORAGE]: types.Storage<Item, Batch> | undefined;
+  declare protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
   readonly #clock: SafeClock;
   readonly #origin: number;

@@ -15,9 +15,12 @@ export class Batch<State> {
   status: Status = 'queued';
   /** Number of the present or last attempt, from 1. */
   attempt = 0;
-  startedAt = 0;
-  /** When the first attempt began; -1 before it. */
-  firstStartedAt = -1;
+  startedAt = NaN;
+  /**
+   * When the first attempt began; -Infinity before it. An integer here (or above) would be stored in another way than the
+   * time that replaces it, and V8 would then convert every batch that waits, at 10 µs each.
+   */
+  firstStartedAt = -Infinity;
   /** Runs begun and ended. A run that answers after it has ended is ignored. */
   begun = 0;
   ended = 0;
