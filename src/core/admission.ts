@@ -2,7 +2,7 @@ import { onAbort } from './promise.js';
 
 interface Waiting {
   size: number;
-  /** Says whether there is room, or makes some, in place of `has`. */
+  /** Says whether there is room, in place of `has`. */
   fits: (() => boolean) | undefined;
   /** Makes some room by other means; `false` if there is none to make. */
   makeRoom: (() => boolean) | undefined;
@@ -52,7 +52,7 @@ export class Room {
 
   /**
    * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
-   * abort before that leaves the caller out. `fits` says whether there is room, or makes some, in place of `has`.
+   * abort before that leaves the caller out. `fits` says whether there is room, in place of `has`.
    */
   wait<T>(
     enter: () => Promise<T>,

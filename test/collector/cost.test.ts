@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
 
@@ -35,6 +37,18 @@ function backlog(count: number, options: ConstructorParameters<typeof MemoryBatc
   return { batcher, clock, outcomes: Promise.allSettled(promises) };
 }
 
+const fails = () => Promise.reject(new Error('down'));
+
+function abortable() {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    abort: () => {
+      controller.abort(new Error('left'));
+    },
+  };
+}
+
 describe('A10: the cost is linear in the batches that wait', () => {
   test('of clear()', () =>
     expectLinear((count) => {
@@ -48,6 +62,35 @@ describe('A10: the cost is linear in the batches that wait', () => {
       const { batcher, outcomes } = backlog(count);
       await expect(batcher.close({ timeout: 0 })).rejects.toMatchObject({ undelivered: count });
       expect((await outcomes).filter(({ status }) => status === 'rejected')).toHaveLength(count);
+    }));
+
+  test('of close({ flush: false }), which leaves what waits', () =>
+    expectLinear(async (count) => {
+      const { batcher, clock, outcomes } = backlog(count, { retry: { minDelay: 1e6 }, batchFlush: fails });
+      await clock.advance(0);
+      await batcher.close({ flush: false });
+      expect((await outcomes).filter(({ status }) => status === 'rejected')).toHaveLength(count);
+    }));
+
+  test.each(['syncAddItem', 'flush'] as const)('of an abort that all callers of %s wait with', (verb) =>
+    expectLinear(async (count) => {
+      const { batcher } = backlog(1, { maxPending: 1 });
+      const { signal, abort } = abortable();
+      const calls = Array.from({ length: count }, (_, i) =>
+        verb === 'flush' ? batcher.flush({ signal }) : batcher.syncAddItem(i, { signal }),
+      );
+      abort();
+      expect((await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected')).toHaveLength(count);
+    }),
+  );
+
+  test('of aborts one by one, from the last to the first', () =>
+    expectLinear(async (count) => {
+      const { batcher } = backlog(1, { maxPending: 1 });
+      const aborts = Array.from({ length: count }, abortable);
+      const calls = aborts.map(({ signal }, i) => batcher.syncAddItem(i, { signal }));
+      for (const { abort } of aborts.reverse()) abort();
+      expect((await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected')).toHaveLength(count);
     }));
 
   test("of overflow: 'dropOldest'", () =>
@@ -80,4 +123,62 @@ test('A10: unlimited lanes cost no more than one for a sink that answers at once
   await run(Infinity)();
   const [one, unlimited] = [await cost(run(1)), await cost(run(Infinity))];
   expect(unlimited).toBeLessThan(10 * Math.max(one, 2));
+});
+
+describe('A5: memory stays flat however often it goes wrong', () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+
+  /** Bytes that the heap has grown by over 4000 rounds, after as many to warm up. */
+  async function growth(round: (i: number) => unknown): Promise<number> {
+    const heap: number[] = [];
+    for (let part = 0; part < 2; part++) {
+      for (let i = 0; i < 4000; i++) await round(i);
+      gc();
+      heap.push(process.memoryUsage().heapUsed);
+    }
+    return (heap[1] ?? Infinity) - (heap[0] ?? 0);
+  }
+
+  // A leak of one batch, waiter or context a round would be over 1 MB.
+  const FLAT = 600_000;
+
+  test('of flush() behind a sink that hangs, with and without a signal that aborts', async () => {
+    const { batcher } = backlog(1, { maxPending: 500, maxBatchSize: 100, overflow: 'dropOldest' });
+    const grown = await growth((i) => {
+      batcher.addItem(i);
+      void batcher.flush();
+      const { signal, abort } = abortable();
+      void batcher.flush({ signal });
+      abort();
+    });
+    expect(grown).toBeLessThan(FLAT);
+  });
+
+  test('of attempts that time out, of one batch', async () => {
+    const { batcher, clock } = backlog(1, { flushTimeout: 1, retry: { minDelay: 1, maxDelay: 1, jitter: false } });
+    expect(await growth(() => clock.advance(2))).toBeLessThan(FLAT);
+    expect(batcher.state.batches[0]?.attempt).toBeGreaterThan(3000);
+  });
+
+  test('of a batchPostFlush that fails, with maxPending', async () => {
+    const { batcher } = backlog(0, { maxPending: 10, batchFlush: () => undefined, batchPostFlush: fails });
+    batcher.on('refused', () => {});
+    // The first batch keeps the lane for its postFlush; nothing behind it is more than pending.
+    expect(await growth((i) => batcher.addItem(i))).toBeLessThan(FLAT);
+    expect(batcher.state.pending).toBeLessThanOrEqual(10);
+  });
+
+  test('of clear(), also while callers wait for room', async () => {
+    const { batcher } = backlog(0, { maxPending: 2, maxBatchSize: 10 });
+    batcher.pause();
+    const grown = await growth((i) => {
+      batcher.addItem(i);
+      void batcher.deliverItem(i);
+      void batcher.syncAddItem(i);
+      batcher.clear();
+      batcher.clear();
+    });
+    expect(grown).toBeLessThan(FLAT);
+  });
 });

@@ -337,3 +337,15 @@ describe('names and values of users that met ours', () => {
     expect(seen).toEqual([4]);
   });
 });
+
+test.each([1e7, Number.MAX_SAFE_INTEGER, Infinity])(
+  'flushConcurrency: %p ended the process, or cost memory for lanes that nobody used',
+  async (flushConcurrency) => {
+    const { batcher, batches } = bench({ flushConcurrency, maxBatchSize: 1 });
+    const start = process.memoryUsage().heapUsed;
+    batcher.addItem(1);
+    expect(process.memoryUsage().heapUsed - start).toBeLessThan(20_000_000);
+    await batcher.close();
+    expect(batches).toEqual([[1]]);
+  },
+);

@@ -1,3 +1,4 @@
+import { KEYED_MUTANTS } from './keyed.js';
 import type { Mutant } from './run-mutants.js';
 
 const SCHEDULE = 'src/core/schedule.ts';
@@ -205,15 +206,15 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   {
     name: 'poison is blamed at once',
     file: FAILURES,
-    from: `batch.suspectedAt >= 0 && batch.suspectedAt < run.deliveries`,
-    to: `batch.suspectedAt >= -1`,
+    from: `single && suspected && batch.suspectedAt < run.deliveries`,
+    to: `single`,
   },
-  { name: 'an outage is split to the end', file: FAILURES, from: `    if (outage) return 'hold';\n`, to: `` },
+  { name: 'an outage is split to the end', file: FAILURES, from: `if (single || outage) {`, to: `if (single) {` },
   {
     name: 'later adds overtake callers that wait for room',
     file: ADMISSION,
-    from: `this.room.crowded || core.pending`,
-    to: `core.pending`,
+    from: `!this.dropping && !this.room.crowded && this.#fits(entry)`,
+    to: `!this.dropping && this.#fits(entry)`,
   },
   {
     name: 'an abort leaves the caller in the room',
@@ -227,4 +228,116 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     from: `      this.#last = waiting;\n      this.#demand();`,
     to: `      this.#last = waiting;`,
   },
+  {
+    name: 'a caller that waits never drops',
+    file: ADMISSION,
+    from: `this.dropping ? undefined : (): boolean => this.#drop(entry)`,
+    to: `undefined`,
+  },
+  {
+    name: 'what has just been let in is dropped before it starts',
+    file: ROOM,
+    from: `if (!some && first.makeRoom`,
+    to: `if (first.makeRoom`,
+  },
+  {
+    name: 'the room of a drop goes to a listener of the drop',
+    file: ADMISSION,
+    from: `    if (!this.dropping) this.room.admit();`,
+    to: `    this.room.admit();`,
+  },
+  {
+    name: 'a delay of retry.delay protects a held batch as well',
+    file: FATES,
+    from: `batch.delaySet = typeof fate === 'object' && fate.set === true;\n    if (fate === 'drop'`,
+    to: `if (typeof fate === 'object') batch.delaySet = fate.set === true;\n    if (fate === 'drop'`,
+  },
+  {
+    name: 'parts that were taken out are thrown away when batchSplit throws later',
+    file: FAILURES,
+    from: `if (i === 0) throw broken;`,
+    to: `if (i >= 0) throw broken;`,
+  },
+  {
+    name: 'a delay of 0 is no delay for maxElapsed',
+    file: FAILURES,
+    from: `Math.max(asked ?? delay, SOON)`,
+    to: `(asked ?? delay)`,
+  },
+  {
+    name: 'an attempt hurried during a pause, and due, is an extra one',
+    file: RUNNER,
+    from: `    if (batch.dueAt <= now) batch.extra = false;\n`,
+    to: ``,
+  },
+  {
+    name: 'the longest delay of several items does not count',
+    file: FAILURES,
+    from: `wait.retryIn > longest.retryIn`,
+    to: `wait.retryIn < longest.retryIn`,
+  },
+  {
+    name: 'retry.delay: false is no answer',
+    file: FAILURES,
+    from: `if (asked === false || attempt`,
+    to: `if (attempt`,
+  },
+  {
+    name: 'a retry that is due starts while paused',
+    file: RUNNER,
+    from: `        if (!this.paused) this.start(batch, now);`,
+    to: `        this.start(batch, now);`,
+  },
+  {
+    name: 'resume wakes nothing',
+    file: CORE,
+    from: `    this.paused = false;\n    this.noteWake(-Infinity);`,
+    to: `    this.paused = false;`,
+  },
+  {
+    name: 'configure does not look at the open batch',
+    file: CORE,
+    from: `    this.fastLimit = 0;\n    this.noteWake(-Infinity);\n    this.turn();`,
+    to: `    this.fastLimit = 0;`,
+  },
+  {
+    name: 'clear lets nobody know',
+    file: OPEN,
+    from: `      batch.outcome?.reject(error);\n      batch.pace?.reject(error);\n      this.move(batch, 'settled');`,
+    to: `      this.move(batch, 'settled');`,
+  },
+  {
+    name: 'clear leaves the open batch',
+    file: OPEN,
+    from: `if (this.size > 0 && this.still) this.seal('demand');\n    const error`,
+    to: `const error`,
+  },
+  {
+    name: 'the process ends with pending items in silence',
+    file: 'src/collector/exit.ts',
+    from: `for (const batcher of flushed) batcher.ends();`,
+    to: ``,
+    tests: ['test/collector/reported-processes.test.ts'],
+  },
+  {
+    name: 'a timer that was taken away is believed in',
+    file: 'src/core/clock.ts',
+    from: ` || (this.#target < Infinity && this.#isLost(now))`,
+    to: ``,
+    tests: ['test/collector/reported-processes.test.ts'],
+  },
+  {
+    name: 'with unref an awaited close holds nothing',
+    file: CORE,
+    from: `this.#closing !== undefined || !this.waiters.empty);`,
+    to: `false);`,
+    tests: ['test/collector/reported-processes.test.ts'],
+  },
+  {
+    name: 'options are not read through a prototype',
+    file: 'src/options/check.ts',
+    from: `    const value = copy[name] ?? source[name];`,
+    to: `    const value = copy[name];`,
+  },
+  ...KEYED_MUTANTS,
 ];
