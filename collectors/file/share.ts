@@ -21,7 +21,7 @@ export class Share<Item> {
   readonly #spool: Spool<Item>;
   readonly #owner: Owner<Item>;
   /** Parts that were split off, and have no file of their own yet. */
-  readonly #parts = new Set<Share<Item>>();
+  #parts: Set<Share<Item>> | undefined;
   /** For a part without a file: the share that has its items. */
   #origin: Share<Item> | undefined;
   #writing: Promise<void> | undefined;
@@ -33,7 +33,7 @@ export class Share<Item> {
 
   /** Parts need the file. */
   get isNeeded(): boolean {
-    return this.#parts.size > 0;
+    return this.#parts !== undefined && this.#parts.size > 0;
   }
 
   /** Gives the items at these places to a part, of `size`; answers how many. */
@@ -43,8 +43,9 @@ export class Share<Item> {
     part.order = order.filter((_, place) => taken.has(place));
     this.order = order.filter((_, place) => !taken.has(place));
     // The positions in `order` are those in the file of the whole.
-    part.#origin = this.#origin ?? this;
-    part.#origin.#parts.add(part);
+    const origin = this.#origin ?? this;
+    part.#origin = origin;
+    (origin.#parts ??= new Set()).add(part);
     return part.order.length;
   }
 
@@ -59,12 +60,12 @@ export class Share<Item> {
 
   /** Never rejects: a part that cannot be written yet keeps the file that has its items. */
   async writeParts(): Promise<void> {
-    await Promise.allSettled([...this.#parts].map((part) => part.write()));
+    await Promise.allSettled([...(this.#parts ?? [])].map((part) => part.write()));
   }
 
   async #write(): Promise<void> {
     const origin = this.#origin;
-    await Promise.all([...this.#parts].map((part) => part.write()));
+    await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
     const { order } = this;
     if (order === undefined || this.#owner.over) return;
     const { file } = (origin ?? this).#owner;
@@ -74,7 +75,7 @@ export class Share<Item> {
   }
 
   #hasWritten(part: Share<Item>): void {
-    this.#parts.delete(part);
-    if (this.#owner.over && this.#parts.size === 0) this.#owner.forget();
+    this.#parts?.delete(part);
+    if (this.#owner.over && !this.isNeeded) this.#owner.forget();
   }
 }

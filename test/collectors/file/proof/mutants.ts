@@ -12,15 +12,14 @@ export interface Mutant {
     | 'file-batcher'
     | 'file/damage'
     | 'file/fuzz'
+    | 'file/holes'
     | 'file/processes'
     | 'file/surroundings'
     | 'file/reported-faults'
     | 'file/parts';
 }
 
-const BATCH = 'file/batch-file.ts';
 const SPOOL = 'file/spool.ts';
-const MAIN = 'file-batcher.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -39,17 +38,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'batch: no sync after the interval',
-    file: 'file/append-file.ts',
-    from: `      else this.#syncLater();
-    }`,
-    to: `    }`,
+    file: 'file/periodic-sync.ts',
+    from: `    else this.#later();
+  }`,
+    to: `  }`,
     by: 'lives',
   },
   {
     name: 'a sealed batch is not synced before flush sees it',
     file: 'file/append-file.ts',
-    from: `if (spool.config.durability !== 'none' && live.dirty) await live.sync();`,
-    to: `if (spool.config.durability === undefined && live.dirty) await live.sync();`,
+    from: `if (failure === undefined && spool.config.durability !== 'none' && live.dirty) {`,
+    to: `if (failure === undefined && spool.config.durability === undefined && live.dirty) {`,
     by: 'lives',
   },
   {
@@ -62,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'batch: a failed sync is forgotten, and the next one believed',
-    file: 'file/append-file.ts',
+    file: 'file/periodic-sync.ts',
     from: `      const failure = asError(error);
       live.failure = failure;`,
     to: `      const failure = asError(error);
@@ -105,15 +104,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'item: what is taken back of a refused group is not synced',
     file: 'file/live-file.ts',
-    from: `if (this.#cut) await this.#file?.sync();`,
-    to: `if (this.#cut) this.#file?.stat();`,
+    from: `if (this.cut) await this.#file?.sync();`,
+    to: `if (this.cut) this.#file?.stat();`,
     by: 'lives',
   },
   {
     name: 'a file that is taken back is not counted as removed',
     file: 'file/live-file.ts',
     from: `    this.#spool.discard(file, fileName(this.name));`,
-    to: `    discard(this.#spool.files, file, this.path);`,
+    to: `    closeQuietly(file);
+    this.#spool.files.remove(this.path);`,
     by: 'lives',
   },
   {
@@ -132,7 +132,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a line without its newline counts',
-    file: 'file/lines.ts',
+    file: 'file/blocks.ts',
     from: `  if (filled > 0) yield { bytes: buffer.subarray(0, filled), position, kind: overlong ? 'overlong' : 'tail' };`,
     to: `  if (filled > 0) yield { bytes: Buffer.concat([buffer.subarray(0, filled), Buffer.from('\\n')]), position, kind: 'lines' };`,
     by: 'file/damage',
@@ -140,13 +140,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the rest of a file is given up at its first damaged line',
     file: 'file/lines.ts',
-    from: `      if (end < 0) tally.bad++;`,
-    to: `      if (end < 0 || tally.bad > 0) tally.bad++;`,
+    from: `    if (textEnd >= 0) {
+      tally.good++;`,
+    to: `    if (tally.bad > 0) textEnd = -1;
+    if (textEnd >= 0) {
+      tally.good++;`,
     by: 'file/damage',
   },
   {
     name: 'the file is removed before flush has it',
-    file: 'file-batcher.ts',
+    file: 'file/delivery.ts',
     from: `    batch.beginAttempt(context.signal);`,
     to: `    batch.beginAttempt(context.signal);
     await batch.remove();`,
@@ -154,31 +157,31 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the file is removed although flush failed',
-    file: MAIN,
-    from: `      givesUp: (batch) => fileOf(batch).gone || fileOf(batch).attempts >= maxAttempts,`,
-    to: `      givesUp: (batch) => {
-        try {
-          this.#remove(fileOf(batch));
-        } catch {}
-        return fileOf(batch).attempts >= maxAttempts;
-      },`,
+    file: 'file/storage.ts',
+    from: `    givesUp: (batch) => fileOf(batch).remains.gone || fileOf(batch).attempts >= maxAttempts,`,
+    to: `    givesUp: (batch) => {
+      try {
+        void fileOf(batch).remove();
+      } catch {}
+      return fileOf(batch).attempts >= maxAttempts;
+    },`,
     by: 'lives',
   },
   {
     name: 'what is delivered is not removed',
-    file: 'file-batcher.ts',
+    file: 'file/delivery.ts',
     from: `        await batch.remove();
-        const { quarantined, lost } = batch.missing;
-        this.#counts.quarantined`,
-    to: `        const { quarantined, lost } = batch.missing;
-        this.#counts.quarantined`,
+        const { quarantined, lost } = batch.remains.missing;
+        this.counts.quarantined`,
+    to: `        const { quarantined, lost } = batch.remains.missing;
+        this.counts.quarantined`,
     by: 'lives',
   },
   {
     name: 'removals are not synced',
     file: SPOOL,
-    from: `    if (this.#syncedChanges === this.#changes ||`,
-    to: `    if (this.#changes >= 0 ||`,
+    from: `    if (this.#syncs.isSynced() ||`,
+    to: `    if (this.#syncs.changes >= 0 ||`,
     by: 'lives',
   },
   {
@@ -227,15 +230,15 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'recovered files are not synced',
-    file: 'file/batch-file.ts',
-    from: `    if (this.#spool.config.durability === 'none' || this.#writer !== undefined) return Promise.resolve();`,
-    to: `    if (this.#spool.config.durability !== undefined || this.#writer !== undefined) return Promise.resolve();`,
+    file: 'file/sealed-file.ts',
+    from: `    if (this.#spool.config.durability === 'none') return Promise.resolve();`,
+    to: `    if (this.#spool.config.durability !== undefined) return Promise.resolve();`,
     by: 'lives',
   },
   {
     name: 'a directory that recovery could not sync is not synced later either',
     file: SPOOL,
-    from: `    this.#changes++;
+    from: `    this.#syncs.changes++;
     await this.syncNames().catch(() => undefined);`,
     to: `    await this.sync().catch(() => undefined);`,
     by: 'file-batcher',
@@ -263,8 +266,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'attempts do not survive a restart',
-    file: BATCH,
-    from: `fileName({ ...name, attempts: this.#attempts + 1 })`,
+    file: 'file/sealed-file.ts',
+    from: `fileName({ ...name, attempts })`,
     to: `fileName({ ...name, attempts: 0 })`,
     by: 'lives',
   },
@@ -314,9 +317,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a sealed file is not compared to what was stored',
-    file: 'file/batch-file.ts',
-    from: `if (isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes) return;`,
-    to: `if (known.bytes >= 0) return;`,
+    file: 'file/sealed-file.ts',
+    from: `    const same = isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes;`,
+    to: `    const same = known.bytes >= 0;`,
     by: 'file/reported-faults',
   },
   {
@@ -325,5 +328,30 @@ export const MUTANTS: readonly Mutant[] = [
     from: `if (before !== undefined) this.#seal(before);`,
     to: ``,
     by: 'file/reported-faults',
+  },
+  {
+    name: 'what is damaged before a whole line is thrown away',
+    file: 'file/lines.ts',
+    from: `      this.to = start;
+      return true;`,
+    to: `      this.from = start;
+      this.textEnd = this.#behind;
+      this.#behind = -1;
+      return false;`,
+    by: 'file/holes',
+  },
+  {
+    name: 'a rescue glues two lines together',
+    file: 'file/rescue.ts',
+    from: `    if (block.kind === 'tail') await writer.add(LINE_END);`,
+    to: ``,
+    by: 'file/holes',
+  },
+  {
+    name: 'the last sync of a file is believed although a part of it was gone before',
+    file: 'file/append-file.ts',
+    from: `let failure = live.failure ?? live.seenDamage();`,
+    to: `let failure = live.failure;`,
+    by: 'file/holes',
   },
 ];

@@ -1,0 +1,159 @@
+import { type BatchPleaseHooks, type FlushContext, StorageError } from '../../src/index.js';
+import { BatchFile } from './batch-file.js';
+import type { FileBatch } from './contract.js';
+import type { Line } from './line.js';
+import { Sealing } from './sealing.js';
+import type { Spool } from './spool.js';
+import { type Counts, noCounts } from './state.js';
+import { SyncAhead } from './sync-ahead.js';
+
+export type Hooks<Item> = BatchPleaseHooks<Item, FileBatch<Item>>;
+
+/** The batches from their first item to their end: what happens to their files around the user's hooks. */
+export class Delivery<Item> {
+  readonly counts: Counts = noCounts();
+  readonly #spool: Spool<Item>;
+  /** `this` of the user's hooks. */
+  readonly #batcher: object;
+  #users: Hooks<Item> = {};
+  readonly #sealing = new Sealing<Item>();
+  readonly #ahead = new SyncAhead<Item>();
+  /** By id: the user's hooks may put another state in their place. */
+  readonly #inFlight = new Map<string, BatchFile<Item>>();
+  /** Cleared batches whose files are being moved. */
+  readonly #returning = new Set<Promise<void>>();
+  /** Their `batchPostFlush` is done. */
+  readonly #posted = new WeakSet<BatchFile<Item>>();
+
+  constructor(spool: Spool<Item>, batcher: object) {
+    this.#spool = spool;
+    this.#batcher = batcher;
+  }
+
+  /** Ours, which call the user's; `ready` answers with a promise until a file may be begun. */
+  hooks(users: Hooks<Item>, ready: () => Promise<unknown> | undefined): Hooks<Item> {
+    this.#users = users;
+    return {
+      batchInit: () => ready()?.then(() => this.#newBatch()) ?? this.#newBatch(),
+      batchAddItems: (batch, lines) => {
+        return fileOf(batch).append(lines as unknown as readonly Line<Item>[]); // made by prepare
+      },
+      batchId: (batch) => batch.id,
+      batchPreFlush: (batch, context) => this.#preFlush(fileOf(batch), context),
+      batchPostFlush: (state, context) => this.#postFlush(state, context),
+      batchSplit: (batch, indexes) => fileOf(batch).split(indexes),
+      batchDeadLetter: (batch, error) => this.#deadLetter(fileOf(batch), error),
+      batchTerminate: async (batch) => {
+        try {
+          await users.batchTerminate?.call(this.#batcher, batch);
+        } finally {
+          if (batch !== undefined) await fileOf(batch).release();
+        }
+      },
+    };
+  }
+
+  #newBatch(): BatchFile<Item> | Promise<BatchFile<Item>> {
+    const batch = new BatchFile(this.#spool);
+    const room = this.#sealing.begin(batch);
+    return room === undefined ? batch : room.then(() => batch);
+  }
+
+  /** A batch that was found; it is synced in the background. */
+  found(batch: BatchFile<Item>): void {
+    this.#ahead.add(batch);
+  }
+
+  /** Nothing more is read or synced ahead. */
+  stop(): void {
+    this.#ahead.stop();
+  }
+
+  /** Every file is left as it is. */
+  async release(): Promise<void> {
+    for (const batch of this.#inFlight.values()) batch.endAttempt();
+    await Promise.all([this.#sealing.release(), ...this.#returning]);
+  }
+
+  /** The batch was dropped. */
+  async discard(batch: FileBatch<Item>): Promise<void> {
+    const file = fileOf(batch);
+    this.#letGo(file);
+    await file.remove();
+  }
+
+  /** The batch was cleared: its file becomes the caller's. */
+  giveBack(batch: FileBatch<Item>): void {
+    const file = fileOf(batch);
+    this.#letGo(file);
+    const returning = file
+      .giveBack()
+      .catch((error: unknown) => {
+        const { id, filename } = file;
+        this.#spool.tell('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
+      })
+      .finally(() => this.#returning.delete(returning));
+    this.#returning.add(returning);
+  }
+
+  async #preFlush(batch: BatchFile<Item>, context: FlushContext): Promise<FileBatch<Item> | void> {
+    this.#inFlight.set(context.id, batch);
+    this.#ahead.forget(batch);
+    batch.attempting = false;
+    await batch.seal();
+    this.#sealing.forget(batch);
+    await this.#spool.ensure();
+    // Delivery matters more than a sync that fails: it frees the disk.
+    await batch.syncFound().catch((error: unknown) => {
+      const { id, size } = batch;
+      this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
+    });
+    await batch.verify();
+    await this.#spool.syncNames();
+    if (context.signal.aborted) throw new StorageError('the disk took longer than an attempt may');
+    batch.beginAttempt(context.signal);
+    return this.#users.batchPreFlush?.call(this.#batcher, batch, context);
+  }
+
+  /** The user's first, while the file is still there; it goes whatever that says, since it is delivered. */
+  async #postFlush(state: FileBatch<Item>, context: FlushContext): Promise<void> {
+    const batch = this.#inFlight.get(context.id);
+    if (batch === undefined) return;
+    try {
+      if (!this.#posted.has(batch)) await this.#users.batchPostFlush?.call(this.#batcher, state, context);
+      this.#posted.add(batch);
+    } finally {
+      if (!batch.over) {
+        await batch.remove();
+        const { quarantined, lost } = batch.remains.missing;
+        this.counts.quarantined += quarantined;
+        this.counts.lost += lost;
+      }
+    }
+    this.#letGo(batch);
+  }
+
+  async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
+    if (!batch.over) {
+      await batch.bury(error);
+      const { quarantined, lost } = batch.remains.missing;
+      this.counts.goneQuarantined += quarantined;
+      this.counts.goneLost += lost;
+      if (!batch.remains.gone) this.counts.dead += batch.size;
+    }
+    this.#letGo(batch);
+    await this.#users.batchDeadLetter?.call(this.#batcher, batch, error);
+  }
+
+  #letGo(batch: BatchFile<Item>): void {
+    this.#sealing.forget(batch);
+    this.#ahead.forget(batch);
+    this.#inFlight.delete(batch.id);
+  }
+}
+
+/** Every batch of a FileBatcher is made here, or from a file that was found. */
+export function fileOf<Item>(batch: FileBatch<Item>): BatchFile<Item> {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- see above
+  return batch as BatchFile<Item>;
+}
