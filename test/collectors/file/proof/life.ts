@@ -447,6 +447,7 @@ export class Life {
     if (
       !this.#sabotaged ||
       this.#unaccountable ||
+      this.#unreadable ||
       this.#anyEviction ||
       this.#anyRemoval ||
       this.#powerLosses > 0 ||
