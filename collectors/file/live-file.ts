@@ -165,7 +165,13 @@ export class LiveFile<Item> {
     } catch (error) {
       throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
     }
-    this.#restored(cause);
+    this.failure = undefined;
+    this.readable = true;
+    this.#named = true;
+    this.#isSynced();
+    const { size, name } = this;
+    const id = batchId(name);
+    this.#spool.tell('rescued', { id, size, error: cause }, `the file of batch ${id} was made whole again`);
   }
 
   #replace(old: OpenFile, fresh: OpenFile): void {
@@ -224,16 +230,6 @@ export class LiveFile<Item> {
     if (this.#spool.config.durability !== 'none') await this.#spool.sync();
   }
 
-  #restored(error: Error): void {
-    const { size, name } = this;
-    const id = batchId(name);
-    this.failure = undefined;
-    this.readable = true;
-    this.#named = true;
-    this.#isSynced();
-    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
-  }
-
   #isSynced(): void {
     this.torn = this.cut = false;
     this.#synced = this.bytes;
@@ -244,8 +240,8 @@ export class LiveFile<Item> {
   #tellLost(error: Error): void {
     const items = this.lost - this.#told;
     if (items === 0) return;
-    this.#told = this.lost;
     const id = batchId(this.name);
+    this.#told = this.lost;
     this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 }
