@@ -229,10 +229,9 @@ export class AppendFile<Item> {
       // Nothing beyond `bytes` is ever read.
     }
     try {
-      if (live.failure !== undefined) throw live.failure;
+      const failure = live.failure ?? live.seenDamage();
+      if (failure !== undefined) throw failure;
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
-      const damage = live.seenDamage(); // the name may be lost during the sync as well
-      if (damage !== undefined) throw damage;
     } catch (error) {
       await live.restore(asError(error)).catch((problem: unknown) => {
         if (!live.readable) throw problem;
