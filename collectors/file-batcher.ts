@@ -79,6 +79,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
+  /** They are counted as dead. */
+  readonly #buried = new WeakSet<BatchFile<Item>>();
   /** The directory is ours, and the names in it are known. */
   #ready: Promise<Names> | undefined;
   #opening: Promise<RecoveryReport> | undefined;
@@ -372,8 +374,10 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
-    if (!batch.over) {
-      await batch.bury(error);
+    if (!batch.over) await batch.bury(error);
+    // One that took too long may still be under way when the next one begins: both come here.
+    if (!this.#buried.has(batch)) {
+      this.#buried.add(batch);
       const { quarantined, lost } = batch.remains.missing;
       this.#counts.goneQuarantined += quarantined;
       this.#counts.goneLost += lost;
