@@ -237,11 +237,14 @@ export class Core<State> extends OpenBatch<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
-    const reject = this.waiters.takeCovering(batch.from);
-    batch.outcome?.reject(closed);
-    batch.pace?.reject(closed);
-    reject(closed);
+    // Without anybody to tell there is no need for the error: its stack is most of what leaving costs.
+    if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
+      const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
+      const reject = this.waiters.takeCovering(batch.from);
+      batch.outcome?.reject(closed);
+      batch.pace?.reject(closed);
+      reject(closed);
+    }
     this.remove(batch);
   }
 }

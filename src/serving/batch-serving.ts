@@ -1,4 +1,3 @@
-import { Plain } from './calls.js';
 import type {
   DispatchOptions,
   Handler,
@@ -17,13 +16,23 @@ import type {
 } from './types.js';
 import { ServingCore } from './core.js';
 import { inlineMany, inlineStream } from './inline.js';
+import type { Settle } from './slot.js';
 import type { Channel } from './channel.js';
 import type { Listener } from '../events.js';
 import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
 import { countResults } from './partitions.js';
 
-let coreOf: (serving: object) => ServingCore | undefined; // assigned by the class
+/** No static block of the class, which would keep it in bundles that do not use it. */
+const cores = /* @__PURE__ */ new WeakMap<object, ServingCore>();
+
+/** The functions of the promise that was made last. A closure for each promise would be a fifth of what a call allocates. */
+const captured: { resolve: Settle; reject: Settle } = { resolve: () => undefined, reject: () => undefined };
+
+function capture(resolve: Settle, reject: Settle): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
+}
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
@@ -68,10 +77,6 @@ export class BatchServing<
 > {
   readonly #core: ServingCore;
 
-  static {
-    coreOf = (serving) => (typeof serving === 'object' && #core in serving ? serving.#core : undefined);
-  }
-
   constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
   constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
   constructor(options: MapsResults<In, Out, State, Hook, Runtime, Raw>);
@@ -81,6 +86,7 @@ export class BatchServing<
     checkServingOptions(owner, options);
     const hooks = this as unknown as { handleBatch?: Handler<never, unknown>; init?: never };
     this.#core = new ServingCore(owner, options, hooks);
+    cores.set(this, this.#core);
   }
 
   /**
@@ -92,9 +98,9 @@ export class BatchServing<
     const core = this.#core;
     const placement = core.plain;
     if (options !== undefined || placement === undefined) return core.one(value, options) as Promise<Out>;
-    return new Promise<Out>((resolve, reject) => {
-      placement.putPlain(new Plain(resolve, reject), value);
-    });
+    const promise = new Promise<unknown>(capture);
+    placement.putPlain(value, captured.resolve, captured.reject);
+    return promise as Promise<Out>;
   }
 
   /**
@@ -196,18 +202,26 @@ export class BatchServing<
 
 /** For pools: whether calls, streams or `inline` work are under way. */
 export function isBusy(serving: { readonly state: { readonly pending: number } }): boolean {
-  return coreOf(serving)?.busy ?? serving.state.pending > 0;
+  return cores.get(serving)?.busy ?? serving.state.pending > 0;
 }
 
 /** For pools: whether `close` was called; unknown for other classes. */
 export function isClosed(serving: object): boolean {
-  return coreOf(serving)?.closed === true;
+  return cores.get(serving)?.closed === true;
 }
 
-async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
   try {
-    return { ok: true, value: await work() };
+    return work().then(success, failure);
   } catch (error) {
-    return { ok: false, error };
+    return Promise.resolve({ ok: false, error }); // a subclass has a `dispatch` that throws
   }
+}
+
+function success<T>(value: T): Outcome<T> {
+  return { ok: true, value };
+}
+
+function failure(error: unknown): Outcome<never> {
+  return { ok: false, error };
 }

@@ -7,7 +7,7 @@ import { ClosedError, TimeoutError } from '../errors.js';
 import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
 import { nextAttempt } from './retry.js';
-import { isError } from './row.js';
+import { isError } from './slot.js';
 
 type Emit = (event: Event) => void;
 

@@ -1,7 +1,7 @@
 import type { ServingHook, ServingInit } from './types.js';
 import { ClosedError, ResultCountError, messageOf } from '../errors.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
-import { isError } from './row.js';
+import { isError } from './slot.js';
 
 /** The context of a handler, without the types that callers see. */
 export interface Context {
@@ -78,7 +78,7 @@ export class LocalPartitions implements Partitions {
 /** Sends the event of a hook: `list` has one payload per value; without it every caller gets `payload`. */
 export type Send = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
 
-export const NO_HOOKS: Readonly<Record<string, ServingHook>> = Object.freeze({});
+export const NO_HOOKS: Readonly<Record<string, ServingHook>> = /* @__PURE__ */ Object.freeze({});
 
 /** The hooks of one run; they throw once it has ended. */
 export function hooksOf(
