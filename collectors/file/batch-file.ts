@@ -242,6 +242,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     this.over = true;
     this.#spool.free(0);
+    this.#remains.giveUpUnsafe(); // damaged lines without a copy are in dead/ now, where nobody delivers them
     const { id, size, filename } = this;
     this.#spool.tell('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
   }

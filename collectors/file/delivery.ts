@@ -24,6 +24,8 @@ export class Delivery<Item> {
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
+  /** They are counted as dead. */
+  readonly #buried = new WeakSet<BatchFile<Item>>();
 
   constructor(spool: Spool<Item>, batcher: object) {
     this.#spool = spool;
@@ -134,8 +136,10 @@ export class Delivery<Item> {
   }
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
-    if (!batch.over) {
-      await batch.bury(error);
+    if (!batch.over) await batch.bury(error);
+    // A call that took too long may still run when the next one begins: both come here.
+    if (!this.#buried.has(batch)) {
+      this.#buried.add(batch);
       const { quarantined, lost } = batch.remains.missing;
       this.counts.goneQuarantined += quarantined;
       this.counts.goneLost += lost;

@@ -167,7 +167,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     if (storage !== undefined) {
       if (storage.givesUp(state, error, attempt)) decision = 'drop';
       else if (!storage.attempted(state)) {
-        batch.attempt--;
+        if (!batch.extra) batch.attempt--; // an extra one is not counted in the first place
         if (decision === 'drop') decision = 'hold';
       }
     }

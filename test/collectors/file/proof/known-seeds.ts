@@ -27,5 +27,8 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [73, 'the same'],
   [326, 'G8: a copy has its name, and is forgotten, because the directory cannot be synced: the file comes again'],
   [2431, 'G17: a file loses its name while it is synced for the last time'],
+  [2102577, 'G14: an extra attempt that does not begin is taken back twice, and the next one has the number -1'],
+  [2103436, 'A1: a batch is counted twice as dead, because its move to dead/ takes longer than a flush may'],
+  [2000983, 'G17: nobody is told of damaged lines that are in dead/ only'],
   [10167, 'G17: nobody is told of lost items whose file cannot be removed'],
 ];

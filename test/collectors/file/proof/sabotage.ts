@@ -61,14 +61,14 @@ export function sabotage(
     if (kind === 'replaceFile') disk.create(path).write(0, Buffer.from('this is no item\n'));
     return harm;
   }
-  const before = linesOf(inode);
+  const before = linesOf(inode.current);
   spoil(inode, kind, random);
-  const after = linesOf(inode);
+  const after = linesOf(inode.current);
   return { hit: [...before.keys()].filter((id) => after.get(id) !== before.get(id)), nameless: [] };
 }
 
 function nameless(inode: Inode, isLive: (inode: Inode) => boolean): Harm {
-  const items = [...linesOf(inode).keys()];
+  const items = [...linesOf(inode.current).keys()];
   return isLive(inode) ? { hit: [], nameless: items } : { hit: items, nameless: [] };
 }
 
@@ -83,9 +83,9 @@ function spoil(inode: Inode, kind: Sabotage, random: Random): void {
 }
 
 /** The whole lines, by the number of their item. */
-function linesOf({ current }: Inode): Map<number, string> {
+function linesOf(content: Uint8Array): Map<number, string> {
   const lines = new Map<number, string>();
-  for (const line of Buffer.from(current).toString('latin1').split('\n').slice(0, -1)) {
+  for (const line of Buffer.from(content).toString('latin1').split('\n').slice(0, -1)) {
     // What was written behind a hole has zeros before it.
     const behind = line.slice(line.lastIndexOf('\0') + 1);
     const found = /^\{"id":(\d+),/.exec(behind);
@@ -98,7 +98,7 @@ function linesOf({ current }: Inode): Map<number, string> {
 export function itemsIn(contents: readonly Uint8Array[]): Set<number> {
   const found = new Set<number>();
   for (const content of contents) {
-    for (const id of linesOf({ current: content } as Inode).keys()) found.add(id);
+    for (const id of linesOf(content).keys()) found.add(id);
   }
   return found;
 }

@@ -113,9 +113,9 @@ async function fileLimit({ directory, items = 0 }: Orders): Promise<void> {
   for (let item = 0; item < items; item++) {
     await batcher.syncAddItem(item).then(
       () => stored.push(item),
-      ({ name }: Error) => {
+      (error: unknown) => {
         refused.push(item);
-        errors.add(name);
+        errors.add((error as Error).name);
       },
     );
   }
