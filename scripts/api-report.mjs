@@ -1,4 +1,4 @@
-// Writes docs/api/*.api.md: the public surface of each entry point, so that a change of the surface is visible in a review.
+// Writes the files of docs/api: the public surface of each entry point, so that a change of the surface is visible in a review.
 // With `--check` it writes nothing, and fails when a report is out of date. Either way it fails when something public has no
 // doc comment.
 import { execFileSync } from 'node:child_process';
@@ -37,7 +37,10 @@ function reports() {
   const compilerState = CompilerState.create(configs[0], { additionalEntryPoints: entries.map(({ types }) => types) });
   for (const config of configs) Extractor.invoke(config, { compilerState, localBuild: true, messageCallback });
   return new Map(
-    entries.map(({ name }) => [`${nameOf(name)}.api.md`, readFileSync(join(scratch, `${nameOf(name)}.api.md`), 'utf8')]),
+    entries.map(({ name }) => [
+      `${nameOf(name)}.api.md`,
+      readFileSync(join(scratch, `${nameOf(name)}.api.md`), 'utf8'),
+    ]),
   );
 }
 
@@ -68,7 +71,10 @@ function configOf(name, mainEntryPointFilePath) {
       messages: {
         compilerMessageReporting: { default: off },
         // Everything that is exported is public. What other entry points export is no oversight.
-        extractorMessageReporting: { default: off, 'ae-undocumented': { logLevel: 'error', addToApiReportFile: false } },
+        extractorMessageReporting: {
+          default: off,
+          'ae-undocumented': { logLevel: 'error', addToApiReportFile: false },
+        },
         tsdocMessageReporting: { default: off },
       },
     },

@@ -1,7 +1,7 @@
 /** Starts a sync, and calls `done` at its end. May throw instead. */
 export type Sync = (done: (error: Error | null) => void) => void;
 
-/** Node has four threads for files, and a sync may keep one for long: two must stay for everybody else. */
+/** Node has four threads for files, and a sync may keep one for long: two must stay for all other work. */
 const CONCURRENT_SYNCS = 2;
 
 /** Milliseconds; a sync that has taken longer is a hung disk's, and stops counting: syncs of other directories go on. */

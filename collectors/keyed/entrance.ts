@@ -76,7 +76,7 @@ export class Entrance<Item, Key, Batch> {
     this.#demand();
   }
 
-  /** Turns everybody away. */
+  /** Rejects every waiting caller. */
   close(error: () => Error): void {
     for (const waiting of [...this.#forItems, ...this.#forKeys]) waiting.turnAway(error());
     this.#forItems.clear();

@@ -44,7 +44,7 @@ export interface RemoteServingOptions<In, Out, Hook extends string = never, Mapp
    * Milliseconds in which a probed host must answer. A handler that blocks the event loop of its host for longer looks dead, and its
    * work is done twice: give it worker partitions.
    *
-   * @default 1500
+   * @default 1000
    */
   probeTimeout?: number | undefined;
 }
@@ -95,7 +95,7 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
       idempotent: idempotent ?? true,
       maxAttempts: maxAttempts ?? 8,
       probeAfter: probeAfter ?? 100,
-      probeTimeout: probeTimeout ?? 1500,
+      probeTimeout: probeTimeout ?? 1000,
     });
     this.#link = link;
   }

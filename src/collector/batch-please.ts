@@ -27,7 +27,7 @@ export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseH
  */
 export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
   /** Set by the constructor of a ready-made collector that keeps its items outside. */
-  protected [STORAGE]: types.Storage<Item, Batch> | undefined;
+  declare protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
   readonly #clock: SafeClock;
   readonly #origin: number;
@@ -148,7 +148,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     Object.assign(core.limits, limitsOf(config));
     admission.update(this.#queue?.fast === true);
     core.configured();
-    admission.room.admit();
+    admission.admit();
   }
 
   /** Calls `close()`, so that `await using` works. */
@@ -232,7 +232,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   #admit(): void {
     const { admission } = this.#made();
     if (!admission.room.crowded) return;
-    admission.room.admit();
+    admission.admit();
     admission.update(this.#queue?.fast === true);
   }
 

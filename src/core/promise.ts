@@ -26,7 +26,7 @@ export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable
 }
 
 /** The one promise that every call without anything to wait for may share. */
-export const RESOLVED: Promise<void> = Promise.resolve();
+export const RESOLVED: Promise<void> = /* @__PURE__ */ Promise.resolve();
 
 /**
  * A promise that may be ignored: a caller that awaits it sees its failure, and no unhandled rejection occurs,
@@ -135,7 +135,7 @@ interface Ticks {
   nextTick?: (fn: () => void) => void;
 }
 
-const microtask = Promise.resolve();
+const microtask = /* @__PURE__ */ Promise.resolve();
 
 /** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
 export function afterMicrotasks(fn: () => void): boolean {

@@ -23,7 +23,8 @@ import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
 import { countResults } from './partitions.js';
 
-let coreOf: (serving: object) => ServingCore | undefined; // assigned by the class
+/** No static block of the class, which would keep it in bundles that do not use it. */
+const cores = /* @__PURE__ */ new WeakMap<object, ServingCore>();
 
 /** The functions of the promise that was made last. A closure for each promise would be a fifth of what a call allocates. */
 const captured: { resolve: Settle; reject: Settle } = { resolve: () => undefined, reject: () => undefined };
@@ -76,10 +77,6 @@ export class BatchServing<
 > {
   readonly #core: ServingCore;
 
-  static {
-    coreOf = (serving) => (typeof serving === 'object' && #core in serving ? serving.#core : undefined);
-  }
-
   constructor(options?: PlainOptions<In, Out, State, Hook, Runtime>);
   constructor(options: MapsInputs<In, Out, State, Hook, Runtime, Mapped>);
   constructor(options: MapsResults<In, Out, State, Hook, Runtime, Raw>);
@@ -89,6 +86,7 @@ export class BatchServing<
     checkServingOptions(owner, options);
     const hooks = this as unknown as { handleBatch?: Handler<never, unknown>; init?: never };
     this.#core = new ServingCore(owner, options, hooks);
+    cores.set(this, this.#core);
   }
 
   /**
@@ -209,12 +207,12 @@ export class BatchServing<
 
 /** For pools: whether calls, streams or `inline` work are under way. */
 export function isBusy(serving: { readonly state: { readonly pending: number } }): boolean {
-  return coreOf(serving)?.busy ?? serving.state.pending > 0;
+  return cores.get(serving)?.busy ?? serving.state.pending > 0;
 }
 
 /** For pools: whether `close` was called; unknown for other classes. */
 export function isClosed(serving: object): boolean {
-  return coreOf(serving)?.closed === true;
+  return cores.get(serving)?.closed === true;
 }
 
 function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {

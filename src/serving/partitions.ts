@@ -78,7 +78,7 @@ export class LocalPartitions implements Partitions {
 /** Sends the event of a hook: `list` has one payload per value; without it every caller gets `payload`. */
 export type Send = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
 
-export const NO_HOOKS: Readonly<Record<string, ServingHook>> = Object.freeze({});
+export const NO_HOOKS: Readonly<Record<string, ServingHook>> = /* @__PURE__ */ Object.freeze({});
 
 /** The hooks of one run; they throw once it has ended. */
 export function hooksOf(

@@ -105,7 +105,7 @@ test('who is let in may make room for the next: one loop, however many there are
   expect(entered).toEqual(Array.from({ length: 50_000 }, (_, i) => i));
 });
 
-test('closed, it turns everybody away', async () => {
+test('closed, it rejects every waiting caller', async () => {
   const { room, pending, wait } = roomOfFive();
   pending.count = 5;
   const all = Promise.allSettled([wait('a'), wait('b')]);

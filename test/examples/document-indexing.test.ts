@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { indexDocuments } from '../../examples/document-indexing/indexing.js';
 import { SectionTable } from '../../examples/document-indexing/section-table.js';
 import { splitSections } from '../../examples/document-indexing/sections.js';
-import { bundledIndexing } from '../support/bundled-indexing.js';
+import { asUsers, indexOnce, type Run } from '../support/index-once.js';
 
 function split(...lines: string[]): [heading: string, content: string][] {
   return splitSections(lines.join('\n')).map(({ heading, content }) => [heading, content]);
@@ -116,41 +115,6 @@ describe('a database that goes away', () => {
   });
 });
 
-interface Run {
-  code: number | null;
-  output: string;
-  errors: string;
-}
-
-/** As a user starts it. Not through the `tsx` command, which kills a program that is slow to notice a signal. */
-const asUsers = ['--import', 'tsx', resolve('examples/document-indexing/main.ts')];
-
-/** Starts the program; `onOutput` sees what it has printed so far, and may send it a signal. */
-async function run(
-  args: readonly string[],
-  onOutput?: (output: string, kill: (signal: NodeJS.Signals) => void) => void,
-  program?: readonly string[],
-): Promise<Run> {
-  program ??= [await bundledIndexing()];
-  // What the machine's environment says about databases is not meant for this test.
-  const child = spawn(process.execPath, [...program, '--no-server', ...args], {
-    env: { ...process.env, DATABASE_URL: '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  return new Promise<Run>((resolveRun, reject) => {
-    const result: Run = { code: null, output: '', errors: '' };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      result.output += text;
-      onOutput?.(result.output, (signal) => child.kill(signal));
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      result.errors += text;
-    });
-    child.once('error', reject);
-    child.once('close', (code) => resolveRun({ ...result, code }));
-  });
-}
-
 describe('the program without a server', () => {
   let directory: string;
   let documents: string;
@@ -172,12 +136,12 @@ describe('the program without a server', () => {
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
   function index(...args: string[]): Promise<Run> {
-    return run([documents, '--data', data, ...args]);
+    return indexOnce([documents, '--data', data, ...args]);
   }
 
   it('stores every section, says that the counts agree, and finds a sentence', async () => {
     const args = [documents, '--data', data, '--query', 'sleeping quagga', '--batch-size', '2'];
-    const { code, output, errors } = await run(args, undefined, asUsers);
+    const { code, output, errors } = await indexOnce(args, undefined, asUsers);
     expect(errors).toBe('');
     expect(output).toMatch(/^files +3 found, 1 unreadable\n.*latin\.md: not UTF-8$/m);
     expect(output).toMatch(/^sections +5 added, 5 delivered$/m);
@@ -196,7 +160,7 @@ describe('the program without a server', () => {
     expect(code).toBe(0);
   }, 240_000);
 
-  it('replaces what has changed, forgets what is gone, and prints no escape sequence of a document', async () => {
+  it('replaces what has changed, forgets removed documents, and prints no escape sequence of a document', async () => {
     await writeFile(join(documents, 'zoo.md'), '# Zoo\nMany animals.\n\n## Day\nThe okapi is awake.\n');
     await writeFile(join(documents, 'deeper', 'old.md'), 'one\n');
     await writeFile(join(documents, 'new.md'), '# Okapi \u001b[31mnews\nThe okapi \u001b[2J has moved.\n');
@@ -211,40 +175,16 @@ describe('the program without a server', () => {
     expect(gone.output).toContain('Nothing found for "quagga".');
   }, 240_000);
 
-  it('says on SIGINT what is stored; the next run stores the rest', async () => {
-    const many = join(directory, 'many');
-    await mkdir(many);
-    for (let file = 0; file < 20; file += 1) {
-      const sections = Array.from({ length: 100 }, (_, i) => `# Section ${i}\n\nText ${i} of file ${file}\n`);
-      await writeFile(join(many, `${file}.md`), sections.join('\n'));
-    }
-    let asked = false;
-    const first = await run([many, '--data', data, '--batch-size', '1'], (output, kill) => {
-      if (!asked && /, [1-9][\d,]* stored/.test(output)) kill('SIGINT');
-      asked ||= /, [1-9][\d,]* stored/.test(output);
-    });
-    expect(first.code).toBe(130);
-    const stored = Number(/^Stopped\. ([\d,]+) sections of/m.exec(first.output)?.[1]?.replaceAll(',', ''));
-    expect(stored).toBeGreaterThan(0);
-    expect(stored).toBeLessThan(2000);
-    expect(first.output).toMatch(/^counts +agree$/m);
-    const second = await run([many, '--data', data]);
-    const number = (n: number): string => n.toLocaleString('en-US');
-    expect(second.output).toContain(`${number(2000 - stored)} new, ${number(stored)} already there`);
-    expect(second.output).toMatch(/^counts +agree$/m);
-    expect(second.code).toBe(0);
-    expect(await readdir(data)).toEqual(['postgres']);
-  }, 240_000);
-
   it.each([
     [['--batch-size', '0'], /^document-indexing: option .* argument '0' is invalid\. It must be a whole number/],
     [['--batch-age', 'soon'], /^document-indexing: option .* argument 'soon' is invalid/],
     [['--query', ' '], /^document-indexing: option .* must not be empty/],
     [['--colour'], /^document-indexing: unknown option '--colour' \(--help lists the options\)$/m],
     [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
+    [['--user', 'x'.repeat(61)], /^document-indexing: option .* It has at most 60 characters/],
     [['--port', '80'], /^document-indexing: option '--port' is not for --no-server/],
   ])('ends with code 2 and one line on %j', async (args, message) => {
-    const { code, output, errors } = await run(args);
+    const { code, output, errors } = await indexOnce(args);
     expect({ code, output }).toEqual({ code: 2, output: '' });
     expect(errors).toMatch(message);
     expect(errors.trimEnd()).not.toContain('\n');

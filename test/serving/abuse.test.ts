@@ -237,7 +237,7 @@ describe('iterables', () => {
     ['throws', boom],
     ['rejects', async () => boom()],
     ['never answers', () => new Promise(() => undefined)],
-  ])('return that %s holds nobody up', async (_name, end) => {
+  ])('return that %s delays no other caller', async (_name, end) => {
     let next = 0;
     const endless = (): AsyncIterable<unknown> =>
       source({

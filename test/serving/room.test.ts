@@ -7,7 +7,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) =
 
 describe('a call larger than maxPending was let in whole', () => {
   test.each(['reject', 'dropNewest', 'dropOldest'] as const)(
-    '%s: it is rejected, and nobody else is',
+    '%s: it is rejected, and no other caller is',
     async (overflow) => {
       const serving = new BatchServing({
         clock: new TestClock(),

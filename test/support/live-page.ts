@@ -25,8 +25,12 @@ export function jobOf(page: Page, name: string): Locator {
   return jobs.filter({ has: page.getByRole('heading', { name, exact: true }) });
 }
 
-export async function shows(place: Locator, text: string | RegExp): Promise<void> {
-  await place.filter({ hasText: text }).first().waitFor();
+/** `timeout`: milliseconds, where it may take longer than most things. */
+export async function shows(place: Locator, text: string | RegExp, timeout?: number): Promise<void> {
+  await place
+    .filter({ hasText: text })
+    .first()
+    .waitFor(timeout === undefined ? {} : { timeout });
 }
 
 export async function startFolder(page: Page, folder: string): Promise<void> {
