@@ -99,7 +99,12 @@ export class BatchServing<
     const placement = core.plain;
     if (options !== undefined || placement === undefined) return core.one(value, options) as Promise<Out>;
     const promise = new Promise<unknown>(capture);
-    placement.putPlain(value, captured.resolve, captured.reject);
+    const { resolve, reject } = captured;
+    try {
+      placement.putPlain(value, resolve, reject);
+    } catch (error) {
+      reject(error); // the clock has thrown
+    }
     return promise as Promise<Out>;
   }
 

@@ -3,14 +3,59 @@ import type { Mutant } from './run-mutants.js';
 const ADMISSION = 'src/serving/admission.ts';
 const PLACEMENT = 'src/serving/placement.ts';
 const ROWS = 'src/serving/rows.ts';
+const WATCH = 'src/serving/watch.ts';
 
 const FAIRNESS = ['test/serving/fairness'];
 const LEAVING = ['test/serving/leaving'];
+const PLAIN = ['test/serving/plain'];
 const POOL = ['test/serving/pool'];
 const THREADS = ['test/serving/threads'];
 
 /** Deliberate bugs of the serving. */
 export const SERVING_MUTANTS: readonly Mutant[] = [
+  // Plain rows
+  {
+    name: 'an Error in a slot of a caller without options resolves it',
+    file: 'src/serving/run.ts',
+    from: `plain[bad ? 2 * i + 1 : 2 * i]`,
+    to: `plain[2 * i]`,
+    tests: PLAIN,
+  },
+  {
+    name: 'a caller with options does not line up behind those without',
+    file: 'src/serving/row.ts',
+    from: `    const { slices } = this;\n    if (slices.length`,
+    to: `    const slices = this.#slices;\n    if (slices.length`,
+    tests: PLAIN,
+  },
+  {
+    name: 'a caller without options joins a row of others as if it were plain',
+    file: 'src/serving/row.ts',
+    from: `if (length === 1) this.plain =`,
+    to: `if (length > 0) this.plain ??=`,
+    tests: PLAIN,
+  },
+  {
+    name: 'all callers time out in one portion',
+    file: WATCH,
+    from: ` || expired.length === EXPIRIES_PER_TURN`,
+    to: ``,
+    tests: PLAIN,
+  },
+  {
+    name: 'callers that time out together share an error',
+    file: WATCH,
+    from: `this.#giveUp(call, errors[i])`,
+    to: `this.#giveUp(call, errors[0 * i])`,
+    tests: PLAIN,
+  },
+  {
+    name: 'the listener of a signal stays when its last call leaves',
+    file: WATCH,
+    from: `    listeners.stop();\n`,
+    to: ``,
+    tests: PLAIN,
+  },
   // Leaving
   {
     name: 'an empty batch stays in the queue',
@@ -42,7 +87,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the timer of a deadline stays armed when its call leaves',
-    file: 'src/serving/watch.ts',
+    file: WATCH,
     from: `      this.#alarm.set(Infinity, 0);`,
     to: ``,
     tests: ['test/serving/batch-serving', 'test/sim/serving'],

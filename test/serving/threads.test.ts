@@ -252,9 +252,9 @@ describe('the border of threads', () => {
 
 test('the batches after one that spun paid for its grace and for the new thread', async () => {
   await using own = serving(
-    `export const init = () => new Promise((resolve) => setTimeout(resolve, 250));
+    `export const init = () => new Promise((resolve) => setTimeout(resolve, 1000));
      export const handleBatch = (v) => { if (v[0] === 'spin') for (;;); return v; }`,
-    { batchSize: 1, handlerTimeout: 600 },
+    { batchSize: 1, handlerTimeout: 2400 },
   );
   const calls = ['warm', 'spin', 'a', 'b'].map((value) => own.tryDispatch(value));
   const outcomes = await Promise.all(calls);
