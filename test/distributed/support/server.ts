@@ -127,7 +127,8 @@ function node(name: string, port: number, binary: string, config: string): Node 
     name,
     port,
     async start() {
-      child = spawn(binary, ['-c', config], { stdio: 'ignore' });
+      // Named, since under jest a test's environment is a copy.
+      child = spawn(binary, ['-c', config], { stdio: 'ignore', env: process.env });
       process.once('exit', atExit);
       await listening(port);
     },
