@@ -9,7 +9,7 @@ type Counts = { -readonly [Name in keyof FeedCounts]: FeedCounts[Name] };
 
 /**
  * Feeds a collector from a log: each item is added with `deliverItem`, and a message is acknowledged when its last item is
- * settled. What the collector gives up goes back to the log, in smaller messages if others of its message were delivered;
+ * settled. Items that the collector gives up go back to the log, in smaller messages if others of its message were delivered;
  * an item that keeps failing while others are delivered goes to the dead letters.
  */
 export class Feed<Item, Added = Item> {
@@ -53,6 +53,7 @@ export class Feed<Item, Added = Item> {
     this.done.catch((error: unknown) => reportEnd(error));
   }
 
+  /** Counts since the start. */
   get counts(): FeedCounts {
     return this.#counts;
   }
@@ -63,9 +64,9 @@ export class Feed<Item, Added = Item> {
   }
 
   /**
-   * Stops pulling, gives back what was fetched ahead, delivers what is here, and gives back what is not delivered within
-   * `timeout` (30,000 ms by default) or cannot be. The collector stays open; close it with `{ flush: false }` afterwards,
-   * as what it still holds is the log's again.
+   * Stops pulling, delivers the items that are here, and gives the rest back to the log: messages fetched ahead, and items
+   * not delivered within `timeout` (30,000 ms by default). The collector stays open, with items that the log has again:
+   * close it with `{ flush: false }`. Resolves to the number of messages given back.
    */
   async close({ timeout = 30_000 }: { timeout?: number } = {}): Promise<{ givenBack: number }> {
     this.#closing = true;
@@ -77,7 +78,7 @@ export class Feed<Item, Added = Item> {
       () => false,
     );
     const delivered = await Promise.race([flushed, late.passed.then(() => false)]);
-    // What is delivered is still to be acknowledged. The collector's promises may settle a moment after its flush.
+    // Delivered messages are still to be acknowledged. The collector's promises may settle a moment after its flush.
     const moment = after(this.#clock, 0);
     await moment.passed;
     while (this.#outstanding.size > 0 && !late.is && (delivered || this.#settling.size > 0)) {
@@ -181,7 +182,7 @@ export class Feed<Item, Added = Item> {
     this.#leave(delivery);
   }
 
-  /** Resolves to whether the message is needed again. What is stored elsewhere is stored before the message is acknowledged. */
+  /** Resolves to whether the message is needed again. Parts are stored elsewhere before the message is acknowledged. */
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
     const nothing = failures.length === delivery.items.length && failures.every(wasTried);
@@ -207,7 +208,7 @@ export class Feed<Item, Added = Item> {
   #giveBack(delivery: Delivery<Item>, delay: number): void {
     this.#counts.retried++;
     this.#leave(delivery);
-    // A log that cannot be told delivers the message again when its lease ends.
+    // If this fails, the log delivers the message again when its lease ends.
     contained(() => delivery.retry(delay));
   }
 

@@ -5,7 +5,7 @@ export interface Failure {
   readonly index: number;
   readonly error: unknown;
   /**
-   * `'bad'`: it can never be delivered (a line that is no JSON, an item that a hook refuses). `'returned'`: nobody tried
+   * `'bad'`: it can never be delivered (a line that is no JSON, an item that a hook refuses). `'returned'`: no attempt
    * (the batcher was closed, cleared or full). `'failed'`: the sink failed with it, perhaps because of another item.
    * `'takenBack'`: the sink failed with it while nothing else was delivered, and perhaps was down.
    */
@@ -17,7 +17,7 @@ export function isIsolated({ id, items, attempt }: Delivery<unknown>): boolean {
   return items.length === 1 && (attempt > 2 || isSuspect(id));
 }
 
-/** What becomes of a delivery that is not delivered as a whole. */
+/** The fate of a delivery that is not delivered as a whole. */
 export interface Verdict {
   readonly bury: readonly Failure[];
   /** Each becomes a message of its own. */
@@ -26,7 +26,7 @@ export interface Verdict {
   readonly retry: boolean;
 }
 
-/** What the feed knows about the sink. */
+/** The feed's knowledge about the sink. */
 export interface Evidence {
   readonly maxDeliveries: number;
   /** Something was delivered since this delivery was taken. */
@@ -84,7 +84,7 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   return { bury: rest, requeue: [], retry: false };
 }
 
-/** Others of the message were delivered. What failed alone is a suspect; what nobody tried is not. */
+/** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */
 function separated(rest: readonly Failure[]): Verdict['requeue'] {
   const indexes = rest.map(({ index }) => index);
   const failed = rest.every(({ kind }) => kind === 'failed');

@@ -22,12 +22,11 @@ function entryPoints() {
   return [...named].map((file) => join(root, file.replace('dist/esm/', '').replace(/\.js$/, '.ts')));
 }
 
-/** What the main entry re-exports is split there too, so that a bundler can leave out the files that a program does not use. */
-function parts() {
-  const index = readFileSync(join(root, 'src', 'index.ts'), 'utf8');
-  const paths = [...index.matchAll(/^export \{[^}]*\} from '(.+)\.js';/gm)].map(([, path]) => path);
-  return [...new Set(paths)].map((path) => join(root, 'src', `${path}.ts`));
-}
+/**
+ * The errors are apart: small entry points use nothing else of the families, which are one file. A file costs more to load
+ * than its size does, and bundlers leave out what a program does not use (which test/package.test.ts watches).
+ */
+const ERRORS = join(root, 'src', 'errors.ts');
 
 const common = {
   absWorkingDir: root,
@@ -43,7 +42,7 @@ rmSync(dist, { recursive: true, force: true });
 
 const { metafile } = await build({
   ...common,
-  entryPoints: [...entryPoints(), ...parts()],
+  entryPoints: [...entryPoints(), ERRORS],
   outdir: join(dist, 'esm'),
   chunkNames: 'shared/[name]-[hash]',
   bundle: true,

@@ -97,7 +97,7 @@ export function readOptions(schema: z.ZodMiniObject, given: unknown): unknown {
   const copy: Record<string, unknown> = {};
   for (const name in source) copy[name] = source[name];
   for (const name of Object.keys(schema.shape)) {
-    const value = source[name];
+    const value = copy[name] ?? source[name];
     if (value !== undefined) copy[name] = value;
   }
   return copy;

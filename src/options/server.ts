@@ -27,7 +27,7 @@ const server = /* @__PURE__ */ once(() =>
   }),
 );
 
-/** How the limit of a batch server grows; what the function is told is the kernel's business. */
+/** How the limit of a batch server grows; the server decides which arguments the function gets. */
 type BatchSizeGrowth = 'exponential' | 'fixed' | { aimd: number } | { latency: number } | ((...args: never) => number);
 
 /** An object with that one field, which holds a finite number: whole from `least` up, or any above 0 without it. */

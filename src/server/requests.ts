@@ -23,9 +23,9 @@ export interface NoRequest {
   readonly kind: 'noRequest';
 }
 
-export const TIMEOUT: Timeout = Object.freeze({ kind: 'timeout' });
-export const NONE: None = Object.freeze({ kind: 'none' });
-export const NO_REQUEST: NoRequest = Object.freeze({ kind: 'noRequest' });
+export const TIMEOUT: Timeout = /* @__PURE__ */ Object.freeze({ kind: 'timeout' });
+export const NONE: None = /* @__PURE__ */ Object.freeze({ kind: 'none' });
+export const NO_REQUEST: NoRequest = /* @__PURE__ */ Object.freeze({ kind: 'noRequest' });
 
 /**
  * Key of an id's inner part. Registered globally, as is the count of answers: a process may hold two copies of the package
@@ -94,8 +94,8 @@ class Pending<Reply> {
 
 /** A request whose answer is looked up later. Its promises never reject. */
 export class RequestId<Reply> {
-  /** @internal */
-  readonly [PENDING]: Pending<Reply>;
+  /** For collections of any copy of the package. @internal */
+  declare readonly [PENDING]: Pending<Reply>;
 
   /** Called by `sendRequest`. */
   constructor(clock: Clock, send: Send<Reply>) {

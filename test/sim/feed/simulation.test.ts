@@ -3,7 +3,7 @@ import { FEED_PROOF } from './proof.js';
 
 const RUNS = 60;
 
-test(`a feed loses nothing, blames nobody that is healthy and buries poison once: ${RUNS} seeds`, async () => {
+test(`a feed loses nothing, buries no healthy item and buries poison once: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();
   try {
     await sweep(FEED_PROOF, { runs: RUNS });
