@@ -1,6 +1,7 @@
 import { acknowledgedCases } from './cases/acknowledged.js';
 import { addCases } from './cases/add.js';
 import { fileCases } from './cases/file.js';
+import { machineCases } from './cases/machines.js';
 import { memoryCases } from './cases/memory.js';
 import { pipeCases } from './cases/pipe.js';
 import { servingCases } from './cases/serving.js';
@@ -17,4 +18,5 @@ export const CASES: readonly Case[] = [
   ...serverCases,
   ...troubleCases,
   ...pipeCases,
+  ...machineCases,
 ];

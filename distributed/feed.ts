@@ -1,6 +1,6 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isSuspect, judge, wasTried, type Failure } from './verdict.js';
+import { failureOf, isIsolated, isSuspect, judge, wasTried, type Failure } from './verdict.js';
 import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
 import { after, contained, ignore, reportEnd } from './waits.js';
@@ -186,7 +186,10 @@ export class Feed<Item, Added = Item> {
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
     const nothing = failures.length === delivery.items.length && failures.every(wasTried);
-    const evidence = { maxDeliveries, ...this.#health.evidence(nothing ? delivery.id : undefined, taken) };
+    const evidence = {
+      maxDeliveries,
+      ...this.#health.evidence(nothing ? delivery.id : undefined, isIsolated(delivery), taken),
+    };
     const verdict = judge(delivery, failures, evidence);
     const { items } = delivery;
     const itemAt = (index: number): Item | BadItem => items[index] as Item | BadItem;

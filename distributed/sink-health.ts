@@ -62,14 +62,14 @@ export class SinkHealth {
   }
 
   /**
-   * `failed` names a message of which nothing was delivered, and `taken` how many items had been delivered when it was
-   * taken.
+   * `failed` names a message of which nothing was delivered, `alone` says that it was a single item, tried alone, and
+   * `taken` how many items had been delivered when it was taken.
    */
-  evidence(failed: string | undefined, taken: number): Omit<Evidence, 'maxDeliveries'> {
+  evidence(failed: string | undefined, alone: boolean, taken: number): Omit<Evidence, 'maxDeliveries'> {
     if (failed !== undefined) this.#failing.add(failed);
     return {
       worksMeanwhile: this.successes > taken,
-      strikes: failed === undefined ? 0 : this.#strike(failed, taken),
+      strikes: failed === undefined || !alone ? 0 : this.#strike(failed, taken),
       outage: this.#holding > 0 || this.#failing.size >= outageAfter,
     };
   }

@@ -12,6 +12,11 @@ export interface Failure {
   readonly kind: 'bad' | 'returned' | 'failed' | 'takenBack';
 }
 
+/** It has failed before, and is a single item: it is tried alone, so that it fails alone. */
+export function isIsolated({ id, items, attempt }: Delivery<unknown>): boolean {
+  return items.length === 1 && (attempt > 2 || isSuspect(id));
+}
+
 /** The fate of a delivery that is not delivered as a whole. */
 export interface Verdict {
   readonly bury: readonly Failure[];
@@ -28,7 +33,7 @@ export interface Evidence {
   readonly worksMeanwhile: boolean;
   /** The sink seems to be down: many messages failed, and none succeeded in between. */
   readonly outage: boolean;
-  /** How often the message failed here although something had been delivered since its failure before. */
+  /** How often the item failed alone although something had been delivered since it had failed alone before. */
   readonly strikes: number;
 }
 
@@ -73,15 +78,10 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
     return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
-  const blamed = evidence.strikes >= strikesFor(delivery.id);
+  // A suspect failed while others of its message were delivered.
+  const blamed = isSuspect(delivery.id) || evidence.strikes > 0;
   if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
   return { bury: rest, requeue: [], retry: false };
-}
-
-/** Strikes after which an item is blamed; none for a suspect, which failed while others of its message were delivered. */
-function strikesFor(id: string): number {
-  if (isSuspect(id)) return 0;
-  return id.includes('#') ? 1 : 2;
 }
 
 /** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */

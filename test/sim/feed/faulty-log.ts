@@ -65,7 +65,7 @@ export class FaultyLog {
       while (!stopped && reader.alive) {
         const ready = [...log.messages.values()].filter(({ visible }) => visible <= log.clock.now());
         if (ready.length > 0) yield log.#deliver(log.rng.pick(ready), reader);
-        else await new Promise<void>((resolve) => void log.clock.setTimer(resolve, 10));
+        else await new Promise<void>((resolve) => void log.clock.setTimer(resolve, 5 + log.rng.int(10)));
       }
     };
     return {

@@ -9,9 +9,8 @@ interface Plan {
   readonly frame: number;
   readonly readers: number;
   readonly maxItems: number;
-  /** From the beginning, or at random. */
-  readonly outage: boolean;
-  readonly outages: number;
+  /** The steps in which the sink is down. */
+  readonly outage: readonly [from: number, to: number];
   readonly kills: number;
   readonly closes: number;
 }
@@ -45,8 +44,11 @@ export class World {
       frame: 1 + rng.int(12),
       readers: 1 + rng.int(2),
       maxItems: 1 + rng.int(50),
-      outage: rng.chance(0.3),
-      outages: rng.chance(0.3) ? 0.1 : 0,
+      outage: rng.pick([
+        [0, 60],
+        [rng.int(30), rng.int(60)],
+        [-1, -1],
+      ] as const),
       kills: some(0.04),
       closes: some(0.04),
     };
@@ -56,23 +58,23 @@ export class World {
   }
 
   async run(): Promise<void> {
-    const { items, frame, readers, outage, outages, kills, closes, poison } = this.#plan;
+    const { items, frame, readers, outage, kills, closes, poison } = this.#plan;
     this.note(JSON.stringify({ ...this.#plan, poison: [...poison], faults: this.#log.faults }));
     for (let n = 0; n < items;) {
       const size = Math.min(1 + this.rng.int(frame), items - n);
       this.#log.append(`f${n}`, Array.from({ length: size }, (_, i) => n + i)); // prettier-ignore
       n += size;
     }
-    this.#down = outage;
     for (let n = 0; n < readers; n++) this.#start();
     for (let step = 0; step < 60; step++) {
+      this.#down = step >= outage[0] && step < outage[1];
       await this.#clock.advance(this.rng.int(200));
       this.#look();
-      if (!outage && this.rng.chance(outages)) this.#down = !this.#down;
       if (this.rng.chance(kills)) this.#kill();
       if (this.rng.chance(closes)) await this.#replace();
     }
-    if (outage && this.#log.dead.size > 0) this.#bad(`buried in an outage: ${[...this.#log.dead.keys()].join()}`);
+    if (outage[1] === 60 && outage[0] === 0 && this.#log.dead.size > 0)
+      this.#bad(`buried in an outage: ${[...this.#log.dead.keys()].join()}`);
     await this.#recover();
     for (const reader of [...this.#readers]) await this.#close(reader);
     this.#judge();
