@@ -290,7 +290,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         spool.reserved -= line.bytes;
       },
       attempted: (batch) => fileOf(batch).attempting,
-      givesUp: (batch) => fileOf(batch).gone || fileOf(batch).attempts >= maxAttempts,
+      givesUp: (batch) => fileOf(batch).remains.gone || fileOf(batch).attempts >= maxAttempts,
       discard: async (batch) => {
         const file = fileOf(batch);
         this.#letGo(file);
@@ -363,7 +363,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     } finally {
       if (!batch.over) {
         await batch.remove();
-        const { quarantined, lost } = batch.missing;
+        const { quarantined, lost } = batch.remains.missing;
         this.#counts.quarantined += quarantined;
         this.#counts.lost += lost;
       }
@@ -374,10 +374,10 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
     if (!batch.over) {
       await batch.bury(error);
-      const { quarantined, lost } = batch.missing;
+      const { quarantined, lost } = batch.remains.missing;
       this.#counts.goneQuarantined += quarantined;
       this.#counts.goneLost += lost;
-      if (!batch.gone) this.#counts.dead += batch.size;
+      if (!batch.remains.gone) this.#counts.dead += batch.size;
     }
     this.#letGo(batch);
     await this.#hooks.batchDeadLetter?.call(this, batch, error);

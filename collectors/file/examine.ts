@@ -1,5 +1,5 @@
 import type { FileStat, OpenFile } from './file-system.js';
-import { type BatchName, batchId, parseName, temporaryName } from './format.js';
+import { type BatchName, fileId, parseName, temporaryName } from './format.js';
 import { type Tally, visitLines } from './lines.js';
 import { type Spool, isSame } from './spool.js';
 import { Writer, discard } from './writing.js';
@@ -44,7 +44,7 @@ class Examination<Item> {
     this.#name = name;
     this.#path = spool.path(name);
     const parsed = parseName(name);
-    this.#id = parsed === undefined ? name.replace(/\.batch$/, '') : batchId(parsed);
+    this.#id = fileId(name);
     this.#integrity = parsed?.integrity ?? 'none';
     // Another program that wrote the file may have left out its last newline.
     this.#keepsTail = this.#integrity !== 'none' || parsed === undefined;

@@ -44,6 +44,12 @@ export function batchId({ sequence, nonce }: BatchName): string {
   return `${String(sequence).padStart(15, '0')}-${nonce.replaceAll('.', '/')}`;
 }
 
+/** The id of the batch in a file: one that is not named by us is its own. */
+export function fileId(name: string): string {
+  const parsed = parseName(name);
+  return parsed === undefined ? name.replace(/\.batch$/, '') : batchId(parsed);
+}
+
 /** `undefined` for whatever is not a name of ours. */
 export function parseName(name: string): BatchName | undefined {
   const [, sequence, nonce = '', attempts, integrity] = OURS.exec(name) ?? [];

@@ -1,15 +1,16 @@
-import { type BatchName, QUARANTINE, batchId, fileName, temporaryName } from './format.js';
+import { type BatchName, batchId, fileName } from './format.js';
 import type { OpenFile } from './file-system.js';
-import { Kept, rescue } from './rescue.js';
+import { Kept } from './kept.js';
+import { rescue } from './rescue.js';
 import { type Spool, isSame, storageError } from './spool.js';
-import { asError, closeQuietly, copyRange, discard, writeAll } from './writing.js';
+import { asError, closeQuietly, copyRange, writeAll } from './writing.js';
 
 /**
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
  *
  * 1. `bytes` is acknowledged. Anything beyond is cut off before the next write.
- * 2. After a failed sync the descriptor is never used for writing again: bytes not synced are written anew through
- *    another one, into the same file. Synced bytes stay as they are.
+ * 2. After a failed sync the descriptor is never used for writing again: what was not synced is written anew through
+ *    another one, into the same file. What was synced stays as it is.
  * 3. A file that has lost its name, or a part of its content, is copied from the descriptor and takes its name back.
  */
 export class LiveFile<Item> {
@@ -24,6 +25,8 @@ export class LiveFile<Item> {
   /** Why the descriptor must not be written to. */
   failure: Error | undefined;
   dropped = false;
+  /** It was cut, and power loss may undo that. */
+  cut = false;
   /** `false` after a failed sync, until what it may have lost was written again from memory. */
   readable = true;
   readonly kept: Kept;
@@ -32,9 +35,7 @@ export class LiveFile<Item> {
   /** Bytes that survive power loss, and whether the name does. */
   #synced = 0;
   #named = false;
-  /** It was cut, and power loss may undo that. */
-  #cut = false;
-  /** How many of the lost lines were reported. */
+  /** How many of the lost lines were told. */
   #told = 0;
 
   constructor(spool: Spool<Item>) {
@@ -53,11 +54,7 @@ export class LiveFile<Item> {
 
   /** Power loss would undo something. */
   get dirty(): boolean {
-    return this.#synced < this.bytes || this.#cut;
-  }
-
-  get cut(): boolean {
-    return this.#cut;
+    return this.#synced < this.bytes || this.cut;
   }
 
   create(): OpenFile {
@@ -74,7 +71,7 @@ export class LiveFile<Item> {
     if (synced) this.#synced = this.bytes;
   }
 
-  /** Checks the name and the length; `undefined` if both are as they should be. May throw. */
+  /** What has become of the name and the length; `undefined` if both are as they should be. May throw. */
   damage(): Error | undefined {
     if (this.#file === undefined) return undefined;
     const own = this.#file.stat();
@@ -83,10 +80,19 @@ export class LiveFile<Item> {
     return own.bytes < this.bytes ? new Error('the file was cut short') : undefined;
   }
 
+  /** The same; a look that fails says nothing about the file. */
+  seenDamage(): Error | undefined {
+    try {
+      return this.damage();
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Puts everything written so far on the disk, with the name. */
   async sync(): Promise<void> {
     const { bytes } = this;
-    this.#cut = false;
+    this.cut = false;
     this.kept.mark();
     this.readable = this.kept.bytes === 0;
     await this.#file?.sync();
@@ -101,16 +107,16 @@ export class LiveFile<Item> {
   cutOff(): void {
     this.#file?.truncate(this.bytes);
     this.torn = false;
-    this.#cut = this.#file !== undefined;
+    this.cut = this.#file !== undefined;
     if (this.bytes === 0) this.forget();
   }
 
   /** Makes the removal of what was not acknowledged survive power loss. Never rejects. */
   async syncCut(): Promise<void> {
     try {
-      if (this.#cut) await this.#file?.sync();
+      if (this.cut) await this.#file?.sync();
       else await this.#spool.syncNames();
-      this.#cut = false;
+      this.cut = false;
     } catch (error) {
       // The group is refused whatever comes of it; the file is repaired before anything else is written.
       if (this.#file !== undefined) this.failure = asError(error);
@@ -123,7 +129,7 @@ export class LiveFile<Item> {
     this.#file = undefined;
     this.failure = undefined;
     this.torn = false;
-    this.#cut = false;
+    this.cut = false;
     if (file === undefined) return;
     this.#spool.discard(file, fileName(this.name));
     this.name = this.#spool.newName();
@@ -137,7 +143,7 @@ export class LiveFile<Item> {
     return file;
   }
 
-  /** Repairs a file whose descriptor, name or content is damaged. Rejects if it cannot, and may be called again. */
+  /** Makes a file whole whose descriptor, name or content has gone bad. Rejects if it cannot, and may be called again. */
   async restore(cause: Error): Promise<void> {
     this.failure = cause;
     const file = this.#file;
@@ -159,11 +165,17 @@ export class LiveFile<Item> {
     } catch (error) {
       throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
     }
-    this.#restored(cause);
+    this.failure = undefined;
+    this.readable = true;
+    this.#named = true;
+    this.#isSynced();
+    const { size, name } = this;
+    const id = batchId(name);
+    this.#spool.tell('rescued', { id, size, error: cause }, `the file of batch ${id} was made whole again`);
   }
 
   #replace(old: OpenFile, fresh: OpenFile): void {
-    // Whoever drops it closes the old one.
+    // The caller that drops the batch closes the old one.
     closeQuietly(this.dropped ? fresh : old);
     if (this.dropped) throw new Error('the batch was dropped meanwhile');
     this.#file = fresh;
@@ -205,52 +217,21 @@ export class LiveFile<Item> {
   }
 
   async #copy(old: OpenFile, cause: Error): Promise<void> {
-    const { files, config } = this.#spool;
-    const temporary = temporaryName(this.path);
-    discard(files, undefined, temporary);
-    const copy = files.create(temporary);
-    const durable = config.durability !== 'none';
-    try {
-      const kept = config.durability === 'batch' ? this.kept : undefined;
-      const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
-      await this.#makeWay(old);
-      if (this.dropped) throw new Error('the batch was dropped meanwhile');
-      files.rename(temporary, this.path);
-      this.#spool.bytes += rescued.bytes - this.bytes;
-      this.lost += this.size - rescued.lines;
-      this.size = rescued.lines;
-      this.bytes = rescued.bytes;
-    } catch (error) {
-      discard(files, copy, temporary);
-      throw error;
-    }
+    const { file, lines, bytes } = await rescue(this.#spool, this, old);
+    this.#spool.bytes += bytes - this.bytes;
+    this.lost += this.size - lines;
+    this.size = lines;
+    this.bytes = bytes;
     // The copy has the name: it is the file from here on, whatever becomes of the directory's sync.
-    this.#replace(old, copy);
+    this.#replace(old, file);
     this.#isSynced();
     this.#tellLost(cause);
     this.#named = false;
-    if (durable) await this.#spool.sync();
-  }
-
-  /** Nothing is overwritten: another program's file that has our name goes to `quarantine/`. */
-  async #makeWay(old: OpenFile): Promise<void> {
-    const found = this.#spool.files.stat(this.path);
-    if (found === undefined || isSame(found, old.stat())) return;
-    await this.#spool.moveTo(QUARANTINE, fileName(this.name));
-  }
-
-  #restored(error: Error): void {
-    const { size } = this;
-    const id = batchId(this.name);
-    this.failure = undefined;
-    this.readable = true;
-    this.#named = true;
-    this.#isSynced();
-    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
+    if (this.#spool.config.durability !== 'none') await this.#spool.sync();
   }
 
   #isSynced(): void {
-    this.torn = this.#cut = false;
+    this.torn = this.cut = false;
     this.#synced = this.bytes;
     this.kept.mark();
     this.kept.synced(this.bytes, this.bytes);
@@ -259,8 +240,8 @@ export class LiveFile<Item> {
   #tellLost(error: Error): void {
     const items = this.lost - this.#told;
     if (items === 0) return;
-    this.#told = this.lost;
     const id = batchId(this.name);
+    this.#told = this.lost;
     this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 }

@@ -11,17 +11,19 @@ export interface Readable {
   readonly id: string;
   readonly filename: string;
   readonly bytes: number;
-  /** Positions of the lines that are in `quarantine/` already. */
-  readonly badLines: ReadonlySet<number>;
-  /** The only way to a file that has no name any more. */
-  readonly source: OpenFile | undefined;
+  readonly file: {
+    /** Positions of the lines that are in `quarantine/` already. */
+    readonly badLines: ReadonlySet<number>;
+    /** The only way to a file that has no name any more. */
+    readonly source: OpenFile | undefined;
+  };
   /** Which of the items in the file are the batch's, in their order; `undefined` for all. */
-  readonly order: readonly number[] | undefined;
+  readonly share: { readonly order: readonly number[] | undefined };
   /** Resolves when the file has all its lines. */
   whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
   readonly readers: Set<Reader>;
-  /** What a reader has found that came to the end of the file. */
+  /** The findings of a reader that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], quarantined: boolean): void;
 }
 
@@ -78,13 +80,13 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
 export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
   await batch.whole();
   const name = basename(batch.filename);
-  const { order } = batch;
+  const { order } = batch.share;
   let own = 0;
   const quarantine = spool.quarantine(name);
   const bad: number[] = [];
   let safe = true;
   const condemn = async (bytes: Uint8Array, position: number): Promise<void> => {
-    if (batch.badLines.has(position)) return;
+    if (batch.file.badLines.has(position)) return;
     bad.push(position);
     try {
       if (safe) await quarantine.add(bytes);
@@ -150,7 +152,8 @@ function* linesOf<Item>(
 }
 
 function open<Item>(spool: Spool<Item>, batch: Readable): Reader {
-  if (batch.source !== undefined) return new Reader(batch.source, true);
+  const { source } = batch.file;
+  if (source !== undefined) return new Reader(source, true);
   try {
     return new Reader(spool.files.open(batch.filename, 'read'), false);
   } catch (error) {

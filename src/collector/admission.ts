@@ -27,6 +27,8 @@ export class Admission<Item, State> {
   /** Items refused or dropped before they were accepted. */
   turnedAway = 0;
   closed = false;
+  /** A batch is being dropped, and listeners are told; the room is for the caller that it is dropped for. */
+  dropping = false;
   readonly #parts: AdmissionParts<Item, State>;
 
   constructor(parts: AdmissionParts<Item, State>) {
@@ -40,6 +42,16 @@ export class Admission<Item, State> {
         core.demand();
       },
     );
+  }
+
+  /** Lets callers in that there is room for. */
+  admit(): void {
+    if (!this.dropping) this.room.admit();
+  }
+
+  /** An item was accepted at once. What began to wait for room while it was made for this one needs it delivered. */
+  accepted(): void {
+    if (this.room.crowded) this.#parts.core.demand();
   }
 
   /** Opens or closes the fast path. */
@@ -77,7 +89,7 @@ export class Admission<Item, State> {
     return full;
   }
 
-  /** Waits for room, where the policy says so; `undefined` if there is no need to. */
+  /** Waits for room or makes it, where the policy says so; `undefined` if there is no need to. */
   wait(
     item: Item,
     entry: Item | Refusal,
@@ -87,12 +99,16 @@ export class Admission<Item, State> {
     if (this.closed || isRefusal(entry) || this.#hasRoom(entry)) return undefined;
     const { overflow } = this.#parts.config();
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
-    if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
+    if (overflow === 'dropOldest' && this.#dropOldest(entry)) {
+      const entered = enter();
+      this.accepted();
+      return entered;
+    }
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
-    // What was in flight, or was joining, when the caller came may be dropped by now.
-    const fits = (): boolean =>
-      this.#fits(entry) || (this.#parts.config().overflow === 'dropOldest' && this.#dropFor(entry));
-    const waiting = this.room.wait(enter, turnAway, signal, 1, fits);
+    const fits = (): boolean => this.#fits(entry);
+    // A listener that adds again what was dropped to make room for it waits for a delivery, or it would drop without end.
+    const makeRoom = this.dropping ? undefined : (): boolean => this.#drop(entry);
+    const waiting = this.room.wait(enter, turnAway, signal, 1, fits, makeRoom);
     waiting.catch(() => undefined);
     return waiting;
   }
@@ -104,27 +120,33 @@ export class Admission<Item, State> {
     return error;
   }
 
-  /** Room goes to callers that wait for it first. */
+  /** Room goes to callers that wait for it first, and to the one for which it is being made. */
   #hasRoom(entry: Item): boolean {
-    return !this.room.crowded && this.#fits(entry);
+    return !this.dropping && !this.room.crowded && this.#fits(entry);
   }
 
   #fits(entry: Item): boolean {
     const { core, storage, config } = this.#parts;
-    if (core.pending >= config().maxPending) return false;
-    return storage?.hasRoom(entry as Prepared<Item>) ?? true;
+    return core.pending < config().maxPending && (storage?.hasRoom(entry as Prepared<Item>) ?? true);
   }
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
   #dropOldest(entry: Item): boolean {
     // Room that a drop made would go to the callers that wait for it.
-    return !this.room.crowded && this.#dropFor(entry);
+    if (this.dropping || this.room.crowded) return false;
+    while (!this.#fits(entry) && this.#drop(entry));
+    return this.#fits(entry);
   }
 
-  #dropFor(entry: Item): boolean {
-    const full = this.#overflowError(entry);
-    while (!this.#fits(entry)) if (!this.#parts.core.dropOldest(full)) return false;
-    return true;
+  /** Drops the oldest batch that is not in flight, where the policy says so. */
+  #drop(entry: Item): boolean {
+    if (this.#parts.config().overflow !== 'dropOldest') return false;
+    this.dropping = true;
+    try {
+      return this.#parts.core.dropOldest(this.#overflowError(entry));
+    } finally {
+      this.dropping = false;
+    }
   }
 
   #overflowError(entry: Item): Error {

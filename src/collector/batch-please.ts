@@ -148,7 +148,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     Object.assign(core.limits, limitsOf(config));
     admission.update(this.#queue?.fast === true);
     core.configured();
-    admission.room.admit();
+    admission.admit();
   }
 
   /** Calls `close()`, so that `await using` works. */
@@ -232,7 +232,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   #admit(): void {
     const { admission } = this.#made();
     if (!admission.room.crowded) return;
-    admission.room.admit();
+    admission.admit();
     admission.update(this.#queue?.fast === true);
   }
 

@@ -4,6 +4,8 @@ interface Waiting {
   size: number;
   /** Says whether there is room, or makes some, in place of `has`. */
   fits: (() => boolean) | undefined;
+  /** Makes some room by other means; `false` if there is none to make. */
+  makeRoom: (() => boolean) | undefined;
   enter: () => void;
   turnAway: () => void;
   leave: () => void;
@@ -58,12 +60,14 @@ export class Room {
     signal?: AbortSignal | null,
     size = 1,
     fits?: () => boolean,
+    makeRoom?: () => boolean,
   ): Promise<T> {
     if (this.#closed) return Promise.reject(turnAway());
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
         size,
         fits,
+        makeRoom,
         enter: () => {
           resolve(enter());
         },
@@ -97,17 +101,19 @@ export class Room {
     if (this.#admitting) return;
     this.#admitting = true;
     try {
+      let some = false;
       for (let entered = true; entered;) {
         entered = false;
-        for (
-          let first = this.#first;
-          first !== undefined && (first.fits?.() ?? this.has(first.size));
-          first = this.#first
-        ) {
+        for (let first = this.#first; first !== undefined; first = this.#first) {
+          if (!(first.fits?.() ?? this.has(first.size))) {
+            // What has just entered may start first. Code that is called may take the caller out.
+            if (!some && first.makeRoom?.() === true) continue;
+            break;
+          }
           this.#remove(first);
           first.leave();
           first.enter();
-          entered = true;
+          entered = some = true;
         }
         if (entered && this.#first !== undefined) this.#demand();
       }

@@ -16,7 +16,7 @@ import type {
 } from './types.js';
 import { ServingCore } from './core.js';
 import { inlineMany, inlineStream } from './inline.js';
-import type { Settle } from './row.js';
+import type { Settle } from './slot.js';
 import type { Channel } from './channel.js';
 import type { Listener } from '../events.js';
 import type { Awaitable } from '../core/promise.js';

@@ -169,17 +169,14 @@ export class ServingCore {
     if (!pulled) this.#feed(call, source as readonly unknown[], options, false);
     else if (this.#admit(call, options)) {
       try {
-        this.#input.pull(call, source as AsyncIterable<unknown>, this.#window, this.#parts.admission);
+        // Two batches per partition.
+        const window = Math.min(2 * this.batchSize * lanesOf(this.options).count, LARGEST_WINDOW);
+        this.#input.pull(call, source as AsyncIterable<unknown>, window, this.#parts.admission);
       } catch (error) {
         call.fail(error);
       }
     }
     return call;
-  }
-
-  /** Two batches per partition. */
-  get #window(): number {
-    return Math.min(2 * this.batchSize * lanesOf(this.options).count, LARGEST_WINDOW);
   }
 
   #feed(call: Call, values: readonly unknown[], options: DispatchOptions | undefined, single = true): void {

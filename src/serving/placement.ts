@@ -1,7 +1,8 @@
 import type { Trigger } from '../core/schedule.js';
-import type { Call, LooseSlice, Row, Settle, Slice } from './row.js';
+import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
 import type { Leaver } from './slices.js';
+import type { Settle } from './slot.js';
 
 /** The weight of each value, or the error of its `weigh`; without weights all weigh nothing. */
 export type Weights = readonly (number | Error)[] | undefined;

@@ -1,8 +1,5 @@
 import type { Batch } from '../core/batch.js';
-import { isError } from './slot.js';
-
-/** Resolves or rejects a promise. */
-export type Settle = (valueOrError: unknown) => void;
+import { type Settle, isError } from './slot.js';
 
 /**
  * Which value belongs to which call.

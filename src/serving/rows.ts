@@ -1,4 +1,5 @@
-import { type Call, Row, type Settle } from './row.js';
+import { type Call, Row } from './row.js';
+import type { Settle } from './slot.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';

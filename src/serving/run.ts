@@ -1,7 +1,8 @@
 import type { Context } from './partitions.js';
-import { type Batch, RunContext } from '../core/batch.js';
-import type { Call, Row, Settle, Slice } from './row.js';
-import { isError } from './slot.js';
+import type { Batch } from '../core/batch.js';
+import { RunContext } from '../core/run-context.js';
+import type { Call, Row, Slice } from './row.js';
+import { type Settle, isError } from './slot.js';
 
 /** The context of one run. */
 export class ServingRun extends RunContext implements Context {

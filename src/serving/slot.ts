@@ -1,3 +1,6 @@
+/** Resolves or rejects a promise. */
+export type Settle = (valueOrError: unknown) => void;
+
 const ERROR_TAGS = ['[object Error]', '[object DOMException]'];
 
 /** An error in a slot, also one of another realm (as under test frameworks). */

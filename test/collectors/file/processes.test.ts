@@ -11,7 +11,7 @@ import { killLoop } from './proof/kill.js';
 const KILLS = 100;
 const CONTENDED_KILLS = 25;
 /** Of all cases, which `npm run proof:file:faults` runs. */
-const EVERY = 61;
+const EVERY = 127;
 
 let compiled: string;
 let folder: string;

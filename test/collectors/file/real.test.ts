@@ -7,7 +7,9 @@ import { StorageError } from '../../../src/index.js';
 import { FileBatcher } from '../../../collectors/file-batcher.js';
 import { noMounts, testUnless } from '../../support/skips.js';
 
-/** A real disk that is full: that is the operating system's to say. */
+/** A real disk that is full: that is the operating system's to say. Nothing here is timed. */
+jest.setTimeout(300_000);
+
 let folder: string;
 let disk: string;
 
@@ -73,6 +75,27 @@ testUnless(noMounts()).each(['none', 'batch', 'item'] as const)(
     for (const error of refusals) expect(error).toBeInstanceOf(StorageError);
     await batcher.flush();
     expect(delivered).toEqual(stored);
+    await batcher.close();
+  },
+);
+
+test.each(['none', 'batch', 'item'] as const)(
+  'G7: a directory that is removed while nothing is in it is made again for the next item (%s)',
+  async (durability) => {
+    const directory = join(folder, 'spool');
+    const delivered: number[] = [];
+    const batcher = new FileBatcher<number>({
+      batchDirectory: directory,
+      durability,
+      async batchFlush(batch) {
+        for await (const item of batch.items()) delivered.push(item);
+      },
+    });
+    await batcher.open();
+    fs.rmSync(directory, { recursive: true });
+    await batcher.syncAddItem(1);
+    await batcher.flush();
+    expect(delivered).toEqual([1]);
     await batcher.close();
   },
 );

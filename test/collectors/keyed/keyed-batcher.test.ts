@@ -319,7 +319,9 @@ describe('bounds over all keys', () => {
     expect(dropped).toEqual(['b 1 overflow']);
     sink.openAll();
     await batcher.close();
-    expect(began()).toEqual(['a:1,2 size', 'c:1 close', 'd:1 close']);
+    const [first, ...others] = began();
+    // Keys have no order among each other.
+    expect([first, ...others.sort()]).toEqual(['a:1,2 size', 'c:1 close', 'd:1 close']);
     expectBalanced(batcher);
   });
 

@@ -88,9 +88,14 @@ async function momentOf(log: string, source: Random, alive: () => boolean): Prom
   ] as const);
   const rest = source.int(3);
   const start = performance.now();
-  while (countLines(fs.readFileSync(log, 'utf8'), word) < count) {
-    if (!alive()) throw new Error('a process that nobody has killed has ended');
-    if (performance.now() - start > STUCK) throw new Error(`a process says ${word} less than ${count} times in a minute`);
+  for (;;) {
+    const said = fs.readFileSync(log, 'utf8');
+    if (countLines(said, word) >= count) break;
+    const stuck = performance.now() - start > STUCK;
+    if (stuck || !alive()) {
+      const how = stuck ? 'is stuck' : 'has ended, and nobody has killed it';
+      throw new Error(`a process ${how}; it said last:\n${said.split('\n').slice(-20).join('\n')}`);
+    }
     await pause(1);
   }
   await pause(rest);

@@ -444,7 +444,15 @@ export class Life {
 
   /** Whatever somebody does to the files, nothing is missing that was not counted, if every process could count. */
   #judgeLosses(): void {
-    if (!this.#sabotaged || this.#unaccountable || this.#anyEviction || this.#anyRemoval || this.#powerLosses > 0 || this.#dropped > 0) return;
+    if (
+      !this.#sabotaged ||
+      this.#unaccountable ||
+      this.#anyEviction ||
+      this.#anyRemoval ||
+      this.#powerLosses > 0 ||
+      this.#dropped > 0
+    )
+      return;
     if (this.#ended.size < this.#plan.generations.length) return;
     const { bytes, dead } = this.#leftovers();
     const missing = this.#items.filter(({ id, said, delivered }) => {
@@ -832,7 +840,12 @@ class Process {
       if (this.#removed && durability !== 'item') record.excused = true;
       record.at = this.#clock.now();
       this.#note(`item ${record.id} is stored`);
-      if (verb === 'deliverItem' && record.delivered !== this.#life.generation && this.#life.lost === 0 && !record.harmed) {
+      if (
+        verb === 'deliverItem' &&
+        record.delivered !== this.#life.generation &&
+        this.#life.lost === 0 &&
+        !record.harmed
+      ) {
         this.#life.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
       }
     }, refuse);

@@ -13,7 +13,7 @@ export interface Stage {
 }
 
 /** Milliseconds; a process that takes longer hangs, however slow the machine is. */
-const STUCK = 120_000;
+const STUCK = 500_000;
 
 /** Runs a scene in a process of its own; answers its last words. */
 export function play<Words>(

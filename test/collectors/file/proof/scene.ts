@@ -157,24 +157,24 @@ async function clusterPrimary({ directory }: Orders): Promise<void> {
   worker.disconnect();
   await until(() => fs.existsSync(`${directory}.disconnected`));
   const second = await nameOf(batcherOf(directory, delivered).open());
-  // What an operator may do.
+  // What an operator may do. The owner is stopped meanwhile, or it would take the lock again before anybody else can.
+  process.kill(worker.process.pid ?? 0, 'SIGSTOP');
   for (const name of fs.readdirSync(directory)) {
     if (name.startsWith('lock.')) fs.rmSync(join(directory, name));
   }
   const other = batcherOf(directory, delivered);
-  // The owner may take it again before: then it is the one owner still.
-  const third = await nameOf(other.open());
-  fs.writeFileSync(`${directory}.${third === undefined ? 'taken' : 'kept'}`, '');
+  await other.open();
+  fs.writeFileSync(`${directory}.taken`, '');
+  process.kill(worker.process.pid ?? 0, 'SIGCONT');
   await new Promise((resolve) => worker.process.once('exit', resolve));
-  if (third !== undefined) await other.open();
   await other.flush();
   await other.close();
   const said = fs.readFileSync(`${directory}.log`, 'utf8').trim().split('\n');
   const stored = said.filter((line) => line.startsWith('S ')).map((line) => Number(line.slice(2)));
-  const late = said.slice(said.indexOf('taken') + 1).filter((line) => line.startsWith('S ')).length;
+  const late = said.slice(said.indexOf('taken')).filter((line) => line.startsWith('S ')).length;
   const unowned = said.filter((line) => line === 'unowned').length;
   const lost = stored.filter((item) => !delivered.includes(item));
-  say({ second, third, stored: stored.length, lost, late: said.includes('taken') ? late : 0, unowned });
+  say({ second, stored: stored.length, lost, late, unowned });
 }
 
 async function clusterWorker({ directory }: Orders): Promise<void> {
@@ -201,7 +201,7 @@ async function clusterWorker({ directory }: Orders): Promise<void> {
       taken = true;
       log('taken'); // every add from here on begins when somebody else is the owner
     }
-    if (taken || fs.existsSync(`${directory}.kept`)) after++;
+    if (taken) after++;
     await pause(1);
   }
   await batcher.close({ flush: false, timeout: 100 }).catch(() => undefined);

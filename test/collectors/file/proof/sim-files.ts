@@ -231,7 +231,8 @@ export class SimFiles implements FileSystem {
 
   #hang(call: Call, what: string): Promise<void> | undefined {
     const { hang } = this.#manners;
-    if (hang === undefined || this.ops < hang.from || this.ops >= hang.to || !hang.calls.includes(call)) return undefined;
+    if (hang === undefined || this.ops < hang.from || this.ops >= hang.to || !hang.calls.includes(call))
+      return undefined;
     this.hung++;
     this.failures.set(call, (this.failures.get(call) ?? 0) + 1);
     this.#note?.(`#${this.ops} ${call} ${what} hangs`);
