@@ -17,6 +17,11 @@ import {
 /** Languages of blocks that are there to be read only. */
 const notRun: ReadonlySet<string> = new Set(['text', 'elixir']);
 
+jest.setTimeout(300_000);
+
+/** How often an example that did not keep its promise is run again, by itself. */
+const AGAIN = 3;
+
 interface Page {
   /** Relative to the project. */
   path: string;
@@ -141,7 +146,13 @@ describe.each(pages)('$path', ({ path, markdown, blocks }) => {
   }
   for (const block of blocks.filter(isProgram)) {
     test(`runs ${named(block)}`, async () => {
-      expect(complaints(block, await outcomeOf(block))).toEqual([]);
+      let wrong = complaints(block, await outcomeOf(block));
+      // Some examples are about milliseconds, which a busy machine takes for something else; a wrong one is wrong again.
+      for (let again = 0; wrong.length > 0 && again < AGAIN; again += 1) {
+        await Promise.allSettled(outcomes.values());
+        wrong = complaints(block, await reader.run(block));
+      }
+      expect(wrong).toEqual([]);
     });
   }
   for (const block of blocks.filter(isShell)) {

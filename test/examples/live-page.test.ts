@@ -400,7 +400,7 @@ suite('the page of the document indexing', () => {
   });
 });
 
-if (noBrowser !== undefined) console.warn(`${tests} tests of the page are skipped: ${noBrowser}.`);
+if (noBrowser !== undefined) console.warn(`SKIPPED: ${tests} tests of the page, ${noBrowser}`);
 
 /** Dispatches an event as if a document were dragged; whether the browser may do with it what it usually does. */
 function drag(event: string): string {
