@@ -2,7 +2,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', '.data/', 'node_modules/']),
+  globalIgnores(['dist/', 'coverage/', '.data/', 'node_modules/', 'site/']),
   {
     // The page's scripts are typed by their comments.
     files: ['**/*.ts', 'examples/document-indexing/page/*.js'],

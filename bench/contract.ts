@@ -24,7 +24,7 @@ export interface Contender {
 
 export type Params = Readonly<Record<string, number | string | boolean>>;
 
-/** A goal of PERFORMANCE.md: `contender` against `over`, or against a figure. */
+/** A goal: `contender` against `over`, or against a figure. */
 export interface Goal {
   readonly contender: string;
   /** The name of another contender, `'best peer'`, or a rate per second that was not measured here. */

@@ -66,7 +66,8 @@ async function bundle(source: string): Promise<Buffer> {
     write: false,
     format: 'esm',
     target: 'es2022',
-    external: ['node:*', '@opentelemetry/api'],
+    // Of the application's choice, and loaded only with worker threads; the peer of the OpenTelemetry entry.
+    external: ['node:*', 'piscina', '@opentelemetry/api'],
     logLevel: 'error',
   });
   return Buffer.from(outputFiles[0]?.contents ?? []);

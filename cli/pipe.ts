@@ -160,7 +160,7 @@ class Pipe {
     else void this.#leave();
   }
 
-  /** What is not delivered stays in the spool: it is not given up, so nothing may end in the regular way. */
+  /** Undelivered batches stay in the spool and are not given up, so no batch may end in the regular way. */
   async #leave(): Promise<void> {
     await this.#command.ended();
     this.#report.say(`what is not delivered stays in ${String(this.#options.spool)}`);

@@ -99,7 +99,7 @@ async function verify(directory: string): Promise<Code> {
   return sum.damaged > 0 ? 1 : 0;
 }
 
-/** The last line of a file that is being written may be on its way. */
+/** The last line of a file that is being written may be incomplete. */
 function damageOf({ bad, torn, error }: Inspection, live: boolean): string | undefined {
   if (error !== undefined) return `cannot be read: ${error}`;
   const parts: string[] = [];

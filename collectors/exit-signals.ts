@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
 
-/** Collectors, servings and batch servers alike. */
+/** A collector, a serving, a batch server, or another object with a `close` method. */
 export interface Closable {
+  /** Delivers what is pending; `timeout` is in milliseconds. */
   close(options?: { timeout?: number }): Promise<unknown>;
 }
 
-/** Those that a process is ended by; named here, so that the types need none of Node's. */
+/** Signals that end a process; listed here, so that the types need none of Node's. */
 export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
 
 export interface Registration {
@@ -102,7 +103,7 @@ class SignalHub implements Hub {
   }
 
   #end(signal: ExitSignal, alone: boolean): void {
-    // The kernel ignores a signal to process 1 that nobody handles; others would handle it again.
+    // The kernel ignores a signal to process 1 without a handler; other listeners would get it twice.
     if (!alone || process.pid === 1) exit(signal);
     this.#forget(signal);
     setTimeout(exit, RAISED, signal);
@@ -170,6 +171,6 @@ function warn(error: unknown): void {
   try {
     process.emitWarning(error instanceof Error ? error : new Error(String(error)));
   } catch {
-    // Somebody has replaced emitWarning, or an object has no way to be a string.
+    // A program has replaced emitWarning, or an object cannot be made a string.
   }
 }

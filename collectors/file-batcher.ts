@@ -73,7 +73,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   #hooks: Hooks<Item> = {};
   readonly #sealing = new Sealing<Item>();
   readonly #ahead = new SyncAhead<Item>();
-  /** On their way to the sink, by id: the user's hooks may put another state in their place. */
+  /** In delivery, by id: the user's hooks may put another state in their place. */
   readonly #inFlight = new Map<string, BatchFile<Item>>();
   /** Cleared batches whose files are being moved. */
   readonly #returning = new Set<Promise<void>>();
@@ -239,25 +239,25 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #end(): Promise<void> {
     this.#ended = true;
     this.#ahead.stop();
-    const patience = Math.max(this.#closeBy - this.#clock.now(), END_GRACE);
+    const limit = Math.max(this.#closeBy - this.#clock.now(), END_GRACE);
     let timer: unknown;
     const late = new Promise<'late'>((resolve) => {
       timer = this.#clock.setTimer(() => {
         resolve('late');
-      }, patience);
+      }, limit);
     });
     try {
       const end = await Promise.race([this.#release(), late]);
-      if (end === 'late') throw new StorageError(`the disk has not answered for ${patience} ms`);
+      if (end === 'late') throw new StorageError(`the disk has not answered for ${limit} ms`);
     } finally {
       this.#clock.clearTimer(timer);
-      await Promise.race([this.#spool.release(), late]);
+      await Promise.race([this.#spool.release(true), late]);
     }
   }
 
   async #release(): Promise<void> {
     await this.#opening?.catch(() => undefined);
-    this.#spool.free(0); // nobody waits for room any more
+    this.#spool.free(0); // no caller waits for room any more
     for (const batch of this.#inFlight.values()) batch.endAttempt();
     await Promise.all([this.#sealing.release(), ...this.#returning]);
     await this.#spool.syncNames();
@@ -290,7 +290,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
         spool.reserved -= line.bytes;
       },
       attempted: (batch) => fileOf(batch).attempting,
-      givesUp: (batch) => fileOf(batch).gone || fileOf(batch).attempts >= maxAttempts,
+      givesUp: (batch) => fileOf(batch).remains.gone || fileOf(batch).attempts >= maxAttempts,
       discard: async (batch) => {
         const file = fileOf(batch);
         this.#letGo(file);
@@ -363,7 +363,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     } finally {
       if (!batch.over) {
         await batch.remove();
-        const { quarantined, lost } = batch.missing;
+        const { quarantined, lost } = batch.remains.missing;
         this.#counts.quarantined += quarantined;
         this.#counts.lost += lost;
       }
@@ -374,10 +374,10 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
     if (!batch.over) {
       await batch.bury(error);
-      const { quarantined, lost } = batch.missing;
+      const { quarantined, lost } = batch.remains.missing;
       this.#counts.goneQuarantined += quarantined;
       this.#counts.goneLost += lost;
-      if (!batch.gone) this.#counts.dead += batch.size;
+      if (!batch.remains.gone) this.#counts.dead += batch.size;
     }
     this.#letGo(batch);
     await this.#hooks.batchDeadLetter?.call(this, batch, error);

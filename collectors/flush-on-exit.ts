@@ -4,19 +4,24 @@ import { type Closable, type ExitSignal, sharedHub } from './exit-signals.js';
 
 export type { Closable, ExitSignal } from './exit-signals.js';
 
+/** Options of `flushOnExit`. */
 export interface FlushOnExitOptions {
   /**
-   * Milliseconds that closing everything may take, all stages together. If nobody has ended the process as long again
-   * after that, it ends with code 128 + the signal's number.
+   * Milliseconds that closing everything may take, all stages together. If the process still runs as long again after
+   * that, it ends with code 128 + the signal's number.
    *
    * @default 10_000
    */
   timeout?: number | undefined;
-  /** @default ['SIGTERM', 'SIGINT'] */
+  /**
+   * The signals on which the batchers are closed.
+   *
+   * @default ['SIGTERM', 'SIGINT']
+   */
   signals?: readonly ExitSignal[] | undefined;
 }
 
-/** What is closed; a list within the list is a stage, and stages are closed one after the other. */
+/** The batchers to close. A list within the list is a stage; stages are closed one after the other. */
 export type Closables = Closable | Iterable<Closable | Iterable<Closable>>;
 
 /**

@@ -22,6 +22,7 @@ type Listener<Payload> = (payload: Payload) => unknown;
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- the class declares
    its hooks, all of them optional, by merging with their interfaces: subclasses may leave them out */
+/** The hooks of a keyed batcher, all of them optional methods. */
 export interface KeyedBatcher<Item, Key, Batch> extends types.KeyedHooks<Item, Key, Batch>, OtherHooks<Item, Batch> {}
 
 /**
@@ -55,7 +56,7 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
     return this.#intake.addNow(item, options);
   }
 
-  /** The same for all of them; `false` if it was so for one, or is so without any. */
+  /** Adds all items as `addItem` does; `false` if one of these calls returned `false`. */
   addItems(items: Iterable<Item>, options?: AddOptions): boolean {
     let ready: boolean | undefined;
     for (const item of items) ready = this.addItem(item, options) && ready !== false;
@@ -64,13 +65,16 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
 
   /**
    * Resolves when the item is in its batch and, if it made that batch due, a lane is free again once that batch has
-   * started. Waits for room when the batcher is full. Rejects only if the item will never be delivered.
+   * started. Waits for room when the batcher is full. The promise may be ignored.
+   *
+   * @throws only if the item will never be delivered: `ItemError`, `OverflowError`, `FlushError`, `ClearedError`,
+   * `ClosedError`, `MissingHookError`; or the reason of `signal`. Always as a rejection.
    */
   syncAddItem(item: Item, options?: WaitOptions): Promise<void> {
     return this.#intake.addAwaited('syncAddItem', item, options);
   }
 
-  /** Resolves when the item has been delivered. Waits for room when the batcher is full. Rejects as `syncAddItem`. */
+  /** Resolves when the item has been delivered. Waits for room when full. May be ignored. @throws as `syncAddItem` */
   deliverItem(item: Item, options?: WaitOptions): Promise<void> {
     return this.#intake.addAwaited('deliverItem', item, options);
   }
@@ -78,7 +82,7 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
   /**
    * Delivers everything accepted before the call, of one key or of all, as soon as there are lanes for it.
    *
-   * Rejects with `FlushError` when a batch that it covers is held or dropped, with `TimeoutError` after `timeout`.
+   * @throws FlushError when a batch that it covers is held or dropped, `TimeoutError` after `timeout`; as a rejection
    */
   flush(options?: types.KeyedFlushOptions<Key>): Promise<void> {
     if (this.#closed !== undefined) return this.#closed;
@@ -88,9 +92,9 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
   }
 
   /**
-   * Takes no more items, delivers what is pending, runs `batchTerminate` and releases everything.
+   * Takes no more items, delivers the pending ones, calls `batchTerminate` and releases everything.
    *
-   * Rejects with `CloseError` if something could not be delivered.
+   * @throws CloseError if something was not delivered; as a rejection
    */
   close(options?: CloseOptions): Promise<void> {
     if (this.#closed !== undefined) return this.#closed;
@@ -117,11 +121,12 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
     });
   }
 
-  /** From now on no attempt starts; adds go on. */
+  /** Lets no attempt start until `resume()` or `close()`. Adds go on. */
   pause(): void {
     if (this.#closed === undefined) this.#intake.lanes.pause();
   }
 
+  /** Ends a pause; batches that are due start at once. */
   resume(): void {
     this.#intake.resume();
   }
@@ -135,11 +140,12 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
     this.#intake.configure(changes);
   }
 
+  /** Calls `close()`, so that `await using` works. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Returns a function that removes the listener. */
+  /** Adds a listener; returns a function that removes it. A listener that throws harms nothing. */
   on<Name extends keyof types.KeyedEvents<Item, Key, Batch>>(
     event: Name,
     listener: Listener<types.KeyedEvents<Item, Key, Batch>[Name]>,
@@ -147,6 +153,7 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
     return this.#intake.events.on(event, listener);
   }
 
+  /** Removes a listener. */
   off<Name extends keyof types.KeyedEvents<Item, Key, Batch>>(
     event: Name,
     listener: Listener<types.KeyedEvents<Item, Key, Batch>[Name]>,

@@ -1,7 +1,8 @@
 import { BatchPlease, type BatchPleaseOptions } from '../src/index.js';
 
+/** The batch of a `MemoryBatcher`. */
 export interface MemoryBatch<Item> {
-  /** In the order of arrival. */
+  /** The items, in the order of arrival. */
   items: Item[];
 }
 
@@ -23,7 +24,7 @@ export class MemoryBatcher<Item> extends BatchPlease<Item, MemoryBatch<Item>> {
   override batchSplit({ items }: MemoryBatch<Item>, indexes: readonly number[]): MemoryBatch<Item> {
     const wanted = new Set(indexes);
     const taken = items.filter((_, index) => wanted.has(index));
-    // In place: `items` may be what a flush of the user's still reads.
+    // In place: a flush of the user may still read `items`.
     const kept = items.filter((_, index) => !wanted.has(index));
     items.splice(0, items.length);
     for (const item of kept) items.push(item);

@@ -9,26 +9,41 @@ export interface CollectOptions<Item>
   extends
     Omit<BatchPleaseOptions<Item, MemoryBatch<Item>>, 'giveUp' | 'batchInit' | 'batchAddItem' | 'clock'>,
     Pick<FeedOptions<Item, Item>, 'maxDeliveries' | 'maxItems' | 'backoff' | 'clock'> {
+  /** Delivers a batch. If it fails, the batch is tried again and then split. */
   batchFlush: NonNullable<BatchPleaseOptions<Item, MemoryBatch<Item>>['batchFlush']>;
   /** Reads this partition only, in order. */
   partition?: number | undefined;
-  /** Messages that are fetched ahead. */
+  /** Messages that the log's client fetches ahead. Default: that of the log. */
   prefetch?: number | undefined;
 }
 
+/** A collector that `collect` feeds from a log. */
 export interface Collecting<Item> {
+  /** The collector. */
   readonly batcher: MemoryBatcher<Item>;
+  /** Counts of messages and items since the start. */
   readonly counts: FeedCounts;
+  /** Items that are here and not settled. */
+  readonly outstanding: number;
   /** Settles when the log is read no more; rejects with its error if it cannot be read. */
   readonly done: Promise<void>;
-  /** Delivers what is here, within `timeout` (30,000 ms by default), gives the rest back to the log, and closes the batcher. */
+  /**
+   * Delivers the items that are here, within `timeout` milliseconds (30,000 by default), gives the rest back to the log, and
+   * closes the batcher. Resolves to the number of messages that were given back.
+   */
   close(options?: { timeout?: number }): Promise<{ givenBack: number }>;
 }
 
 /**
- * Delivers what a log holds, in batches: a `MemoryBatcher` fed from the log. Several processes with the same log share its
+ * Delivers the items of a log in batches: a `MemoryBatcher` fed from the log. Several processes with the same log share its
  * items. A batch that fails is tried again and then split, so that the items that are to blame fail alone; those end among
  * the log's dead letters after `maxDeliveries`.
+ *
+ * @throws OptionsError
+ *
+ * @example
+ * const orders = collect(log, { maxBatchSize: 500, batchFlush: ({ items }) => insert(items) });
+ * await orders.close();
  */
 export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Item>): Collecting<Item> {
   const { maxDeliveries, maxItems, backoff, partition, prefetch, ...rest } = options;
@@ -54,6 +69,9 @@ export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Ite
   return {
     batcher,
     counts: feed.counts,
+    get outstanding() {
+      return feed.outstanding;
+    },
     done: feed.done,
     async close({ timeout = 30_000 } = {}) {
       const result = await feed.close({ timeout });

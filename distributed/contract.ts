@@ -3,7 +3,9 @@ import type { Awaitable } from '../src/index.js';
 /** A line of a frame that could not be decoded: it takes the item's place, and goes to the dead letters as it is. */
 export class BadItem {
   constructor(
+    /** The line as it is in the frame. */
     readonly line: string,
+    /** The error of its decoding. */
     readonly error: unknown,
   ) {}
 }
@@ -12,12 +14,13 @@ export class BadItem {
 export interface Delivery<Item> {
   /** The same in every delivery of this message. */
   readonly id: string;
+  /** The items of the message, in order. */
   readonly items: readonly (Item | BadItem)[];
   /** How many times the message has been delivered, from 1. */
   readonly attempt: number;
   /** Removes the message from the log. Resolves to whether the log confirmed it; if not, it may be delivered again. */
   ack(): Promise<boolean>;
-  /** Gives the message back: the log delivers it again, to anybody, after `delay` milliseconds (0 by default). */
+  /** Gives the message back: the log delivers it again, to any consumer, after `delay` milliseconds (0 by default). */
   retry(delay?: number): Awaitable<unknown>;
   /** Begins the lease anew. */
   extend(): void;
@@ -32,7 +35,7 @@ export interface Delivery<Item> {
 
 /** Deliveries for one consumer. Iterating ends after `stop()`, or throws when the log cannot be read for good. */
 export interface Source<Item> extends AsyncIterable<Delivery<Item>> {
-  /** Milliseconds from a delivery, or its last `extend()`, until the log delivers the message to somebody else. */
+  /** Milliseconds from a delivery, or its last `extend()`, until the log delivers the message to another consumer. */
   readonly leaseTime: number;
   /** Asks for no more messages. Those that were fetched ahead are still iterated. */
   stop(): void;
@@ -42,8 +45,9 @@ export interface Source<Item> extends AsyncIterable<Delivery<Item>> {
 export interface DurableLog<Item> {
   /** Bytes that one message may have. */
   readonly largest: number;
-  /** Makes what the log needs, or checks what is there. Implied by the first use. */
+  /** Creates the log's storage, or compares the existing one with the options. Implied by the first use. */
   open(): Promise<void>;
+  /** Stops the sources and releases the log's resources. */
   close(): Promise<void>;
   /**
    * Resolves when the items are stored. A repetition with the same `id` is stored once, and says `duplicate`.
@@ -51,6 +55,7 @@ export interface DurableLog<Item> {
    * @throws TooLargeError when they take more than `largest` bytes, and `ItemError` when one cannot be encoded
    */
   append(items: readonly Item[], id: string, options?: { partition?: number }): Promise<{ duplicate: boolean }>;
+  /** Leases messages to one consumer; several sources share the log. */
   source(options?: { partition?: number; prefetch?: number }): Source<Item>;
   /**
    * Moves at most `max` dead letters back into the log, of those there are at the call. Resolves to their number. The id

@@ -1,16 +1,24 @@
 import { OptionsError, type Clock } from '../src/index.js';
 
-/** What a feed needs of a collector; every `BatchPlease` has it. */
+/** The methods of a collector that a feed calls; every `BatchPlease` has them. */
 export interface FeedTarget<Added> {
+  /** Resolves when the item has been delivered, rejects if it never will be. */
   deliverItem(item: Added): Promise<void>;
+  /** Delivers what is pending, held batches included. */
   flush(options?: { timeout?: number }): Promise<void>;
   /** Takes back what is not in flight. */
   clear(): unknown;
+  /** Adds a listener; returns a function that removes it. */
   on(event: 'held' | 'dropped', listener: (event: { size: number }) => void): () => void;
 }
 
+/** Options of a `Feed`. */
 export interface FeedOptions<Item, Added> {
-  /** Makes of an item what the collector is given; the item itself by default. `id` is stable over redeliveries. */
+  /**
+   * Returns the collector's item for one of the log. `id` is stable over redeliveries.
+   *
+   * @default the item itself
+   */
   map?: ((item: Item, from: { id: string; attempt: number }) => Added) | undefined;
   /**
    * Deliveries after which an item that fails alone, while others are delivered, goes to the dead letters.
@@ -24,20 +32,35 @@ export interface FeedOptions<Item, Added> {
    * @default 3000
    */
   maxItems?: number | undefined;
-  /** Milliseconds until a message that failed for the n-th time is delivered again. @default 200 · 2^(n−1), at most 30,000 */
+  /**
+   * Milliseconds until a message that failed for the n-th time is delivered again.
+   *
+   * @default 200 · 2^(n−1), at most 30,000
+   */
   backoff?: ((attempt: number) => number) | undefined;
-  /** Where single items go that have failed before, so that they fail alone. @default the same collector, between two flushes */
+  /**
+   * The collector for single items that have failed before, so that they fail alone.
+   *
+   * @default the same collector, between two flushes
+   */
   alone?: FeedTarget<Added> | undefined;
+  /**
+   * The source of time and timers.
+   *
+   * @default the system's clock
+   */
   clock?: Clock | undefined;
 }
 
+/** Counts of a feed since its start. */
 export interface FeedCounts {
-  /** Messages. */
+  /** Messages received. */
   readonly deliveries: number;
-  /** Items in them. */
+  /** Items in these messages. */
   readonly items: number;
-  /** Messages; `ackLost` are those whose removal the log did not confirm. */
+  /** Messages acknowledged. */
   readonly acked: number;
+  /** Acknowledgements that the log did not confirm; such a message may be delivered again. */
   readonly ackLost: number;
   /** Messages given back. */
   readonly retried: number;

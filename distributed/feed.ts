@@ -1,6 +1,6 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isSuspect, judge, type Failure } from './verdict.js';
+import { failureOf, isSuspect, judge, wasTried, type Failure } from './verdict.js';
 import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
 import { after, contained, ignore, reportEnd } from './waits.js';
@@ -9,7 +9,7 @@ type Counts = { -readonly [Name in keyof FeedCounts]: FeedCounts[Name] };
 
 /**
  * Feeds a collector from a log: each item is added with `deliverItem`, and a message is acknowledged when its last item is
- * settled. What the collector gives up goes back to the log, in smaller messages if others of its message were delivered;
+ * settled. Items that the collector gives up go back to the log, in smaller messages if others of its message were delivered;
  * an item that keeps failing while others are delivered goes to the dead letters.
  */
 export class Feed<Item, Added = Item> {
@@ -26,6 +26,7 @@ export class Feed<Item, Added = Item> {
   readonly #health: SinkHealth;
   #items = 0;
   #closing = false;
+  #takingBack = false;
   #wake: (() => void) | undefined;
   #lease: unknown;
 
@@ -42,7 +43,7 @@ export class Feed<Item, Added = Item> {
     this.#clock = this.#options.clock;
     this.#health = new SinkHealth(this.#clock, this.#options.backoff, {
       flushHeld: () => ignore(batcher.flush()),
-      takeBack: () => void batcher.clear(),
+      takeBack: () => this.#takeBack(),
     });
     // Given back to the log, not lost: without a listener the collector would warn about it.
     for (const target of this.#targets()) target.on('dropped', () => undefined);
@@ -52,6 +53,7 @@ export class Feed<Item, Added = Item> {
     this.done.catch((error: unknown) => reportEnd(error));
   }
 
+  /** Counts since the start. */
   get counts(): FeedCounts {
     return this.#counts;
   }
@@ -62,9 +64,9 @@ export class Feed<Item, Added = Item> {
   }
 
   /**
-   * Stops pulling, gives back what was fetched ahead, delivers what is here, and gives back what is not delivered within
-   * `timeout` (30,000 ms by default) or cannot be. The collector stays open; close it with `{ flush: false }` afterwards,
-   * as what it still holds is the log's again.
+   * Stops pulling, delivers the items that are here, and gives the rest back to the log: messages fetched ahead, and items
+   * not delivered within `timeout` (30,000 ms by default). The collector stays open, with items that the log has again:
+   * close it with `{ flush: false }`. Resolves to the number of messages given back.
    */
   async close({ timeout = 30_000 }: { timeout?: number } = {}): Promise<{ givenBack: number }> {
     this.#closing = true;
@@ -76,7 +78,7 @@ export class Feed<Item, Added = Item> {
       () => false,
     );
     const delivered = await Promise.race([flushed, late.passed.then(() => false)]);
-    // What is delivered is still to be acknowledged. The collector's promises may settle a moment after its flush.
+    // Delivered messages are still to be acknowledged. The collector's promises may settle a moment after its flush.
     const moment = after(this.#clock, 0);
     await moment.passed;
     while (this.#outstanding.size > 0 && !late.is && (delivered || this.#settling.size > 0)) {
@@ -133,7 +135,7 @@ export class Feed<Item, Added = Item> {
     if (isolated) ignore(target.flush());
     items.forEach((item, index) => {
       const failed = (error: unknown): void => {
-        failures.push(failureOf(index, item, error));
+        failures.push(failureOf(index, item, error, this.#takingBack));
         one();
       };
       if (item instanceof BadItem) failed(item.error);
@@ -150,6 +152,14 @@ export class Feed<Item, Added = Item> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Single items that fail while nothing else is delivered: the log brings them again when something else may be. */
+  #takeBack(): void {
+    this.#takingBack = true;
+    contained(() => this.#batcher.clear());
+    // Their promises have been rejected by then.
+    this.#clock.setTimer(() => (this.#takingBack = false), 0);
   }
 
   #begin(delivery: Delivery<Item>, failures: readonly Failure[]): void {
@@ -172,10 +182,10 @@ export class Feed<Item, Added = Item> {
     this.#leave(delivery);
   }
 
-  /** Resolves to whether the message is needed again. What is stored elsewhere is stored before the message is acknowledged. */
+  /** Resolves to whether the message is needed again. Parts are stored elsewhere before the message is acknowledged. */
   async #handle(delivery: Delivery<Item>, failures: readonly Failure[], taken: number): Promise<boolean> {
     const { maxDeliveries } = this.#options;
-    const nothing = failures.length === delivery.items.length && failures.every(({ kind }) => kind === 'failed');
+    const nothing = failures.length === delivery.items.length && failures.every(wasTried);
     const evidence = { maxDeliveries, ...this.#health.evidence(nothing ? delivery.id : undefined, taken) };
     const verdict = judge(delivery, failures, evidence);
     const { items } = delivery;
@@ -195,7 +205,7 @@ export class Feed<Item, Added = Item> {
   #giveBack(delivery: Delivery<Item>, delay: number): void {
     this.#counts.retried++;
     this.#leave(delivery);
-    // A log that cannot be told delivers the message again when its lease ends.
+    // If this fails, the log delivers the message again when its lease ends.
     contained(() => delivery.retry(delay));
   }
 

@@ -17,7 +17,7 @@ export function encodeItem(item: unknown): string {
   return line;
 }
 
-// Of a function or `undefined` it makes nothing, which its type leaves out.
+// Typed more exactly: for a function and for `undefined` it returns `undefined`.
 const stringify = JSON.stringify as (value: unknown) => string | undefined;
 
 /** Many items in one message, as newline-delimited JSON: other languages and command line tools read it. */

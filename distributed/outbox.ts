@@ -3,8 +3,9 @@ import { MemoryBatcher, type MemoryBatch } from '../collectors/index.js';
 import type { DurableLog } from './contract.js';
 import { encodeItem } from './frames.js';
 
+/** Options of `outbox`: those of a `MemoryBatcher`, and a partition. */
 export interface OutboxOptions<Item> extends Omit<BatchPleaseOptions<Item, MemoryBatch<Item>>, 'batchFlush'> {
-  /** Of a log with partitions; all items go there. @default 0 */
+  /** The partition of the log that all items go to. @default 0 */
   partition?: number | undefined;
 }
 

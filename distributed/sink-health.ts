@@ -1,4 +1,5 @@
 import type { Clock } from '../src/index.js';
+import type { Evidence } from './verdict.js';
 
 /** With so many different messages failing in a row the sink is to blame, not they. */
 const outageAfter = 5;
@@ -12,7 +13,7 @@ export interface HealthActions {
   takeBack(): void;
 }
 
-/** Tells an item that cannot be delivered from a sink that is down: by what succeeds in between. */
+/** Distinguishes an item that cannot be delivered from a sink that is down, by the successes in between. */
 export class SinkHealth {
   /** Items delivered. */
   successes = 0;
@@ -21,8 +22,8 @@ export class SinkHealth {
   readonly #actions: HealthActions;
   /** Messages that failed since the last success. */
   readonly #failing = new Set<string>();
-  /** How many items had been delivered when each message failed here for the first time. */
-  readonly #failedAt = new Map<string, number>();
+  /** Of each message that failed here: how many items had been delivered by its last failure, and its strikes. */
+  readonly #failures = new Map<string, { successes: number; strikes: number }>();
   /** How often something was held since the last success. */
   #holding = 0;
   #onlySingles = true;
@@ -51,8 +52,10 @@ export class SinkHealth {
         this.#timer = undefined;
         const takeBack = singles && this.#onlySingles;
         this.#onlySingles = true;
-        if (takeBack) this.#actions.takeBack();
-        else this.#actions.flushHeld();
+        if (takeBack) {
+          this.#holding = 0;
+          this.#actions.takeBack();
+        } else this.#actions.flushHeld();
       },
       this.#backoff(Math.min(this.#holding, 10)),
     );
@@ -62,20 +65,27 @@ export class SinkHealth {
    * `failed` names a message of which nothing was delivered, and `taken` how many items had been delivered when it was
    * taken.
    */
-  evidence(
-    failed: string | undefined,
-    taken: number,
-  ): { worksMeanwhile: boolean; workedSince: boolean; outage: boolean } {
-    const firstFailure = failed === undefined ? undefined : this.#failedAt.get(failed);
-    if (failed !== undefined) {
-      this.#failing.add(failed);
-      if (firstFailure === undefined) this.#remember(failed);
-    }
+  evidence(failed: string | undefined, taken: number): Omit<Evidence, 'maxDeliveries'> {
+    if (failed !== undefined) this.#failing.add(failed);
     return {
       worksMeanwhile: this.successes > taken,
-      workedSince: firstFailure !== undefined && taken > firstFailure,
+      strikes: failed === undefined ? 0 : this.#strike(failed, taken),
       outage: this.#holding > 0 || this.#failing.size >= outageAfter,
     };
+  }
+
+  #strike(id: string, taken: number): number {
+    const before = this.#failures.get(id);
+    const strikes = before === undefined ? 0 : before.strikes + (taken > before.successes ? 1 : 0);
+    this.#failures.delete(id); // So that it is among the youngest.
+    this.#failures.set(id, { successes: this.successes, strikes });
+    if (this.#failures.size > mostRemembered) {
+      for (const oldest of this.#failures.keys()) {
+        this.#failures.delete(oldest);
+        break;
+      }
+    }
+    return strikes;
   }
 
   /** Milliseconds to wait before the next message is taken. */
@@ -85,19 +95,10 @@ export class SinkHealth {
   }
 
   forget(id: string): void {
-    this.#failedAt.delete(id);
+    this.#failures.delete(id);
   }
 
   stop(): void {
     this.#clock.clearTimer(this.#timer);
-  }
-
-  #remember(id: string): void {
-    this.#failedAt.set(id, this.successes);
-    if (this.#failedAt.size <= mostRemembered) return;
-    for (const oldest of this.#failedAt.keys()) {
-      this.#failedAt.delete(oldest);
-      break;
-    }
   }
 }

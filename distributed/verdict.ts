@@ -5,13 +5,14 @@ export interface Failure {
   readonly index: number;
   readonly error: unknown;
   /**
-   * `'bad'`: it can never be delivered (a line that is no JSON, an item that a hook refuses). `'returned'`: nobody tried
+   * `'bad'`: it can never be delivered (a line that is no JSON, an item that a hook refuses). `'returned'`: no attempt
    * (the batcher was closed, cleared or full). `'failed'`: the sink failed with it, perhaps because of another item.
+   * `'takenBack'`: the sink failed with it while nothing else was delivered, and perhaps was down.
    */
-  readonly kind: 'bad' | 'returned' | 'failed';
+  readonly kind: 'bad' | 'returned' | 'failed' | 'takenBack';
 }
 
-/** What becomes of a delivery that is not delivered as a whole. */
+/** The fate of a delivery that is not delivered as a whole. */
 export interface Verdict {
   readonly bury: readonly Failure[];
   /** Each becomes a message of its own. */
@@ -27,8 +28,8 @@ export interface Evidence {
   readonly worksMeanwhile: boolean;
   /** The sink seems to be down: many messages failed, and none succeeded in between. */
   readonly outage: boolean;
-  /** Between the first failure of the message here and the beginning of this attempt something was delivered. */
-  readonly workedSince: boolean;
+  /** How often the message failed here although something had been delivered since its failure before. */
+  readonly strikes: number;
 }
 
 /** With more failures than this, items of one message that failed are tried again together, and halved. */
@@ -39,11 +40,17 @@ export function isSuspect(id: string): boolean {
   return /[#~]\d+$/.test(id);
 }
 
-export function failureOf(index: number, item: unknown, error: unknown): Failure {
+export function wasTried({ kind }: Failure): boolean {
+  return kind === 'failed' || kind === 'takenBack';
+}
+
+/** `takingBack`: the feed itself clears its collector. */
+export function failureOf(index: number, item: unknown, error: unknown, takingBack: boolean): Failure {
   if (item instanceof BadItem) return { index, error, kind: 'bad' };
   const { code, hook, cause } = (error ?? {}) as { code?: unknown; hook?: unknown; cause?: { code?: unknown } };
   switch (code) {
     case 'ERR_BATCH_CLEARED':
+      return { index, error, kind: takingBack ? 'takenBack' : 'returned' };
     case 'ERR_BATCH_CLOSED':
     case 'ERR_BATCH_OVERFLOW':
       return { index, error, kind: 'returned' };
@@ -61,23 +68,27 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   const rest = failures.filter(({ kind }) => kind !== 'bad');
   if (rest.length === 0) return { bury, requeue: [], retry: false };
   const total = delivery.items.length;
-  if (rest.length < total) return { bury, requeue: separated(rest, evidence), retry: false };
+  if (rest.length < total) return { bury, requeue: separated(rest), retry: false };
   const again: Verdict = { bury: [], requeue: [], retry: true };
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
     return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
-  const blamed = isSuspect(delivery.id) || evidence.workedSince;
+  const blamed = evidence.strikes >= strikesFor(delivery.id);
   if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
   return { bury: rest, requeue: [], retry: false };
 }
 
-/** Others of the message were delivered. What failed alone is a suspect; what nobody tried is not. */
-function separated(rest: readonly Failure[], evidence: Evidence): Verdict['requeue'] {
+/** Strikes after which an item is blamed; none for a suspect, which failed while others of its message were delivered. */
+function strikesFor(id: string): number {
+  if (isSuspect(id)) return 0;
+  return id.includes('#') ? 1 : 2;
+}
+
+/** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */
+function separated(rest: readonly Failure[]): Verdict['requeue'] {
   const indexes = rest.map(({ index }) => index);
   const failed = rest.every(({ kind }) => kind === 'failed');
-  // A single item that the collector could not get rid of, while the sink took the rest.
-  const stuck = rest.length === 1 && evidence.worksMeanwhile;
-  if ((!failed && !stuck) || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
+  if (!failed || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
   return indexes.map((index) => ({ indexes: [index], key: `${index}` }));
 }
 

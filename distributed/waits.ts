@@ -32,7 +32,7 @@ export function contained(call: () => Awaitable<unknown>): void {
   }
 }
 
-/** A source that cannot be read must not end silently, whether or not somebody looks at `done`. */
+/** A source that cannot be read must not end silently, whether or not the program awaits `done`. */
 export function reportEnd(error: unknown): void {
   const warning = error instanceof Error ? error : new Error(String(error));
   (globalThis as { process?: NodeJS.Process }).process?.emitWarning(

@@ -49,6 +49,7 @@ const { metafile } = await build({
   splitting: true,
   format: 'esm',
   metafile: true,
+  // What is not declared for those who install the package becomes part of it.
   external: ['node:*', ...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })],
 });
 
@@ -68,7 +69,7 @@ await build({
   platform: 'node',
 });
 
-refuseForeignCode();
+writeFileSync(join(dist, 'THIRD-PARTY-LICENSES'), licences());
 await declare();
 
 for (const [format, type] of [
@@ -80,13 +81,23 @@ for (const [format, type] of [
   writeFileSync(join(dist, format, 'package.json'), JSON.stringify({ type, sideEffects: false }) + '\n');
 }
 
-/** What is bundled needs its licence in the package; so far nothing is. */
-function refuseForeignCode() {
+/** The licences of the packages whose code is in the bundle. */
+function licences() {
+  const packages = new Set();
   for (const { inputs } of Object.values(metafile.outputs)) {
     for (const [input, { bytesInOutput }] of Object.entries(inputs)) {
-      if (input.startsWith('node_modules/') && bytesInOutput > 0) throw new Error(`the bundle holds code of ${input}`);
+      const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
+      if (name !== undefined && bytesInOutput > 0) packages.add(name);
     }
   }
+  const texts = [...packages].sort().map((name) => {
+    const folder = join(root, 'node_modules', name);
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`${name} has no licence, and its code is in the bundle`);
+    return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  });
+  return `Parts of these packages are in the files of this one.\n\n${texts.join('\n\n')}`;
 }
 
 /** Declarations as tsc writes them, but only those that an entry point leads to. */

@@ -1,6 +1,8 @@
 /** Base of every error that the library makes: `code` to branch on, `cause` kept, data as fields. */
 export class BatchError extends Error {
+  /** The name of the class; it survives minification. */
   override readonly name: string = 'BatchError';
+  /** `ERR_BATCH` and the kind of failure. Compare this where two copies of the package may be loaded. */
   readonly code: string = 'ERR_BATCH';
 
   constructor(message: string, cause?: unknown) {
@@ -17,7 +19,9 @@ export class OptionsError extends BatchError {
     message: string,
     /** The option's name; a dot leads into a nested one (`retry.factor`). */
     readonly option: string,
+    /** The values that are allowed, in words. */
     readonly expected: string,
+    /** The value that was passed. */
     readonly given: unknown,
   ) {
     super(message);
@@ -30,6 +34,7 @@ export class MissingHookError extends BatchError {
   override readonly code = 'ERR_BATCH_HOOK';
 
   constructor(
+    /** The name of the hook, for example `batchFlush`. */
     readonly hook: string,
     owner: string,
     isOption = true,
@@ -39,7 +44,7 @@ export class MissingHookError extends BatchError {
   }
 }
 
-/** It takes no more, or it was closed before this could be delivered. */
+/** A batcher takes no more items or calls, or was closed before it delivered this one. */
 export class ClosedError extends BatchError {
   override readonly name = 'ClosedError';
   override readonly code = 'ERR_BATCH_CLOSED';
@@ -54,7 +59,7 @@ export class ClosedError extends BatchError {
   }
 }
 
-/** `clear()` has taken the item back. */
+/** `clear()` took the item back before it was delivered. */
 export class ClearedError extends BatchError {
   override readonly name = 'ClearedError';
   override readonly code = 'ERR_BATCH_CLEARED';
@@ -94,7 +99,9 @@ export class OverflowError extends BatchError {
 
   constructor(
     message: string,
+    /** Items (for `maxBytes`: bytes) that are accepted and not settled. */
     readonly pending: number,
+    /** The bound that was reached, in the same unit. */
     readonly limit: number,
   ) {
     super(message);
@@ -122,8 +129,11 @@ export class FlushError extends BatchError {
 
   constructor(
     message: string,
+    /** The batch's id, the same in every attempt: `context.id` of the hooks. */
     readonly id: string,
+    /** Items in the batch. */
     readonly size: number,
+    /** Attempts so far. */
     readonly attempt: number,
     cause: unknown,
   ) {
@@ -131,13 +141,14 @@ export class FlushError extends BatchError {
   }
 }
 
+/** An attempt, a hook, a call or a wait took longer than its limit. */
 export class TimeoutError extends BatchError {
   override readonly name = 'TimeoutError';
   override readonly code = 'ERR_BATCH_TIMEOUT';
 
   constructor(
     what: string,
-    /** Milliseconds. */
+    /** The limit, in milliseconds. */
     readonly timeout: number,
   ) {
     super(`${what} took longer than ${timeout} ms`);
@@ -150,7 +161,9 @@ export class ResultCountError extends BatchError {
   override readonly code = 'ERR_BATCH_RESULTS';
 
   constructor(
+    /** Values that the handler was given. */
     readonly expected: number,
+    /** Results that it answered with. */
     readonly received: number,
     what = 'the handler',
   ) {
@@ -165,8 +178,9 @@ export class StoppedError extends BatchError {
 
   constructor(
     message: string,
+    /** The reason that was passed to `stop`, returned by a hook as `stop`, or thrown by a hook. */
     readonly reason: unknown,
-    /** What a hook threw, if that is why. */
+    /** The error of a hook, if that stopped the server. */
     cause: unknown = reason instanceof Error ? reason : undefined,
   ) {
     super(message, cause);

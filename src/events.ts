@@ -2,11 +2,11 @@ import mitt from 'mitt';
 import { hush } from './core/promise.js';
 import { messageOf } from './errors.js';
 
-/** What it returns is looked at only for a promise that rejects. */
+/** Its return value is ignored, except that the rejection of a promise is reported. */
 export type Listener<Payload> = (payload: Payload) => unknown;
 
 /**
- * Typed events, emitted at once. A listener that throws or rejects harms nobody: neither the batcher nor the listeners
+ * Typed events, emitted at once. A listener that throws or rejects harms neither the batcher nor the listeners
  * after it, which mitt by itself would skip.
  */
 export class Events<Payloads extends Record<string, unknown>> {
@@ -60,7 +60,7 @@ interface ProcessLike {
   emitWarning?: (message: string, options: { type: string; code: string; detail?: string }) => void;
 }
 
-/** Reports a failure as a process warning (in a browser: on the console). Never throws, whoever has replaced those. */
+/** Reports a failure as a process warning (in a browser: on the console). Never throws, even if a program has replaced these functions. */
 export function warn(code: string, message: string, error?: unknown): void {
   const text = error === undefined ? message : `${message}: ${messageOf(error)}`;
   try {

@@ -10,16 +10,19 @@ export class TestClock implements Clock {
   #now = 0;
   readonly #timers = new Set<Timer>();
 
+  /** Milliseconds; 0 at first. */
   now(): number {
     return this.#now;
   }
 
+  /** Arms a timer that `advance` fires. */
   setTimer(fn: () => void, ms: number): unknown {
     const timer = { at: this.#now + Math.max(ms, 0), fn };
     this.#timers.add(timer);
     return timer;
   }
 
+  /** Cancels a timer that has not fired. */
   clearTimer(handle: unknown): void {
     this.#timers.delete(handle as Timer);
   }
@@ -29,7 +32,10 @@ export class TestClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Travels to each timer in turn, and lets promise callbacks settle before the first and after each one. */
+  /**
+   * Moves the time to each timer in turn, and lets promise callbacks run before the first and after each one.
+   * @throws RangeError for anything but milliseconds from 0 up
+   */
   async advance(ms: number): Promise<void> {
     if (!(ms >= 0)) throw new RangeError(`TestClock: advance: expected milliseconds from 0 up, given ${ms}`);
     const target = this.#now + ms;
@@ -64,21 +70,31 @@ function settle(): Promise<void> {
   });
 }
 
-/** An async function that waits until it is told: a sink or a handler whose end a test decides. */
+/** An async function whose calls wait until a test settles them: a sink or a handler. */
 export interface Gate<Args extends unknown[], Result> {
+  /** Records the arguments; settles when `open`, `fail` or `openAll` says so. */
   (...args: Args): Promise<Result>;
   /** The arguments of every call. */
   readonly calls: Args[];
   /** How many calls wait. */
   readonly waiting: number;
-  /** Settles the oldest waiting call. */
+  /** Resolves the oldest waiting call. @throws Error if none waits */
   open(result?: Result): void;
+  /** Rejects the oldest waiting call. @throws Error if none waits */
   fail(error: unknown): void;
-  /** Lets all waiting calls and all later ones through. */
+  /** Resolves all waiting calls, and all later ones at once. */
   openAll(result?: Result): void;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- stands for whatever hook it is used as
+/**
+ * Makes a function whose calls wait until a test settles them.
+ * @example
+ * const sink = gate();
+ * const batcher = new MemoryBatcher({ maxBatchSize: 2, batchFlush: sink });
+ * batcher.addItems([1, 2]);
+ * sink.open(); // the flush of [1, 2] succeeds
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the types of the hook that it is used as are inferred
 export function gate<Args extends unknown[] = any[], Result = any>(): Gate<Args, Result> {
   const calls: Args[] = [];
   const waiting: { resolve: (result: Result) => void; reject: (error: unknown) => void }[] = [];
@@ -119,14 +135,17 @@ export function gate<Args extends unknown[] = any[], Result = any>(): Gate<Args,
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
 export interface Random {
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   next(): number;
   /** A whole number in [0, n). */
   int(n: number): number;
+  /** `true` with the probability `p`, 0…1. */
   chance(p: number): boolean;
+  /** An element of the list. @throws RangeError if it is empty */
   pick<T>(list: readonly T[]): T;
 }
 
+/** Makes a sequence of numbers from a seed. */
 export function random(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {

@@ -25,7 +25,7 @@ test('strayErrors sees what it is to see', async () => {
   expect(await strayErrors(() => void Promise.reject(error))).toEqual([error]);
 });
 
-describe('A2, A4: hooks that misbehave', () => {
+describe('A2, A4, A9: hooks that misbehave', () => {
   const manners: [string, () => unknown][] = [
     [
       'throws at once',
@@ -189,7 +189,7 @@ describe('A4: hooks and listeners that call back', () => {
   }
 
   test.each(cases)(
-    '%s calls %s: nothing is delivered twice, nobody hangs, the counts add up',
+    '%s calls %s: nothing is delivered twice, no promise hangs, the counts add up',
     async (place, _what, call) => {
       await callBack(place, call, false);
       await callBack(place, call, true);
@@ -501,7 +501,7 @@ describe('strange items and batches', () => {
 });
 
 describe('a lot', () => {
-  test('200,000 flushes that wait: those whose time is up are told, the others wait on, and it still closes', async () => {
+  test('A10: 200,000 flushes that wait: those whose time is up reject, the others wait on, and it still closes', async () => {
     const flush = sink();
     const { batcher, clock } = bench({ batchFlush: flush });
     batcher.addItem(1);

@@ -22,7 +22,6 @@ const budget: Budget = {
     'collectors/file-batcher.ts': 400,
     'collectors/file/append-file.ts': 316,
     'collectors/file/batch-file.ts': 407,
-    'distributed/feed.ts': 251,
   },
   longFunctions: {
     'src/collector/state.ts: liveState': 72,
@@ -31,9 +30,9 @@ const budget: Budget = {
 };
 /** Lines, comments included. The goal for the four files is 650. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2154 },
+  'the core': { lines: 2201 },
   'core, runner, schedule and batch': {
-    lines: 665,
+    lines: 671,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
   },
 };
@@ -47,10 +46,11 @@ describe('the project', () => {
 
   test('imports only from left to right, without cycles', () => {
     const { dependencies, peerDependencies } = manifest();
-    expect(violations(sources, new Set(Object.keys({ ...dependencies, ...peerDependencies })))).toEqual([]);
+    // The part of zod that is used is in the bundle.
+    expect(violations(sources, new Set(['zod', ...Object.keys({ ...dependencies, ...peerDependencies })]))).toEqual([]);
   });
 
-  test('depends on mitt at run time, and on nothing else', () => {
+  test('depends on mitt at run time and, by what is bundled of it, on zod, and on nothing else', () => {
     expect(Object.keys(manifest().dependencies)).toEqual(['mitt']);
   });
 
@@ -111,14 +111,14 @@ describe('the checker', () => {
     'src/testing.ts': `import type { Clock } from './core/clock.js';`,
     'src/index.ts': `export * from './collector/batch-please.js'; export type { Clock } from './core/clock.js';`,
     'src/collector/batch-please.ts': `import { parse } from '../options/check.js'; import { Core } from '../core/core.js';`,
-    'src/options/check.ts': `import { OptionsError } from '../errors.js';`,
+    'src/options/check.ts': `import { z } from 'zod'; import { OptionsError } from '../errors.js';`,
     'src/events.ts': `import mitt from 'mitt';`,
     'src/errors.ts': `export class OptionsError extends Error {}`,
     'src/core/core.ts': `import { TimeoutError } from '../errors.js'; import { Alarm } from './clock.js';`,
     'src/core/clock.ts': `export class Alarm {}`,
   };
   const check = (changes: Record<string, string>): string[] =>
-    violations(new Map(Object.entries({ ...sound, ...changes })), new Set(['mitt']));
+    violations(new Map(Object.entries({ ...sound, ...changes })), new Set(['mitt', 'zod']));
 
   test('accepts a sound project', () => {
     expect(check({})).toEqual([]);
@@ -143,6 +143,7 @@ describe('the checker', () => {
     ],
     ['a collector uses test tools', 'collectors/x.ts', `import '../src/testing.js';`, /collectors may not use testing/],
     ['mitt elsewhere', 'src/collector/batch-please.ts', `import mitt from 'mitt';`, /imports mitt: collector may not/],
+    ['zod elsewhere', 'collectors/x.ts', `export { z } from 'zod';`, /imports zod: collectors may not/],
     [
       'Node inside src',
       'src/collector/batch-please.ts',

@@ -189,6 +189,10 @@ test('source maps lead to the sources, which they hold', () => {
   }
 });
 
+test('holds the licences of the code that is bundled', () => {
+  expect(read('dist/THIRD-PARTY-LICENSES')).toMatch(/zod \d[^]*MIT License/);
+});
+
 test('its declarations name no package that is not installed with it', () => {
   const names = filesUnder(installed)
     .filter((file) => file.endsWith('.d.ts'))

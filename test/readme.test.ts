@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { filesUnder, manifest, root, run, type Outcome } from './support/project.js';
+import { filesUnder, manifest, root, type Outcome } from './support/project.js';
+import { Reader } from './support/reader.js';
 import {
   anchorsOf,
   blocksOf,
@@ -15,9 +16,6 @@ import {
 
 /** Languages of blocks that are there to be read only. */
 const notRun: ReadonlySet<string> = new Set(['text', 'elixir']);
-
-/** An example that takes longer is a bad example, or one that never ends. */
-const limit = 20_000;
 
 interface Page {
   /** Relative to the project. */
@@ -38,24 +36,6 @@ const isProgram = (block: Block) => isTypeScript(block) || ['js', 'javascript'].
 const isShell = ({ language }: Block) => ['sh', 'bash', 'shell'].includes(language);
 const named = (block: Block) => `at line ${String(block.line)}: ${block.code.trimStart().split('\n')[0] ?? ''}`;
 
-// Below the project, so that an example finds its packages; what is in .data is nobody's source.
-mkdirSync(join(root, '.data'), { recursive: true });
-const folder = mkdtempSync(join(root, '.data', 'readme-'));
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** Runs a block as a reader would, with the sources in place of the installed package. */
-function execute(block: Block): Promise<Outcome> {
-  const { code, language } = block;
-  const commonjs = language.startsWith('j') && /\brequire\(/.test(code);
-  const extension = commonjs ? 'cjs' : language.startsWith('j') ? 'mjs' : 'mts';
-  const file = join(folder, `${nameOf(block)}.${extension}`);
-  writeFileSync(file, code);
-  const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
-  return run(process.execPath, [tsx, '--tsconfig', join(root, 'tsconfig.json'), file], folder, limit);
-}
-
 /** What is wrong with a run; an empty list if it kept its promises. */
 function complaints({ code }: Block, outcome: Outcome): string[] {
   const lines = outcome.stdout.split('\n');
@@ -74,11 +54,54 @@ const commands: Commands = {
     .map((file) => readFileSync(join(example, file), 'utf8'))
     .join('\n'),
 };
+const block = (code: string, language = 'ts', line = 1): Block => ({ language, page: 'checked', line, code });
+/** For the checks of the checker itself. */
+const checked = {
+  right: block('export const n: number = 1;\n', 'ts', 10),
+  wrong: block(
+    "import { MemoryBatcher } from 'batch-please/collectors';\nnew MemoryBatcher({ maxBatchSise: 2 });\nn;\n",
+    'ts',
+    20,
+  ),
+  imported: block(
+    "import { BatchPlease } from 'batch-please';\nawait 0;\nconsole.log(typeof BatchPlease); // → function\n",
+    'ts',
+    30,
+  ),
+  script: block(
+    "import { BatchPlease } from 'batch-please';\nconsole.log(typeof BatchPlease); // → function\n",
+    'js',
+    40,
+  ),
+  required: block(
+    "const { BatchPlease } = require('batch-please');\nconsole.log(typeof BatchPlease); // → function\n",
+    'js',
+    50,
+  ),
+  failing: block("console.log('three'); // → four\nthrow new Error('broken');\n", 'ts', 60),
+};
+
+const all = [...pages.flatMap(({ blocks }) => blocks), ...Object.values(checked)];
 // One program for the blocks of all pages: most of the time goes into the types that they share.
-const types = checkTypes(
-  root,
-  pages.flatMap(({ blocks }) => blocks.filter(isTypeScript)),
-);
+const types = checkTypes(root, all.filter(isTypeScript));
+const reader = new Reader();
+const outcomes = new Map<Block, Promise<Outcome>>();
+
+beforeAll(async () => {
+  const programs = all.filter(isProgram);
+  await Promise.all([reader.install(), reader.write(programs)]);
+  for (const program of programs) outcomes.set(program, reader.run(program));
+});
+afterAll(async () => {
+  await Promise.allSettled(outcomes.values());
+  reader.leave();
+});
+
+async function outcomeOf(program: Block): Promise<Outcome> {
+  const outcome = await outcomes.get(program);
+  if (outcome === undefined) throw new Error(`${nameOf(program)} has not been run`);
+  return outcome;
+}
 
 test('README.md exists, has code to try, and is short', () => {
   const readme = pages.find(({ path }) => path === 'README.md');
@@ -117,10 +140,9 @@ describe.each(pages)('$path', ({ path, markdown, blocks }) => {
     });
   }
   for (const block of blocks.filter(isProgram)) {
-    const body = async (): Promise<void> => {
-      expect(complaints(block, await execute(block))).toEqual([]);
-    };
-    test(`runs ${named(block)}`, body, limit + 5_000);
+    test(`runs ${named(block)}`, async () => {
+      expect(complaints(block, await outcomeOf(block))).toEqual([]);
+    });
   }
   for (const block of blocks.filter(isShell)) {
     test(`names commands that exist ${named(block)}`, () => {
@@ -130,8 +152,6 @@ describe.each(pages)('$path', ({ path, markdown, blocks }) => {
 });
 
 describe('the README checker', () => {
-  const block = (code: string, language = 'ts', line = 1): Block => ({ language, page: 'README.md', line, code });
-
   test('finds blocks, also in lists and with fences inside', () => {
     const text = ['# x', '```ts', 'a', '```', '1. y', '   ````md title', '   ```sh', '   ```', '     b', '   ````'];
     expect(blocksOf(text.join('\n'))).toEqual([
@@ -142,36 +162,25 @@ describe('the README checker', () => {
   });
 
   test('catches a wrong type, a name of another block and a wrong option, at the right line', () => {
-    const first = block('export const n: number = 1;\n', 'ts', 10);
-    const second = block(
-      "import { MemoryBatcher } from 'batch-please/collectors';\nnew MemoryBatcher({ maxBatchSise: 2 });\nn;\n",
-      'ts',
-      20,
-    );
-    const problems = checkTypes(root, [first, second]);
-    expect(problems.get(first)).toEqual([]);
-    expect(problems.get(second)).toEqual([
-      expect.stringMatching(/^README\.md:21 .*maxBatchSise/s),
-      expect.stringMatching(/^README\.md:22 Cannot find name 'n'/),
+    expect(types.get(checked.right)).toEqual([]);
+    expect(types.get(checked.wrong)).toEqual([
+      expect.stringMatching(/^checked:21 .*maxBatchSise/s),
+      expect.stringMatching(/^checked:22 Cannot find name 'n'/),
     ]);
-  }, 120_000);
+  });
 
   test('runs ES modules, CommonJS and TypeScript against the sources', async () => {
-    const print = 'console.log(typeof BatchPlease); // → function\n';
-    const imported = `import { BatchPlease } from 'batch-please';\nawait 0;\n${print}`;
-    const required = `const { BatchPlease } = require('batch-please');\n${print}`;
-    for (const example of [block(imported), block(imported, 'js', 2), block(required, 'js', 3)]) {
-      expect(complaints(example, await execute(example))).toEqual([]);
+    for (const example of [checked.imported, checked.script, checked.required]) {
+      expect(complaints(example, await outcomeOf(example))).toEqual([]);
     }
-  }, 600_000);
+  });
 
   test('catches a failing program and a broken promise about its output', async () => {
-    const example = block("console.log('three'); // → four\nthrow new Error('broken');\n", 'ts', 4);
-    expect(complaints(example, await execute(example))).toEqual([
+    expect(complaints(checked.failing, await outcomeOf(checked.failing))).toEqual([
       expect.stringMatching(/^ended with 1: .*broken/s),
       'did not print "four" but:\nthree\n',
     ]);
-  }, 120_000);
+  });
 
   test('finds links outside of code, and the anchors of headings', () => {
     const text =

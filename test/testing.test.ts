@@ -104,7 +104,7 @@ describe('TestClock', () => {
 });
 
 describe('gate', () => {
-  test('waits until it is told; open settles the oldest call, with a result', async () => {
+  test('a call waits; open settles the oldest one, with a result', async () => {
     const sink = gate<[string, number?], string>();
     const calls = [watch(sink('a', 1)), watch(sink('b'))];
     expect(sink.calls).toEqual([['a', 1], ['b']]);
@@ -136,7 +136,7 @@ describe('gate', () => {
     expect(sink.calls).toEqual([[1], [2], [3]]);
   });
 
-  test('says so when nobody waits', () => {
+  test('throws when no call waits', () => {
     expect(() => gate().open()).toThrow(/no call waits/);
     expect(() => gate().fail(1)).toThrow(/no call waits/);
   });

@@ -1,7 +1,7 @@
 import { BatchPlease, type BatchPleaseOptions, type FlushContext } from '../../src/index.js';
 import type { Filled, Piece } from './cutter.js';
 
-/** What a batch consists of. */
+/** The content of a batch. */
 export interface RecordBatch {
   readonly buffers: Buffer[];
   records: number;
@@ -10,7 +10,7 @@ export interface RecordBatch {
   full: Piece['full'];
 }
 
-/** What becomes of batches; the same for both collectors. */
+/** The fates of batches; the same for both collectors. */
 export interface Delivery {
   deliver(batch: RecordBatch, context: FlushContext): Promise<void>;
   /** Takes over a batch that is given up; without it the records are lost, or in the spool's dead/. */
@@ -19,7 +19,7 @@ export interface Delivery {
 
 /** Where pieces go: batches in memory, or in the files of a spool. */
 export interface Collector {
-  /** What the open batch holds. */
+  /** The content of the open batch. */
   readonly filled: () => Filled;
   add(piece: Piece): void;
   /** Resolves when more may be read. */

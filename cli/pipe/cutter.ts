@@ -7,7 +7,7 @@ export interface Piece {
   readonly full: 'size' | 'weight' | undefined;
 }
 
-/** What is in a batch so far. */
+/** The content of a batch so far. */
 export interface Filled {
   readonly records: number;
   readonly bytes: number;
@@ -19,7 +19,7 @@ export interface CutterOptions {
   /** Records and bytes in a batch, at most; a longer record goes alone. */
   readonly size: number;
   readonly bytes: number;
-  /** What the open batch holds now: it may have been cut by time since the last piece. */
+  /** The content of the open batch now: it may have been cut by time since the last piece. */
   readonly filled: () => Filled;
   readonly emit: (piece: Piece) => void;
 }

@@ -20,7 +20,7 @@ export class Report {
   readonly #live: ReturnType<typeof setInterval> | undefined;
 
   constructor(running: () => number) {
-    // Nobody reads: the work goes on.
+    // The reader has closed the pipe: the work goes on.
     process.stderr.on('error', () => undefined);
     if (!process.stderr.isTTY) return;
     this.#live = setInterval(() => {

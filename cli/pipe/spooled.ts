@@ -13,7 +13,7 @@ import {
 } from './collector.js';
 import type { Filled, Piece } from './cutter.js';
 
-/** Bytes. What is longer becomes a file of its own, as the lines of a spool are limited. */
+/** Bytes. A longer record becomes a file of its own, as the lines of a spool are limited. */
 const LONGEST_PIECE = 8 * 1024 * 1024;
 
 /** A piece as it is in the spool: the fields of a line, then base64, or the name of its own file. */
@@ -22,14 +22,14 @@ interface Stored extends Piece {
 }
 
 /**
- * What was read is in a file before more is read, so that it survives the end of this process, however it ends.
+ * Each record is in a file before the next is read, so that it survives the end of this process, however it ends.
  *
  * @throws LockedError, StorageError from `open`
  */
 export function spooled(directory: string, triggers: Triggers, delivery: Delivery): Collector {
   const large = joinPath(directory, 'large');
   const { maxTimeSinceFirstItem, flushInterval, flushConcurrency, retry } = triggers;
-  // Counted here, as files know nothing of records. What was cut by time is seen by the open file, which is another one.
+  // Counted here, as files know nothing of records. Another open file shows that the last one was cut by time.
   let filled: Filled = emptyBatch();
   let open: FileBatch<Piece> | undefined;
   let stored: Promise<void> = Promise.resolve();
@@ -116,7 +116,7 @@ function decode(text: string, large: string): Stored {
   };
 }
 
-/** Into memory, as the command is told the number of records before it gets them. */
+/** Reads into memory, as the command gets the number of records before the records. */
 async function load(batch: FileBatch<Piece>): Promise<{ batch: RecordBatch; own: string[] }> {
   const loaded = emptyBatch();
   const own: string[] = [];

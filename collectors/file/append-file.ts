@@ -1,38 +1,27 @@
 import type { Awaitable } from '../../src/index.js';
-import type { FileStat, OpenFile } from './file-system.js';
-import { batchId } from './format.js';
+import { batchId, fileName } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import { LiveFile } from './live-file.js';
+import { PeriodicSync } from './periodic-sync.js';
+import { type Sealed, closeNamed } from './sealed-file.js';
 import { type Spool, storageError } from './spool.js';
-import { Turns, asError, writeAll } from './writing.js';
-
-/** Bytes; with more that are not synced a sync does not wait for the interval. */
-const SYNC_EARLY = 8 * 1024 * 1024;
+import { Turns, asError, isMissing, writeAll } from './writing.js';
 
 /** How often a group is written again because its file had lost its name meanwhile. */
 const TRIES = 3;
-
-/** What a sealed file is from then on. */
-export interface Sealed {
-  /** To be compared when it is read; `undefined` if it is not known. */
-  readonly stat: FileStat | undefined;
-  /** The only way to a file that has lost its name and could not be copied. */
-  readonly source: OpenFile | undefined;
-}
 
 /** Appends the items of one batch to its file in groups, syncs it as asked, and seals it. */
 export class AppendFile<Item> {
   readonly live: LiveFile<Item>;
   readonly #spool: Spool<Item>;
-  #syncing: Promise<void> | undefined;
-  #timer: unknown;
-  #sealed: Promise<Sealed> | undefined;
-  #ended = false;
+  readonly #syncs: PeriodicSync<Item>;
   readonly #turns = new Turns();
+  #sealed: Promise<Sealed> | undefined;
 
   constructor(spool: Spool<Item>) {
     this.#spool = spool;
     this.live = new LiveFile(spool);
+    this.#syncs = new PeriodicSync(this.live, this.#turns, spool.config);
   }
 
   /** Stores the lines as durably as asked; if it fails, none of them is in the file. */
@@ -45,7 +34,7 @@ export class AppendFile<Item> {
    * failed sync has lost is in memory only; it may be called again then.
    */
   seal(): Promise<Sealed> {
-    this.#ended = true;
+    this.#syncs.stop();
     this.#sealed ??= this.#close().catch((error: unknown) => {
       this.#sealed = undefined;
       throw error;
@@ -70,18 +59,26 @@ export class AppendFile<Item> {
     await this.#turns.take(() => this.#giveUp());
   }
 
-  /** The file is of no use any more. Its descriptor is closed when no operation uses it. */
-  drop(): void {
-    this.live.dropped = true;
-    this.#forgetTimer();
-    const file = this.live.letGo();
-    if (file === undefined) return;
-    const syncing = this.#syncing;
-    void this.#turns.take(() =>
-      (syncing ?? Promise.resolve()).then(() => {
-        file.close();
-      }),
-    );
+  /** The file is of no use any more. Its descriptor is closed when no operation uses it. May throw; the file is there then. */
+  remove(): void {
+    const { live } = this;
+    live.dropped = true;
+    this.#syncs.stop();
+    const file = live.letGo();
+    if (file !== undefined) {
+      const { idle } = this.#syncs;
+      void this.#turns.take(() =>
+        idle.then(() => {
+          file.close();
+        }),
+      );
+    }
+    this.#spool.remove(fileName(live.name));
+  }
+
+  /** What it took is free. */
+  free(): void {
+    this.#spool.free(this.live.bytes);
   }
 
   // Adding
@@ -105,8 +102,19 @@ export class AppendFile<Item> {
       }
       return this.#finish(lines, bytes, written, tries);
     } catch (error) {
+      // The directory was moved or removed: it is made again, and so is the file.
+      if (isMissing(error) && tries > 0 && !spool.isOwned()) return this.#appendAfterTaking(lines, tries - 1);
       return this.#refuse(error);
     }
+  }
+
+  async #appendAfterTaking(lines: readonly Line<Item>[], tries: number): Promise<void> {
+    try {
+      await this.#spool.ensure();
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    return this.#append(lines, tries);
   }
 
   async #finish(lines: readonly Line<Item>[], bytes: Buffer, written: Awaitable<void>, tries: number): Promise<void> {
@@ -140,7 +148,7 @@ export class AppendFile<Item> {
     else this.#acknowledge(lines, bytes);
   }
 
-  /** Somebody else may have had the directory meanwhile, or may have moved the file. */
+  /** Another process may have had the directory meanwhile, or may have moved the file. */
   async #damage(owned: boolean): Promise<Error | undefined> {
     const { durability } = this.#spool.config;
     if (owned && durability !== 'item') return undefined;
@@ -158,8 +166,7 @@ export class AppendFile<Item> {
     if (maxBytes < Infinity) this.#spool.reserved -= sizeOf(lines);
     if (durability === 'batch') {
       live.kept.add(bytes);
-      if (live.kept.bytes > SYNC_EARLY) void this.#syncNow();
-      else this.#syncLater();
+      this.#syncs.changed();
     }
     this.#spool.encoder.giveBack(bytes);
     if (live.bytes > this.#spool.largestFile) this.#spool.beginNewFile();
@@ -189,7 +196,7 @@ export class AppendFile<Item> {
     }
     const { durability } = this.#spool.config;
     if (durability === 'item') return live.syncCut();
-    if (durability === 'batch' && live.cut) this.#syncLater();
+    if (durability === 'batch' && live.cut) this.#syncs.changed();
   }
 
   /** Nothing in the file was acknowledged: it goes. */
@@ -200,62 +207,15 @@ export class AppendFile<Item> {
     } catch {
       // It is removed all the same.
     }
-    this.#forgetTimer();
+    this.#syncs.forget();
     live.forget();
     if (this.#spool.config.durability === 'item') return live.syncCut();
-  }
-
-  // Syncing
-
-  #syncLater(): void {
-    if (this.#timer !== undefined || this.#ended || this.live.dropped) return;
-    const { clock, syncInterval } = this.#spool.config;
-    this.#timer = clock.setTimer(() => {
-      this.#timer = undefined;
-      void this.#syncNow();
-    }, syncInterval);
-    // What waits for its sync is written already: the process may end.
-    (this.#timer as { unref?: () => void } | undefined)?.unref?.();
-  }
-
-  #forgetTimer(): void {
-    if (this.#timer !== undefined) this.#spool.config.clock.clearTimer(this.#timer);
-    this.#timer = undefined;
-  }
-
-  async #syncNow(): Promise<void> {
-    const { live } = this;
-    if (live.file === undefined || this.#syncing !== undefined || this.#ended) return;
-    this.#forgetTimer();
-    this.#syncing = this.#syncOpen();
-    await this.#syncing;
-    this.#syncing = undefined;
-    if (live.dirty) this.#syncLater();
-  }
-
-  /** Never rejects: while it fails, adds are refused, and it is tried again with the next of them, and after the interval. */
-  async #syncOpen(): Promise<void> {
-    const { live } = this;
-    try {
-      if (live.failure !== undefined) throw live.failure;
-      const damage = this.#seenDamage();
-      if (damage !== undefined) throw damage;
-      await live.sync();
-    } catch (error) {
-      const failure = asError(error);
-      live.failure = failure;
-      const restored = this.#turns.take(() => (live.failure === failure ? live.restore(failure) : undefined));
-      await Promise.resolve(restored).catch(() => {
-        this.#syncLater();
-      });
-    }
   }
 
   // Sealing
 
   async #close(): Promise<Sealed> {
-    this.#forgetTimer();
-    if (this.#syncing !== undefined) await this.#syncing;
+    await this.#syncs.idle;
     return await this.#turns.take(() => this.#closeNow());
   }
 
@@ -269,9 +229,10 @@ export class AppendFile<Item> {
       // Nothing beyond `bytes` is ever read.
     }
     try {
-      const failure = live.failure ?? this.#seenDamage();
-      if (failure !== undefined) throw failure;
+      if (live.failure !== undefined) throw live.failure;
       if (spool.config.durability !== 'none' && live.dirty) await live.sync();
+      const damage = live.seenDamage(); // the name may be lost during the sync as well
+      if (damage !== undefined) throw damage;
     } catch (error) {
       await live.restore(asError(error)).catch((problem: unknown) => {
         if (!live.readable) throw problem;
@@ -280,37 +241,6 @@ export class AppendFile<Item> {
         spool.tell('unsynced', { id, size, error: problem }, `batch ${id} is delivered without being on the disk`);
       });
     }
-    return this.#sealedAs(live.letGo());
-  }
-
-  /** A look that fails says nothing about the file. */
-  #seenDamage(): Error | undefined {
-    try {
-      return this.live.damage();
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Closes the file, unless nothing else leads to it any more. */
-  #sealedAs(file: OpenFile | undefined): Sealed {
-    const { live } = this;
-    let stat: FileStat | undefined;
-    let named = false;
-    try {
-      stat = file?.stat();
-      const found = this.#spool.files.stat(live.path);
-      named = found !== undefined && stat !== undefined && found.inode === stat.inode && found.device === stat.device;
-    } catch {
-      named = true; // it is looked at again before it is read
-      stat = undefined;
-    }
-    if (!named) return { stat, source: file };
-    try {
-      file?.close();
-    } catch {
-      // It is of no use any more.
-    }
-    return { stat, source: undefined };
+    return closeNamed(spool, live.path, live.letGo());
   }
 }

@@ -1,182 +1,90 @@
 import { StorageError, type Awaitable } from '../../src/index.js';
 import { AppendFile } from './append-file.js';
 import type { FileBatch } from './contract.js';
-import { examine } from './examine.js';
-import type { FileStat, OpenFile } from './file-system.js';
-import { DEAD, QUARANTINE, RETURNED, batchId, fileName, parseName } from './format.js';
+import { DEAD, QUARANTINE, RETURNED, batchId, fileId, fileName, parseName } from './format.js';
 import type { Line } from './line.js';
 import { onDisk } from './measure.js';
-import { copyItems } from './parts.js';
 import { type Reader, readItems } from './reading.js';
 import type { Found } from './recovery.js';
-import { type Spool, isSame, storageError } from './spool.js';
+import { Remains } from './remains.js';
+import { SealedFile } from './sealed-file.js';
+import { Share } from './share.js';
+import { type Spool, storageError } from './spool.js';
 import { isMissing } from './writing.js';
-
-const NONE: ReadonlySet<number> = new Set();
 
 /** One batch: its file while it takes items, then its attempts, and its end. A file that was found takes none. */
 export class BatchFile<Item> implements FileBatch<Item> {
-  /** Nothing of the batch is left. */
-  gone = false;
   /** The sink is being given the batch, or has been. */
   attempting = false;
   /** The file is delivered, dropped or dead. */
   over = false;
-  /** Where the damaged lines are that are in the file still. */
-  badLines: ReadonlySet<number> = NONE;
-  /** The only way to a file that has no name any more. */
-  source: OpenFile | undefined;
+  /** Begun so far; one that failed before the sink saw anything is none. */
+  attempts = 0;
+  readonly share: Share<Item>;
   readonly readers = new Set<Reader>();
   readonly #spool: Spool<Item>;
   /** While it takes items. */
   #writer: AppendFile<Item> | undefined;
+  #remains: Remains<Item>;
   #sealing: Promise<void> | undefined;
-  /** In the directory. */
-  #name = '';
-  #size = 0;
-  #bytes = 0;
-  /** Items that were stored, whatever became of them. */
-  #stored = 0;
-  /** Of them, the lines that are in `quarantine/`. */
-  #quarantined = 0;
-  /** Lost items that were told. */
-  #told = 0;
-  /** Bytes that the spool counts for it. */
-  #counted = 0;
-  #stat: FileStat | undefined;
-  /** Damaged lines are in this file only. */
-  #unsafe = false;
-  #synced: Promise<void> | undefined;
-  #attempts = 0;
   #burial: Promise<void> | undefined;
-  /** Which items of the file are the batch's; `undefined` for all. */
-  #order: readonly number[] | undefined;
-  /** Parts that were split off, and have no file of their own yet. */
-  readonly #parts = new Set<BatchFile<Item>>();
   #splits = 0;
-  /** Of a part without a file: the batch that has its items. */
-  #origin: BatchFile<Item> | undefined;
-  #writing: Promise<void> | undefined;
 
   constructor(spool: Spool<Item>, found?: Found) {
     this.#spool = spool;
+    this.share = new Share(spool, this);
     if (found === undefined) this.#writer = new AppendFile(spool);
-    else {
-      this.#name = found.name;
-      this.#attempts = parseName(found.name)?.attempts ?? 0;
-      this.#size = this.#stored = found.size;
-      this.#bytes = found.bytes;
-      this.#stat = found.stat;
-      this.#counted = onDisk(found.stat);
-      this.#unsafe = found.unsafe;
-      this.badLines = found.badLines;
-    }
+    else this.attempts = parseName(found.name)?.attempts ?? 0;
+    const contents = found === undefined ? NOTHING : { ...found, counted: onDisk(found.stat), synced: false };
+    this.#remains = new Remains(spool, new SealedFile(spool, contents), found?.size ?? 0);
   }
 
-  /** A file that is not named by us is its own id. */
   get id(): string {
-    const name = this.#writer?.live.name ?? parseName(this.#name);
-    return name === undefined ? this.#name.replace(/\.batch$/, '') : batchId(name);
+    return this.#writer === undefined ? fileId(this.file.name) : batchId(this.#writer.live.name);
+  }
+
+  /** Once the batch takes no more items. */
+  get remains(): Remains<Item> {
+    return this.#remains;
+  }
+
+  /** Once the batch takes no more items. */
+  get file(): SealedFile<Item> {
+    return this.#remains.file;
   }
 
   get filename(): string {
-    return this.#writer?.live.path ?? this.#spool.path(this.#name);
+    return this.#writer?.live.path ?? this.file.path;
   }
 
   get size(): number {
-    return this.#writer?.live.size ?? this.#size;
+    return this.#writer?.live.size ?? this.#remains.size;
   }
 
   get bytes(): number {
-    return this.#writer?.live.bytes ?? this.#bytes;
-  }
-
-  /** Begun so far; one that failed before the sink saw anything is none. */
-  get attempts(): number {
-    return this.#attempts;
-  }
-
-  /** Of the stored items, how many are in `quarantine/`, and how many are nowhere. */
-  get missing(): { quarantined: number; lost: number } {
-    const missing = Math.max(0, this.#stored - this.size);
-    const quarantined = Math.min(this.#quarantined, missing);
-    return { quarantined, lost: missing - quarantined };
+    return this.#writer?.live.bytes ?? this.file.bytes;
   }
 
   items(): AsyncIterable<Item> {
     return readItems(this.#spool, this);
   }
 
-  get order(): readonly number[] | undefined {
-    return this.#order;
-  }
-
   /** Takes the items at these positions out, as a batch of their own; its file is written before this one goes. */
   split(places: readonly number[]): BatchFile<Item> {
-    const order = this.#order ?? Array.from({ length: this.#size }, (_, index) => index);
-    const taken = new Set(places);
     const part = new BatchFile<Item>(this.#spool);
     part.#writer = undefined;
-    part.#attempts = this.#attempts;
-    part.#synced = Promise.resolve();
-    part.#order = order.filter((_, place) => taken.has(place));
-    part.#size = part.#stored = part.#order.length;
-    const name = parseName(this.#name) ?? this.#spool.newName();
-    part.#name = fileName({ ...name, nonce: `${name.nonce}.${++this.#splits}` });
-    // The positions in `order` are those in the file of the whole.
-    part.#origin = this.#origin ?? this;
-    part.#origin.#parts.add(part);
-    this.#order = order.filter((_, place) => !taken.has(place));
-    this.#size -= part.#size;
-    this.#stored -= part.#size;
+    part.attempts = this.attempts;
+    const whole = parseName(this.file.name) ?? this.#spool.newName();
+    const name = fileName({ ...whole, nonce: `${whole.nonce}.${++this.#splits}` });
+    const size = this.share.give(part.share, places, this.#remains.size);
+    part.#remains = this.#remains.give(size, new SealedFile(this.#spool, { ...NOTHING, name }));
     part.whole().catch(() => undefined); // tried again when it is read
     return part;
   }
 
-  /** Writes the file of a part, or what is left of a file whose parts have theirs. */
+  /** Resolves when the file has all the batch's items, and no others. */
   whole(): Promise<void> {
-    if (this.#writer !== undefined) return this.seal();
-    if (this.#order === undefined || this.over) return Promise.resolve();
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
-    return this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    const origin = this.#origin;
-    await Promise.all([...this.#parts].map((part) => part.whole()));
-    const order = this.#order;
-    if (order === undefined || this.over) return;
-    const { bytes, stat } = await copyItems(
-      this.#spool,
-      (origin ?? this).#name,
-      this.#name,
-      order,
-      (origin ?? this).#bytes,
-    );
-    this.#order = this.#origin = undefined;
-    this.#synced = Promise.resolve();
-    this.#bytes = bytes;
-    this.#stat = stat;
-    this.badLines = NONE;
-    this.#spool.bytes += onDisk(stat) - this.#counted;
-    this.#counted = onDisk(stat);
-    origin?.partWritten(this);
-  }
-
-  /** A part has its own file now. */
-  private partWritten(part: BatchFile<Item>): void {
-    this.#parts.delete(part);
-    if (this.over && this.#parts.size === 0) this.#forget();
-  }
-
-  /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
-  async giveBack(): Promise<void> {
-    await this.seal();
-    await this.whole();
-    this.#name = await this.#spool.moveTo(RETURNED, this.#name);
-    this.#spool.measure.aside += this.#counted;
+    return this.#writer === undefined ? this.share.write() : this.seal();
   }
 
   /** Stores the lines as durably as asked; if it fails, none of them is in the file. */
@@ -198,66 +106,32 @@ export class BatchFile<Item> implements FileBatch<Item> {
     const writer = this.#writer;
     if (writer === undefined) return;
     const { stat, source } = await writer.seal();
-    const { live } = writer;
-    this.#name = fileName(live.name);
-    this.#size = live.size;
-    this.#bytes = this.#counted = live.bytes;
-    this.#stored = live.size + live.lost;
-    this.#told = live.lost;
-    this.#stat = stat;
-    this.#synced = Promise.resolve();
+    const { name, size, lost, bytes } = writer.live;
+    const contents = { name: fileName(name), bytes, counted: bytes, stat, source, synced: true };
+    this.#remains = new Remains(this.#spool, new SealedFile(this.#spool, contents), size, lost);
     this.#writer = undefined;
-    if (this.over) source?.close();
-    else this.source = source;
+    if (this.over) this.file.close();
   }
 
   /** The file stays as it is, for the next process. */
   async release(): Promise<void> {
     await this.#writer?.release();
     this.endAttempt();
-    this.source?.close();
-    this.source = undefined;
-  }
-
-  /** Puts a file that was found on the disk: its process may have died before it came to that. */
-  syncFound(): Promise<void> {
-    if (this.#spool.config.durability === 'none' || this.#writer !== undefined) return Promise.resolve();
-    this.#synced ??= this.#sync().catch((error: unknown) => {
-      this.#synced = undefined;
-      throw error;
-    });
-    return this.#synced;
-  }
-
-  async #sync(): Promise<void> {
-    const file = this.#spool.files.open(this.filename, 'read');
-    try {
-      await file.sync();
-    } finally {
-      file.close();
+    if (this.file.source !== undefined && !this.over) {
+      this.remains.isGone(new Error('the file had lost its name, and no copy was made'));
     }
+    this.file.close();
+  }
+
+  /** Puts a file that was found on the disk. */
+  syncFound(): Promise<void> {
+    return this.#writer === undefined ? this.file.sync() : Promise.resolve();
   }
 
   /** Compares the file to what was stored, and finds out what is left of it if it has changed. */
   async verify(): Promise<void> {
     await this.whole();
-    if (this.size === 0) throw this.#isGone(new Error('nothing of the file could be read'));
-    if (this.source !== undefined) return;
-    const found = this.#spool.files.stat(this.filename);
-    if (found === undefined) throw this.#isGone(new Error('the file was moved or removed'));
-    const known = (this.#stat ??= found);
-    if (isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes) return;
-    const { size, bytes, quarantined, badLines, unsafe, stat } = await examine(this.#spool, this.#name, this.#bytes);
-    this.#spool.bytes += onDisk(stat) - this.#counted;
-    this.#counted = onDisk(stat);
-    this.#size = Math.min(size, this.#stored);
-    this.#bytes = bytes;
-    this.#stat = stat;
-    this.#quarantined += quarantined;
-    this.badLines = badLines;
-    this.#unsafe ||= unsafe;
-    this.#tellLost();
-    if (size === 0) throw this.#isGone(new Error('the file has no whole line any more'));
+    await this.#remains.verify();
   }
 
   /** Notes in the name that an attempt begins, so that it is counted whatever happens to us. */
@@ -267,19 +141,13 @@ export class BatchFile<Item> implements FileBatch<Item> {
     signal.addEventListener('abort', () => {
       this.endAttempt();
     });
-    const { files } = this.#spool;
-    const name = parseName(this.#name);
     try {
-      if (name !== undefined && this.source === undefined) {
-        const next = fileName({ ...name, attempts: this.#attempts + 1 });
-        files.rename(this.filename, this.#spool.path(next));
-        this.#name = next;
-      }
+      this.file.note(this.attempts + 1);
     } catch (error) {
-      if (isMissing(error)) throw this.#isGone(error);
+      if (isMissing(error)) throw this.#remains.isGone(error);
       // Delivery matters more than that the next process counts this attempt.
     }
-    this.#attempts++;
+    this.attempts++;
     this.attempting = true;
   }
 
@@ -289,69 +157,61 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.readers.clear();
   }
 
+  /** What a reader has found that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], safe: boolean): void {
-    if (this.over) return;
-    if (bad.length > 0) {
-      this.badLines = new Set([...this.badLines, ...bad]);
-      if (safe) this.#quarantined += bad.length;
-      else this.#unsafe = true;
-    }
-    this.#size = Math.min(good, this.#stored);
-    this.#tellLost();
+    if (!this.over) this.#remains.wasRead(good, bad, safe);
   }
+
+  // The end
 
   /** The batch is delivered, or was dropped. */
   remove(): Awaitable<void> {
     if (this.over) return;
     this.over = true;
     this.endAttempt();
-    if (this.#parts.size > 0) return this.#removeAfterParts();
-    if (this.#unsafe) return this.#setAside();
-    this.#forget();
+    if (this.share.isNeeded) return this.share.writeParts();
+    if (this.file.unsafe) return this.#setAside();
+    this.forget();
   }
 
-  /** A part that cannot be written yet keeps the file that has its items. */
-  async #removeAfterParts(): Promise<void> {
-    await Promise.allSettled([...this.#parts].map((part) => part.whole()));
-  }
-
-  #forget(): void {
+  /** Removes the file, whatever state it is in. */
+  forget(): void {
     const { filename } = this;
-    const name = this.#writer === undefined ? this.#name : fileName(this.#writer.live.name);
-    const counted = this.#writer?.live.bytes ?? this.#counted;
-    this.#writer?.drop();
-    this.source?.close();
+    const file = this.#writer ?? this.file;
     try {
-      if (this.source === undefined) this.#spool.remove(name);
+      file.remove();
     } catch (error) {
       if (!isMissing(error)) {
         this.over = false;
         throw storageError(`the file of batch ${this.id} (${filename}) was not removed`, error);
       }
     }
-    this.source = undefined;
-    this.#spool.free(counted);
+    file.free();
   }
 
   /** There was no room to copy the damaged lines: the file itself is kept. */
   async #setAside(): Promise<void> {
     try {
-      const name = await this.#spool.moveTo(QUARANTINE, this.#name);
-      const lines = Math.max(0, this.#stored - this.size) - this.#quarantined;
-      this.#quarantined += Math.max(0, lines);
-      const filename = this.#spool.path(name);
-      this.#spool.measure.aside += this.#counted;
-      const { id, bytes } = this;
-      this.#spool.tell(
-        'quarantined',
-        { id, lines, bytes, filename },
-        `a file with damaged lines was moved to ${filename}`,
-      );
+      await this.file.moveTo(QUARANTINE);
     } catch {
-      this.#unsafe = false;
-      this.#forget();
+      this.#remains.giveUpUnsafe(); // before the removal, which may fail
+      this.forget();
+      return;
     }
-    this.#tellLost();
+    const { id, bytes, filename } = this;
+    const lines = this.#remains.setAside();
+    this.#spool.tell(
+      'quarantined',
+      { id, lines, bytes, filename },
+      `a file with damaged lines was moved to ${filename}`,
+    );
+  }
+
+  /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
+  async giveBack(): Promise<void> {
+    await this.seal();
+    await this.whole();
+    await this.file.moveTo(RETURNED);
   }
 
   /** The batch is given up: its file moves to `dead/`, untouched. */
@@ -367,41 +227,24 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.over) return;
     await this.seal();
     await this.whole();
-    if (this.gone) {
+    if (this.#remains.gone) {
       await this.remove();
       return;
     }
     this.endAttempt();
     try {
-      this.#name = await this.#spool.moveTo(DEAD, this.#name);
+      await this.file.moveTo(DEAD);
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
-      this.#isGone(problem);
+      this.#remains.isGone(problem);
       await this.remove();
       return;
     }
     this.over = true;
-    this.#spool.measure.aside += this.#counted;
     this.#spool.free(0);
     const { id, size, filename } = this;
     this.#spool.tell('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
   }
-
-  #isGone(error: unknown): Error {
-    if (!this.gone) {
-      this.gone = true;
-      this.#size = 0;
-      this.#tellLost(error);
-    }
-    return new StorageError(`nothing is left of batch ${this.id}`, error);
-  }
-
-  #tellLost(error: unknown = new Error('the file was damaged')): void {
-    const { lost } = this.missing;
-    const items = this.#unsafe ? 0 : lost - this.#told;
-    if (items <= 0) return;
-    this.#told = lost;
-    const { id } = this;
-    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
-  }
 }
+
+const NOTHING = { name: '', bytes: 0, counted: 0, synced: true };

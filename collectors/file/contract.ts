@@ -1,56 +1,79 @@
 import type { BatchPleaseOptions, BatchPleaseState } from '../../src/index.js';
 
-/** What the batch hooks are given: a file of its own, one item per line. */
+/** A batch of a `FileBatcher`: a file, one item per line. */
 export interface FileBatch<Item> {
-  /** Of no other batch, also after a restart: an idempotency key. */
+  /** Different for every batch, and the same after a restart: an idempotency key. */
   readonly id: string;
   /** The file as it is: for an upload or a bulk load. It is renamed between attempts. */
   readonly filename: string;
-  /** Items. */
+  /** Items in the file. */
   readonly size: number;
+  /** Size of the file. */
   readonly bytes: number;
-  /** Reads them from the file, a piece at a time. Lines that turn out to be damaged go to `quarantine/`. */
+  /** Reads the items from the file, a piece at a time. Lines that turn out to be damaged go to `quarantine/`. */
   items(): AsyncIterable<Item>;
 }
 
 /** How a line proves that it is whole. */
 export type Integrity = 'line' | 'suffix' | 'none';
 
+/** See the option `durability`. */
 export type Durability = 'none' | 'batch' | 'item';
 
+/** The options of a `FileBatcher` besides those of every collector. */
 export interface SpoolOptions<Item> {
-  /** Where the files are; made if it does not exist. Belongs to this batcher alone, from the first add or flush until `close`. */
+  /** Directory of the files; made if it is missing. Locked for this batcher, from the first add or flush until `close`. */
   batchDirectory: string;
-  /** The text of an item, without a newline; `JSON.stringify` by default. */
+  /**
+   * Returns the text of an item, without a newline.
+   * @default JSON.stringify
+   */
   encode?: ((item: Item) => string) | null | undefined;
-  /** The item of a text; `JSON.parse` by default. What it rejects goes to `quarantine/`. */
+  /**
+   * Returns the item of a text. A line for which it throws goes to `quarantine/`.
+   * @default JSON.parse
+   */
   decode?: ((text: string) => Item) | null | undefined;
   /**
-   * What an added item survives, besides the end of the process: `'item'` power loss; `'batch'` (the default) power loss
-   * that comes later than `syncInterval`; `'none'` no power loss.
+   * Every added item survives the end of the process. With `'item'` it also survives power loss, with `'batch'` power loss
+   * that comes later than `syncInterval`, with `'none'` no power loss.
+   * @default 'batch'
    */
   durability?: Durability | null | undefined;
-  /** Milliseconds; 1000 by default. */
+  /**
+   * With `durability: 'batch'`: milliseconds between two syncs of the open file.
+   * @default 1000
+   */
   syncInterval?: number | null | undefined;
-  /** The checksum of a line: `'line'` (the default) in 32 trailing blanks, `'suffix'` a tab and eight hex digits, `'none'`. */
+  /**
+   * The checksum of a line: `'line'` in 32 trailing blanks, `'suffix'` a tab and eight hex digits, `'none'`.
+   * @default 'line'
+   */
   integrity?: Integrity | null | undefined;
-  /** On disk, `quarantine/` and `dead/` included; an add beyond it is an overflow. None by default. */
+  /**
+   * Bytes on disk, `quarantine/` and `dead/` included; an add beyond it is an overflow.
+   * @default off
+   */
   maxBytes?: number | null | undefined;
-  /** Then the file moves to `dead/`; counted across restarts. None by default. */
+  /**
+   * Attempts, counted across restarts, after which the file of a batch moves to `dead/`.
+   * @default off
+   */
   maxAttempts?: number | null | undefined;
 }
 
 type OwnHooks = 'batchInit' | 'batchAddItem' | 'batchAddItems' | 'batchId' | 'batchSplit';
 
+/** Options of a `FileBatcher`: those of its files, and those of every collector. */
 export type FileBatcherOptions<Item> = SpoolOptions<Item> & Omit<BatchPleaseOptions<Item, FileBatch<Item>>, OwnHooks>;
 
-/** What `open` found of earlier lives. */
+/** Files of earlier processes that `open` found. */
 export interface RecoveryReport {
-  /** That are delivered now. */
+  /** Files that are delivered now. */
   files: number;
-  /** In them. */
+  /** Items in these files. */
   items: number;
-  /** Last lines that had not been written to their end; nobody was told that these are stored. */
+  /** Last lines that had not been written to their end; their adds were never acknowledged. */
   tornLines: number;
   /** Damaged lines. */
   badLines: number;
@@ -60,7 +83,9 @@ export interface RecoveryReport {
   unreadableFiles: number;
 }
 
+/** Events of a `FileBatcher` besides those of every collector. */
 export type FileBatcherEvents = {
+  /** `open` has read the files of earlier processes. */
   recovered: RecoveryReport;
   /** A file that could not be recovered stays where it is. */
   unreadable: { filename: string; error: unknown };
@@ -72,7 +97,7 @@ export type FileBatcherEvents = {
   rescued: { id: string; size: number; error: unknown };
   /** A sealed file cannot be synced: it is delivered all the same, and power loss before that may cost its newest items. */
   unsynced: { id: string; size: number; error: unknown };
-  /** Items that were stored are gone. */
+  /** Stored items are lost: their file, or a part of it, was removed or overwritten. */
   lost: { id: string; items: number; error: unknown };
   /** The directory's lock was taken away, and another process has it: nothing is acknowledged any more. */
   unowned: { directory: string; error: unknown };
@@ -80,24 +105,30 @@ export type FileBatcherEvents = {
 
 /** At every moment `added = delivered + refused + dropped + quarantined + dead + lost + returned + pending`. */
 export interface SpoolCounts {
+  /** Items added, and items found by `open`. */
   readonly added: number;
+  /** Items that the sink has got. */
   readonly delivered: number;
+  /** Items refused by a hook, a bound, the disk or `close`. */
   readonly refused: number;
+  /** Items given up after their acceptance. */
   readonly dropped: number;
-  /** Lines. */
+  /** Damaged lines that were moved to `quarantine/`. */
   readonly quarantined: number;
   /** Items in files that this batcher moved to `dead/`. */
   readonly dead: number;
-  /** Items that were stored, and were not in their file any more. */
+  /** Stored items whose lines are no longer in their file. */
   readonly lost: number;
-  /** Handed back by `clear`. */
+  /** Items taken back by `clear`. */
   readonly returned: number;
-  /** On disk, or on their way to it. */
+  /** Items on disk, or being written. */
   readonly pending: number;
-  /** On disk, `quarantine/` and `dead/` included. */
+  /** Bytes on disk, `quarantine/` and `dead/` included. */
   readonly bytes: number;
 }
 
+/** The state of a `FileBatcher`: that of every collector, and its files. */
 export interface FileBatcherState<Item> extends BatchPleaseState<Item, FileBatch<Item>> {
+  /** Counts that include earlier processes. */
   readonly spool: SpoolCounts;
 }

@@ -48,7 +48,7 @@ export class Encoder {
     return bytes.subarray(0, at);
   }
 
-  /** Nobody needs the bytes of this group any more. */
+  /** Releases the bytes of this group, which are not needed any more. */
   giveBack({ buffer }: Buffer): void {
     if (buffer.byteLength <= LARGEST_KEPT) this.#spare = Buffer.from(buffer);
   }

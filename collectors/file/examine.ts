@@ -1,10 +1,10 @@
 import type { FileStat, OpenFile } from './file-system.js';
-import { type BatchName, batchId, parseName, temporaryName } from './format.js';
+import { type BatchName, fileId, parseName, temporaryName } from './format.js';
 import { type Tally, visitLines } from './lines.js';
 import { type Spool, isSame } from './spool.js';
 import { Writer, discard } from './writing.js';
 
-/** What a file was found to hold. */
+/** The content that was found in a file. */
 export interface Examined {
   /** Good lines. */
   readonly size: number;
@@ -12,7 +12,7 @@ export interface Examined {
   readonly bytes: number;
   readonly bad: number;
   readonly torn: number;
-  /** Of the damaged lines, how many are in `quarantine/`. */
+  /** How many of the damaged lines are in `quarantine/`. */
   readonly quarantined: number;
   /** Where damaged lines are that are in `quarantine/`, and in the file still. */
   readonly badLines: ReadonlySet<number>;
@@ -44,11 +44,11 @@ class Examination<Item> {
     this.#name = name;
     this.#path = spool.path(name);
     const parsed = parseName(name);
-    this.#id = parsed === undefined ? name.replace(/\.batch$/, '') : batchId(parsed);
+    this.#id = fileId(name);
     this.#integrity = parsed?.integrity ?? 'none';
-    // Whoever else has written a file may have left out its last newline.
+    // Another program that wrote the file may have left out its last newline.
     this.#keepsTail = this.#integrity !== 'none' || parsed === undefined;
-    // Without a checksum only decode can tell what is no item.
+    // Without a checksum only decode can find lines that are no item.
     this.#accepts = this.#integrity === 'none' ? (text) => decodes(spool.config.decode, text) : undefined;
   }
 

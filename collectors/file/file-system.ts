@@ -5,7 +5,7 @@ import type { Awaitable } from '../../src/index.js';
 import { type Lock, lockDirectory } from './lock.js';
 import { type Sync, syncInTurn } from './sync-slots.js';
 
-/** What is compared to tell whether a name still leads to the same, unchanged file. */
+/** The fields that are compared to find whether a name still leads to the same, unchanged file. */
 export interface FileStat {
   readonly bytes: number;
   /** 0 once its last name was removed. */
@@ -36,7 +36,7 @@ export interface FileSystem {
   create(path: string): OpenFile;
   /** Opens a regular file of this user, to read, or to write as well; never waits for it, and follows no link. */
   open(path: string, mode: 'read' | 'write'): OpenFile;
-  /** Of the name itself, following no link; `undefined` if there is no such name. */
+  /** Stats of the name itself, following no link; `undefined` if there is no such name. */
   stat(path: string): FileStat | undefined;
   /** Atomic; replaces a file that has the new name. */
   rename(from: string, to: string): void;
@@ -79,7 +79,7 @@ export const nodeFileSystem: FileSystem = {
       try {
         await syncDirectory(dirname(made));
       } catch (error) {
-        // A parent that we may not read is not where we could have made a name: somebody else did.
+        // We could not have made a name in a parent that we may not read: another user did.
         if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       }
     }

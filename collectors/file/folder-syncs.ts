@@ -7,7 +7,7 @@ export class FolderSyncs {
   changes = 0;
   /** How many of these changes survive power loss. */
   #syncedChanges = 0;
-  /** Of each folder: the sync that runs, and the one that begins after it. */
+  /** For each folder: the sync that runs, and the one that begins after it. */
   readonly #syncing = new Map<string, Promise<void>>();
   readonly #syncNext = new Map<string, Promise<void>>();
   readonly #files: FileSystem;

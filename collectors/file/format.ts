@@ -3,7 +3,7 @@ import type { Integrity } from './contract.js';
 
 export type { Integrity };
 
-/** What the name of a file says; the whole truth about a batch apart from its lines. */
+/** The content of a file's name: everything about a batch apart from its lines. */
 export interface BatchName {
   /** Orders the files; a later one has a higher number. */
   sequence: number;
@@ -29,7 +29,7 @@ const BLANKS = 32;
 
 const VERSION = 1;
 const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,6}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
-/** As the seed named its files, and anybody else who puts lines into a file for us. */
+/** A bare name, as other programs give to a file of lines for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
 /** As ours, of a version that we do not know. */
 const LIKE_OURS = /^\d{15}-[0-9a-f]{16}[-.]/;
@@ -42,6 +42,12 @@ export function fileName({ sequence, nonce, attempts, integrity }: BatchName): s
 /** The batch's id: the part of the name that never changes. */
 export function batchId({ sequence, nonce }: BatchName): string {
   return `${String(sequence).padStart(15, '0')}-${nonce.replaceAll('.', '/')}`;
+}
+
+/** The id of the batch in a file: one that is not named by us is its own. */
+export function fileId(name: string): string {
+  const parsed = parseName(name);
+  return parsed === undefined ? name.replace(/\.batch$/, '') : batchId(parsed);
 }
 
 /** `undefined` for whatever is not a name of ours. */
@@ -82,7 +88,7 @@ export function byAge(a: string, b: string): number {
   return first.sequence - second.sequence || (first.nonce < second.nonce ? -1 : 1);
 }
 
-/** What a line has besides its text. */
+/** The part of a line besides its text. */
 export const OVERHEAD: Readonly<Record<Integrity, number>> = { line: BLANKS + 1, suffix: 10, none: 1 };
 
 /**
@@ -96,18 +102,6 @@ export function endOfText(bytes: Buffer, from: number, to: number, integrity: In
   return sum === crc32(bytes, from, end) ? end : -1;
 }
 
-/**
- * Where a line begins, and where its text ends, which is -1 if it is damaged. A line that was written behind a hole in the
- * file has zeros, and perhaps the rest of another line, before it.
- */
-export function textIn(bytes: Buffer, from: number, to: number, integrity: Integrity): { start: number; end: number } {
-  const end = endOfText(bytes, from, to, integrity);
-  if (end >= 0 || integrity === 'none') return { start: from, end };
-  const start = bytes.subarray(from, to).lastIndexOf(0) + 1 + from;
-  const behind = start > from ? endOfText(bytes, start, to, integrity) : -1;
-  return behind < 0 ? { start: from, end: -1 } : { start, end: behind };
-}
-
 /** -1 unless all of them are blanks. */
 function readBlanks(bytes: Buffer, from: number, to: number): number {
   let sum = 0;
@@ -119,7 +113,7 @@ function readBlanks(bytes: Buffer, from: number, to: number): number {
   return sum >>> 0;
 }
 
-/** Of the tab and eight lower-case digits that we write; -1 for anything else. */
+/** Reads the tab and eight lower-case digits that we write; -1 for anything else. */
 function readDigits(bytes: Buffer, from: number): number {
   const digits = bytes.toString('latin1', from, from + 9);
   return /^\t[0-9a-f]{8}$/.test(digits) ? Number.parseInt(digits.slice(1), 16) : -1;

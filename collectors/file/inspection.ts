@@ -26,7 +26,7 @@ export async function foreignNames(directory: string): Promise<string[]> {
   return (await nodeFileSystem.names(directory)).filter(isForeignName).sort();
 }
 
-/** What `visit` has thrown: it says nothing about the file. */
+/** An error that `visit` has thrown: it says nothing about the file. */
 export class VisitError extends Error {
   constructor(override readonly cause: unknown) {
     super('the lines cannot be written');
@@ -49,7 +49,7 @@ export async function namesIn(directory: string, folder: typeof DEAD | typeof QU
 /**
  * Reads a file without changing anything; `visit` is called with each good line, newline included and checksum left out.
  * Rejects with `VisitError` if that throws.
- * `undefined` if it is gone: its owner lives and has delivered it.
+ * Resolves to `undefined` if the file does not exist: its owner lives and has delivered it.
  */
 export async function inspect(
   { path, name }: SpoolFile,

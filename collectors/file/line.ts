@@ -1,12 +1,12 @@
 /** An item between its acceptance and its file. */
 export class Line<Item> {
-  /** Nobody waits for it any more: it must not be stored. */
+  /** No caller waits for it any more: it must not be stored. */
   refused = false;
 
   constructor(
     readonly item: Item,
     readonly text: string,
-    /** 0 when nobody asks. */
+    /** 0 when it is not asked for. */
     readonly bytes: number,
   ) {}
 }

@@ -1,8 +1,9 @@
-import { type BatchName, QUARANTINE, batchId, fileName, temporaryName } from './format.js';
+import { type BatchName, batchId, fileName } from './format.js';
 import type { OpenFile } from './file-system.js';
-import { Kept, rescue } from './rescue.js';
+import { Kept } from './kept.js';
+import { rescue } from './rescue.js';
 import { type Spool, isSame, storageError } from './spool.js';
-import { asError, closeQuietly, copyRange, discard, writeAll } from './writing.js';
+import { asError, closeQuietly, copyRange, writeAll } from './writing.js';
 
 /**
  * The file of a batch while it takes items: its descriptor, and how much of it is acknowledged, and survives power loss.
@@ -24,6 +25,8 @@ export class LiveFile<Item> {
   /** Why the descriptor must not be written to. */
   failure: Error | undefined;
   dropped = false;
+  /** It was cut, and power loss may undo that. */
+  cut = false;
   /** `false` after a failed sync, until what it may have lost was written again from memory. */
   readable = true;
   readonly kept: Kept;
@@ -32,8 +35,6 @@ export class LiveFile<Item> {
   /** Bytes that survive power loss, and whether the name does. */
   #synced = 0;
   #named = false;
-  /** It was cut, and power loss may undo that. */
-  #cut = false;
   /** How many of the lost lines were told. */
   #told = 0;
 
@@ -53,11 +54,7 @@ export class LiveFile<Item> {
 
   /** Power loss would undo something. */
   get dirty(): boolean {
-    return this.#synced < this.bytes || this.#cut;
-  }
-
-  get cut(): boolean {
-    return this.#cut;
+    return this.#synced < this.bytes || this.cut;
   }
 
   create(): OpenFile {
@@ -83,10 +80,19 @@ export class LiveFile<Item> {
     return own.bytes < this.bytes ? new Error('the file was cut short') : undefined;
   }
 
+  /** The same; a look that fails says nothing about the file. */
+  seenDamage(): Error | undefined {
+    try {
+      return this.damage();
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Puts everything written so far on the disk, with the name. */
   async sync(): Promise<void> {
     const { bytes } = this;
-    this.#cut = false;
+    this.cut = false;
     this.kept.mark();
     this.readable = this.kept.bytes === 0;
     await this.#file?.sync();
@@ -101,16 +107,16 @@ export class LiveFile<Item> {
   cutOff(): void {
     this.#file?.truncate(this.bytes);
     this.torn = false;
-    this.#cut = this.#file !== undefined;
+    this.cut = this.#file !== undefined;
     if (this.bytes === 0) this.forget();
   }
 
   /** Makes the removal of what was not acknowledged survive power loss. Never rejects. */
   async syncCut(): Promise<void> {
     try {
-      if (this.#cut) await this.#file?.sync();
+      if (this.cut) await this.#file?.sync();
       else await this.#spool.syncNames();
-      this.#cut = false;
+      this.cut = false;
     } catch (error) {
       // The group is refused whatever comes of it; the file is repaired before anything else is written.
       if (this.#file !== undefined) this.failure = asError(error);
@@ -123,7 +129,7 @@ export class LiveFile<Item> {
     this.#file = undefined;
     this.failure = undefined;
     this.torn = false;
-    this.#cut = false;
+    this.cut = false;
     if (file === undefined) return;
     this.#spool.discard(file, fileName(this.name));
     this.name = this.#spool.newName();
@@ -154,12 +160,25 @@ export class LiveFile<Item> {
     }
     try {
       await this.#spool.ensure();
-      this.#file = this.damage() === undefined ? await this.#repaired(file) : await this.#copied(file);
+      if (this.damage() === undefined) this.#replace(file, await this.#repaired(file));
+      else await this.#copy(file, cause);
     } catch (error) {
       throw storageError('a file cannot be written to, and its items cannot be stored elsewhere', error);
     }
-    closeQuietly(file);
-    this.#restored(cause);
+    this.failure = undefined;
+    this.readable = true;
+    this.#named = true;
+    this.#isSynced();
+    const { size, name } = this;
+    const id = batchId(name);
+    this.#spool.tell('rescued', { id, size, error: cause }, `the file of batch ${id} was made whole again`);
+  }
+
+  #replace(old: OpenFile, fresh: OpenFile): void {
+    // The caller that drops the batch closes the old one.
+    closeQuietly(this.dropped ? fresh : old);
+    if (this.dropped) throw new Error('the batch was dropped meanwhile');
+    this.#file = fresh;
   }
 
   /** Writes what was not synced once more, through another descriptor: that makes it dirty again, so that a sync counts. */
@@ -197,53 +216,32 @@ export class LiveFile<Item> {
     await copyRange(old, fresh, this.#synced, this.bytes);
   }
 
-  async #copied(old: OpenFile): Promise<OpenFile> {
-    const { files, config } = this.#spool;
-    const temporary = temporaryName(this.path);
-    discard(files, undefined, temporary);
-    const copy = files.create(temporary);
-    const durable = config.durability !== 'none';
-    try {
-      const kept = config.durability === 'batch' ? this.kept : undefined;
-      const rescued = await rescue(old, copy, this.bytes, config.integrity, kept, durable);
-      if (this.dropped) throw new Error('the batch was dropped meanwhile');
-      await this.#makeWay(old);
-      files.rename(temporary, this.path);
-      if (durable) await this.#spool.sync();
-      this.#spool.bytes += rescued.bytes - this.bytes;
-      this.lost += this.size - rescued.lines;
-      this.size = rescued.lines;
-      this.bytes = rescued.bytes;
-      return copy;
-    } catch (error) {
-      discard(files, copy, temporary);
-      throw error;
-    }
+  async #copy(old: OpenFile, cause: Error): Promise<void> {
+    const { file, lines, bytes } = await rescue(this.#spool, this, old);
+    this.#spool.bytes += bytes - this.bytes;
+    this.lost += this.size - lines;
+    this.size = lines;
+    this.bytes = bytes;
+    // The copy has the name: it is the file from here on, whatever becomes of the directory's sync.
+    this.#replace(old, file);
+    this.#isSynced();
+    this.#tellLost(cause);
+    this.#named = false;
+    if (this.#spool.config.durability !== 'none') await this.#spool.sync();
   }
 
-  /** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
-  async #makeWay(old: OpenFile): Promise<void> {
-    const found = this.#spool.files.stat(this.path);
-    if (found === undefined || isSame(found, old.stat())) return;
-    await this.#spool.moveTo(QUARANTINE, fileName(this.name));
-  }
-
-  #restored(error: Error): void {
-    const id = batchId(this.name);
-    const { lost, size } = this;
-    this.failure = undefined;
-    this.readable = true;
-    this.torn = false;
-    this.#cut = false;
-    this.#named = true;
+  #isSynced(): void {
+    this.torn = this.cut = false;
     this.#synced = this.bytes;
     this.kept.mark();
     this.kept.synced(this.bytes, this.bytes);
-    this.#spool.tell('rescued', { id, size, error }, `the file of batch ${id} was made whole again`);
-    if (lost > this.#told) {
-      const items = lost - this.#told;
-      this.#told = lost;
-      this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
-    }
+  }
+
+  #tellLost(error: Error): void {
+    const items = this.lost - this.#told;
+    if (items === 0) return;
+    const id = batchId(this.name);
+    this.#told = this.lost;
+    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { LockedError, StorageError } from '../../src/index.js';
 
 export interface Lock {
-  /** Nobody has taken the directory's name away from under us. */
+  /** Whether the directory's name still leads to our directory. */
   held(): boolean;
   release(): Promise<void>;
 }
@@ -22,7 +22,7 @@ const ATTEMPTS = 1000;
 /**
  * One live owner per directory, for processes of one host.
  *
- * The owner listens on a Unix socket, which `link()` makes the next generation's name; whoever finds a generation
+ * The owner listens on a Unix socket, which `link()` makes the next generation's name; a process that finds a generation
  * decides by connecting whether its owner lives. So a dead owner never blocks, whatever killed it, and a live one
  * is never evicted, however long its event loop is busy: the kernel accepts for it. Pid files are wrong across
  * containers, heartbeats when a machine sleeps. The highest generation's name is never removed, or two contenders that
@@ -33,7 +33,7 @@ export async function lockDirectory(directory: string): Promise<Lock> {
     const newest = generations(directory)[0];
     if (newest !== undefined) {
       const lives = await isAlive(directory, nameOf(newest));
-      if (lives === undefined) continue; // gone meanwhile: look again
+      if (lives === undefined) continue; // removed meanwhile: look again
       if (lives) throw lockedError(directory);
     }
     const lock = await take(directory, (newest ?? 0) + 1);
@@ -56,7 +56,7 @@ function nameOf(generation: number): string {
   return `lock.${String(generation).padStart(12, '0')}`;
 }
 
-/** Highest first; what is not a socket is nobody's lock. */
+/** Highest first; an entry that is not a socket is no lock. */
 function generations(directory: string): number[] {
   return fs
     .readdirSync(directory)
@@ -65,7 +65,7 @@ function generations(directory: string): number[] {
     .sort((a, b) => b - a);
 }
 
-/** `undefined` if somebody was quicker. */
+/** `undefined` if another process was quicker. */
 async function take(directory: string, generation: number): Promise<Lock | undefined> {
   const fresh = `lock.${randomBytes(8).toString('hex')}.new`;
   const server = await listen(directory, fresh);
@@ -117,7 +117,7 @@ function linkNext(from: string, directory: string, generation: number): number |
   throw new StorageError(`the names of locks are used up in ${directory}`);
 }
 
-/** Sockets of contenders that died before they had linked them; nobody connects to those. */
+/** Sockets of contenders that died before they had linked them; no process connects to those. */
 function sweep(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     if (!/^lock\.[0-9a-f]{16}\.new$/.test(name)) continue;
@@ -149,7 +149,7 @@ async function listen(directory: string, name: string): Promise<net.Server> {
   return server;
 }
 
-/** `undefined` if it is gone. */
+/** `undefined` if it does not exist. */
 function isAlive(directory: string, name: string): Promise<boolean | undefined> {
   return withAddress(directory, name, (address) => {
     return new Promise((resolve, reject) => {

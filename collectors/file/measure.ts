@@ -10,14 +10,14 @@ const AT_A_TIME = 500;
 
 /**
  * How many bytes are on disk. They are counted as they are written and removed; while there is no room, the disk is
- * looked at again, since somebody else may have made some.
+ * measured again, since another process may have made some.
  */
 export class Measure {
   /** Everything, `aside` included. */
   bytes = 0;
   /** In `quarantine/`, `dead/` and `returned/`, and in files that cannot be read. */
   aside = 0;
-  /** Of names in the directory that hold no batch of ours. */
+  /** Bytes in files of the directory that hold no batch of ours. */
   readonly #unreadable = new Map<string, number>();
   readonly #files: FileSystem;
   readonly #directory: string;

@@ -29,7 +29,7 @@ const RULES: Readonly<Record<keyof SpoolOptions<unknown>, Rule>> = {
 /** Its own work, which no option may switch off. */
 const OWN_HOOKS = ['batchInit', 'batchAddItem', 'batchAddItems', 'batchId', 'batchSplit'];
 
-/** What is left for the base class. Throws `OptionsError` at the first wrong option. */
+/** Returns the options of the base class. Throws `OptionsError` at the first wrong option. */
 export function baseOptions<Item>(
   owner: string,
   options: FileBatcherOptions<Item>,
@@ -48,7 +48,7 @@ export function baseOptions<Item>(
   return given;
 }
 
-/** Of options that `baseOptions` has found right. */
+/** Takes options that `baseOptions` has checked. */
 export function spoolConfig<Item>(options: FileBatcherOptions<Item>, clock: Clock): SpoolConfig<Item> {
   return {
     // Absolute, so that a change of the working directory moves nothing.

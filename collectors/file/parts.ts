@@ -4,7 +4,7 @@ import { visitLines } from './lines.js';
 import type { Spool } from './spool.js';
 import { Writer, discard } from './writing.js';
 
-/** What was written. */
+/** The bytes that were written. */
 export interface Copy {
   readonly bytes: number;
   readonly stat: FileStat;

@@ -50,7 +50,7 @@ export class Quarantine {
     this.#spool.tell('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
   }
 
-  /** What there is of the copy is removed again. */
+  /** Removes an incomplete copy. */
   abandon(): void {
     if (this.#writer !== undefined) discard(this.#spool.files, this.#file, this.#path);
     this.#writer = undefined;

@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import { StorageError } from '../../src/index.js';
 import type { OpenFile } from './file-system.js';
-import { NEWLINE, parseName, textIn } from './format.js';
-import { type Block, blocksOf } from './lines.js';
+import { type Block, blocksOf } from './blocks.js';
+import { parseName } from './format.js';
+import { Pieces } from './lines.js';
 import { type Spool, storageError } from './spool.js';
 
 /** A batch that is read. */
@@ -10,12 +11,14 @@ export interface Readable {
   readonly id: string;
   readonly filename: string;
   readonly bytes: number;
-  /** Positions of the lines that are in `quarantine/` already. */
-  readonly badLines: ReadonlySet<number>;
-  /** The only way to a file that has no name any more. */
-  readonly source: OpenFile | undefined;
+  readonly file: {
+    /** Positions of the lines that are in `quarantine/` already. */
+    readonly badLines: ReadonlySet<number>;
+    /** The only way to a file that has no name any more. */
+    readonly source: OpenFile | undefined;
+  };
   /** Which of the items in the file are the batch's, in their order; `undefined` for all. */
-  readonly order: readonly number[] | undefined;
+  readonly share: { readonly order: readonly number[] | undefined };
   /** Resolves when the file has all its lines. */
   whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
@@ -77,13 +80,13 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
 export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
   await batch.whole();
   const name = basename(batch.filename);
-  const { order } = batch;
+  const { order } = batch.share;
   let own = 0;
   const quarantine = spool.quarantine(name);
   const bad: number[] = [];
   let safe = true;
   const condemn = async (bytes: Uint8Array, position: number): Promise<void> => {
-    if (batch.badLines.has(position)) return;
+    if (batch.file.badLines.has(position)) return;
     bad.push(position);
     try {
       if (safe) await quarantine.add(bytes);
@@ -135,33 +138,22 @@ function* linesOf<Item>(
     yield { good: false, bytes, position };
     return;
   }
-  for (let from = 0; from < bytes.length;) {
-    const newline = bytes.indexOf(NEWLINE, from);
-    const to = newline < 0 ? bytes.length : newline;
-    if (to > from) {
-      const { start, end } = textIn(bytes, from, to, integrity);
-      const text = firstText(bytes, from, to);
-      let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(text, to + 1), position: position + from };
-      try {
-        if (end >= 0) line = { good: true, item: decode(bytes.toString('utf8', start, end)) };
-      } catch {
-        // What decode says may quote the item, which belongs into no log.
-      }
-      if (line.good || text < to) yield line;
+  const pieces = new Pieces(bytes, integrity);
+  while (pieces.next()) {
+    const { from, to, textEnd } = pieces;
+    let line: ReadLine<Item> = { good: false, bytes: bytes.subarray(from, to), position: position + from };
+    try {
+      if (textEnd >= 0) line = { good: true, item: decode(bytes.toString('utf8', from, textEnd)) };
+    } catch {
+      // The message of decode may quote the item, which belongs into no log.
     }
-    from = to + 1;
+    yield line;
   }
 }
 
-/** Zeros are a hole, and no content. */
-function firstText(bytes: Buffer, from: number, to: number): number {
-  let at = from;
-  while (at < to && bytes[at] === 0) at++;
-  return at;
-}
-
 function open<Item>(spool: Spool<Item>, batch: Readable): Reader {
-  if (batch.source !== undefined) return new Reader(batch.source, true);
+  const { source } = batch.file;
+  if (source !== undefined) return new Reader(source, true);
   try {
     return new Reader(spool.files.open(batch.filename, 'read'), false);
   } catch (error) {

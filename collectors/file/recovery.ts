@@ -101,7 +101,7 @@ export async function recover<Item>(
   return report;
 }
 
-/** What the files of one scan share. */
+/** The state that the files of one scan share. */
 interface Scan {
   readonly sizes: ReadonlyMap<string, number>;
   readonly ids: Set<string>;

@@ -1,133 +1,84 @@
-import type { Integrity } from './format.js';
-import { visitLines } from './lines.js';
+import { type BatchName, QUARANTINE, fileName, temporaryName } from './format.js';
 import type { OpenFile } from './file-system.js';
-import { Writer } from './writing.js';
+import type { Kept } from './kept.js';
+import { visitLines } from './lines.js';
+import { type Spool, isSame } from './spool.js';
+import { Writer, discard } from './writing.js';
 
-/** Bytes, of all files of a batcher; beyond it nothing more is kept, and a repair has to read it back. */
-const MOST_KEPT = 32 * 1024 * 1024;
-
-/** Bytes; the first piece of memory of a file. Each further one is twice as large, up to the second number. */
-const FIRST_CHUNK = 4 * 1024;
-const LARGEST_CHUNK = 256 * 1024;
-
-/** How much is kept for all files of a batcher together. */
-export interface KeptTotal {
-  bytes: number;
-}
-
-/**
- * What was acknowledged and is not synced: a sync that fails may lose it, so that the descriptor reads nothing, or
- * zeros, where it was. Copied into few large pieces: a piece for each add would take 4 KB each.
- */
-export class Kept {
-  readonly #total: KeptTotal;
-  #chunks: { bytes: Buffer; used: number }[] = [];
-  /** Where the first byte is in the file. */
-  #from = 0;
-  #bytes = 0;
-  #complete = true;
-  /** How many pieces the sync that runs covers. */
-  #marked = 0;
-
-  constructor(total: KeptTotal) {
-    this.#total = total;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** Everything from here on is kept; `undefined` if there was too much of it. */
-  get from(): number | undefined {
-    return this.#complete ? this.#from : undefined;
-  }
-
-  add(bytes: Buffer): void {
-    if (!this.#complete) return;
-    if (this.#total.bytes + bytes.length > MOST_KEPT) {
-      this.clear();
-      this.#complete = false;
-      return;
-    }
-    this.#bytes += bytes.length;
-    this.#total.bytes += bytes.length;
-    for (let at = 0; at < bytes.length;) {
-      let last = this.#chunks.at(-1);
-      if (last === undefined || last.used === last.bytes.length) {
-        const length = Math.min((last?.bytes.length ?? FIRST_CHUNK / 2) * 2, LARGEST_CHUNK);
-        last = { bytes: Buffer.allocUnsafeSlow(length), used: 0 };
-        this.#chunks.push(last);
-      }
-      const count = bytes.copy(last.bytes, last.used, at);
-      last.used += count;
-      at += count;
-    }
-  }
-
-  /** A sync begins, of everything that was added before. */
-  mark(): void {
-    this.#marked = this.#chunks.length;
-    // The next piece begins with a whole line.
-    const last = this.#chunks.at(-1);
-    if (last !== undefined) last.bytes = last.bytes.subarray(0, last.used);
-  }
-
-  /** The sync has succeeded: everything below `position` is safe, of `end` bytes in all. */
-  synced(position: number, end: number): void {
-    if (!this.#complete) {
-      // What was added meanwhile is not kept.
-      if (position < end) return;
-      this.#complete = true;
-    }
-    for (const { used } of this.#chunks.splice(0, this.#marked)) {
-      this.#bytes -= used;
-      this.#total.bytes -= used;
-    }
-    this.#marked = 0;
-    this.#from = position;
-  }
-
-  clear(): void {
-    this.#total.bytes -= this.#bytes;
-    this.#bytes = 0;
-    this.#chunks = [];
-    this.#marked = 0;
-  }
-
-  *[Symbol.iterator](): IterableIterator<Buffer> {
-    for (const { bytes, used } of this.#chunks) yield bytes.subarray(0, used);
-  }
+/** A file that takes items, and whose name or content is damaged. */
+export interface Damaged {
+  readonly name: BatchName;
+  readonly path: string;
+  /** Acknowledged. */
+  readonly bytes: number;
+  readonly kept: Kept;
+  /** Nobody needs it any more. */
+  readonly dropped: boolean;
 }
 
 export interface Rescued {
-  lines: number;
-  bytes: number;
+  readonly file: OpenFile;
+  readonly lines: number;
+  readonly bytes: number;
 }
 
+const LINE_END = Buffer.from('\n');
+
 /**
- * Copies the acknowledged part of a file that has lost its name, or a part of its content: what was synced is read back,
- * the rest comes from memory. Damaged lines are left out.
+ * Copies the acknowledged part of a file that has lost its name, or a part of its content, and gives the copy its name: what
+ * was synced is read back, the rest comes from memory. Damaged lines are left out. The name is not synced.
  */
-export async function rescue(
-  from: OpenFile,
-  to: OpenFile,
-  length: number,
-  integrity: Integrity,
-  /** What is not synced; without it everything is read back. */
-  kept: Kept | undefined,
-  sync: boolean,
-): Promise<Rescued> {
-  const writer = new Writer(to);
-  const readable = Math.min(kept?.from ?? length, length);
-  let { good: lines } = await visitLines(from, readable, integrity, undefined, (block, start, end, text) => {
-    return text < 0 ? undefined : writer.add(block.bytes.subarray(start, end));
-  });
-  if (kept?.from !== undefined) {
-    for (const piece of kept) {
-      for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) lines++;
-      await writer.add(piece);
-    }
+export async function rescue<Item>(spool: Spool<Item>, live: Damaged, old: OpenFile): Promise<Rescued> {
+  const { files, config } = spool;
+  const temporary = temporaryName(live.path);
+  discard(files, undefined, temporary);
+  const file = files.create(temporary);
+  try {
+    const writer = new Writer(file);
+    const lines = await copyLines(spool, live, old, writer);
+    await writer.finish(config.durability !== 'none');
+    await makeWay(spool, live, old);
+    if (live.dropped) throw new Error('the batch was dropped meanwhile');
+    files.rename(temporary, live.path);
+    return { file, lines, bytes: writer.bytes };
+  } catch (error) {
+    discard(files, file, temporary);
+    throw error;
   }
-  await writer.finish(sync);
-  return { lines, bytes: writer.bytes };
+}
+
+/** Answers how many lines the copy has. */
+async function copyLines<Item>(
+  { config }: Spool<Item>,
+  { bytes, kept }: Damaged,
+  old: OpenFile,
+  writer: Writer,
+): Promise<number> {
+  // Without what is not synced in memory everything is read back.
+  const from = config.durability === 'batch' ? kept.from : undefined;
+  const readable = Math.min(from ?? bytes, bytes);
+  let { good: lines } = await visitLines(
+    old,
+    readable,
+    config.integrity,
+    undefined,
+    async (block, start, end, text) => {
+      if (text < 0) return;
+      await writer.add(block.bytes.subarray(start, end));
+      if (block.kind === 'tail') await writer.add(LINE_END);
+    },
+  );
+  if (from === undefined) return lines;
+  for (const piece of kept) {
+    for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) lines++;
+    await writer.add(piece);
+  }
+  return lines;
+}
+
+/** Nothing is overwritten: a file of somebody else's that has our name goes to `quarantine/`. */
+async function makeWay<Item>(spool: Spool<Item>, { name, path }: Damaged, old: OpenFile): Promise<void> {
+  const found = spool.files.stat(path);
+  if (found === undefined || isSame(found, old.stat())) return;
+  await spool.moveTo(QUARANTINE, fileName(name));
 }

@@ -24,7 +24,7 @@ export type Tell = <Name extends keyof FileBatcherEvents>(
   warning?: string,
 ) => void;
 
-/** What a spool asks of its batcher. */
+/** The part of a batcher that its spool uses. */
 export interface Owner {
   tell: Tell;
   /** The open batch is to take no more items. */

@@ -28,6 +28,7 @@ export class Spool<Item> {
   #lock: Lock | undefined;
   #taking: Promise<void> | undefined;
   #lostLock = false;
+  #released = false;
   #sequence = 0;
   #failedSyncs = 0;
   readonly #syncs: FolderSyncs;
@@ -61,7 +62,13 @@ export class Spool<Item> {
     const { directory, durability } = this.config;
     try {
       await this.files.makeDirectory(directory, durability !== 'none');
-      this.#lock = await this.files.lock(directory);
+      const lock = await this.files.lock(directory);
+      // The disk has not answered before the end of `close`.
+      if (this.#released) {
+        await lock.release();
+        throw new StorageError('it was closed meanwhile');
+      }
+      this.#lock = lock;
       this.#lostLock = false;
       this.measure.start();
     } catch (error) {
@@ -69,14 +76,15 @@ export class Spool<Item> {
     }
   }
 
-  async release(): Promise<void> {
+  async release(forGood = false): Promise<void> {
+    this.#released ||= forGood;
     const lock = this.#lock;
     this.#lock = undefined;
     this.measure.stop();
     await lock?.release();
   }
 
-  /** Nobody has taken the directory or the lock's name away from us. */
+  /** Whether the directory and the lock's name are still ours. */
   isOwned(): boolean {
     try {
       return this.#lock?.held() === true;
@@ -85,7 +93,7 @@ export class Spool<Item> {
     }
   }
 
-  /** The lock is gone, perhaps with its directory: takes it again, unless another process has it. */
+  /** Takes the lock again after it was removed, perhaps with its directory, unless another process has it. */
   ensure(): Promise<void> {
     if (this.isOwned()) return Promise.resolve();
     this.#taking ??= this.#takeAgain().finally(() => {

@@ -1,7 +1,7 @@
 import type { BatchPleaseState } from '../../src/index.js';
 import type { FileBatch, FileBatcherState, SpoolCounts } from './contract.js';
 
-/** What the base class cannot know. */
+/** Counts that the base class cannot know. */
 export interface Counts {
   /** Items that the base class counts as delivered, and that the sink did not get. */
   quarantined: number;
@@ -10,7 +10,7 @@ export interface Counts {
   dead: number;
   goneQuarantined: number;
   goneLost: number;
-  /** Of earlier processes: lines that `open` found to be damaged, and items that it moved to `dead/`. */
+  /** From earlier processes: lines that `open` found to be damaged, and items that it moved to `dead/`. */
   foundBad: number;
   foundDead: number;
 }

@@ -1,7 +1,7 @@
 /** Starts a sync, and calls `done` at its end. May throw instead. */
 export type Sync = (done: (error: Error | null) => void) => void;
 
-/** Node has four threads for files, and a sync may keep one for long: two must stay for everybody else. */
+/** Node has four threads for files, and a sync may keep one for long: two must stay for all other work. */
 const CONCURRENT_SYNCS = 2;
 
 /** Milliseconds; a sync that has taken longer is a hung disk's, and stops counting: syncs of other directories go on. */
@@ -12,14 +12,11 @@ interface Running {
   readonly since: number;
 }
 
-interface Waiting {
-  readonly directory: string;
-  readonly start: () => void;
-}
-
 const running = new Set<Running>();
-const waiting: Waiting[] = [];
+/** The syncs that wait, by directory; the one that has waited longest for its turn is first. */
+const waiting = new Map<string, (() => void)[]>();
 let timer: NodeJS.Timeout | undefined;
+let starting = false;
 
 /** Runs the sync as soon as a slot is free for its directory; one that waits holds no descriptor of its own. */
 export function syncInTurn(directory: string, sync: Sync): Promise<void> {
@@ -39,41 +36,53 @@ export function syncInTurn(directory: string, sync: Sync): Promise<void> {
         end(error as Error);
       }
     };
-    if (waiting.length === 0 && isFree(directory)) start();
+    const queue = waiting.get(directory);
+    if (queue !== undefined) queue.push(start);
+    else if (isFree(directory)) start();
     else {
-      waiting.push({ directory, start });
+      waiting.set(directory, [start]);
       startWaiting();
     }
   });
 }
 
-/** A hung disk keeps the slots of its own directories only. */
+/**
+ * A hung disk keeps the slots of its own directories only. While there is one, each directory has one slot: two threads
+ * for each that hangs as well would soon be all.
+ */
 function isFree(directory: string): boolean {
   const now = performance.now();
   let active = 0;
+  let own = 0;
   for (const entry of running) {
     const hung = now - entry.since >= HUNG_AFTER;
     if (hung && entry.directory === directory) return false;
     if (!hung) active++;
+    if (entry.directory === directory) own++;
   }
-  return active < CONCURRENT_SYNCS;
+  return active < CONCURRENT_SYNCS && (own === 0 || active === running.size);
 }
 
 function startWaiting(): void {
+  if (starting) return; // by a sync that has failed at once: the loop goes on
+  starting = true;
+  for (let next = takeNext(); next !== undefined; next = takeNext()) next();
+  starting = false;
   clearTimeout(timer);
   timer = undefined;
-  for (let index = 0; index < waiting.length;) {
-    const next = waiting[index];
-    if (next === undefined || !isFree(next.directory)) {
-      index++;
-      continue;
-    }
-    waiting.splice(index, 1);
-    next.start();
-    return; // a start that fails at once has looked at the rest already, and each end looks again
-  }
-  if (waiting.length === 0) return;
-  // Looks again when one of those that run counts as hung.
+  if (waiting.size === 0) return;
+  // Looks again when one of those that run counts as hung: its end may never come.
   timer = setTimeout(startWaiting, HUNG_AFTER);
   timer.unref();
+}
+
+function takeNext(): (() => void) | undefined {
+  for (const [directory, queue] of waiting) {
+    if (!isFree(directory)) continue;
+    const next = queue.shift();
+    waiting.delete(directory);
+    if (queue.length > 0) waiting.set(directory, queue);
+    return next;
+  }
+  return undefined;
 }

@@ -3,7 +3,7 @@ import { type Integrity, LONGEST_LINE } from './format.js';
 /** In Node from 20 on; TypeScript has it in a later library than ours. */
 type WellFormed = string & { isWellFormed(): boolean };
 
-/** Of UTF-16; each unit is at most three bytes. */
+/** Code units of UTF-16 at a time; each unit is at most three bytes. */
 const LONGEST_TEXT = Math.floor((LONGEST_LINE - 64) / 3);
 
 /** Throws unless the text can stand in a line, and come back from it as it is. */

@@ -53,7 +53,7 @@ export class Writer {
   }
 }
 
-/** One after another; at once, and without a promise, while nobody else is at it. */
+/** Runs tasks one after another; at once, and without a promise, while no other task runs. */
 export class Turns {
   #last: Promise<unknown> | undefined;
 

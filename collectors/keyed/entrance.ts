@@ -13,7 +13,7 @@ interface Waiting<Item, Key, Batch> {
 
 /** Bounds over all keys: pending items and keys; callers that wait for room, first come first served. */
 export class Entrance<Item, Key, Batch> {
-  /** Keys with items that nobody has asked to deliver. */
+  /** Keys with items that no demand covers. */
   readonly fresh = new Set<Entry<Item, Key, Batch>>();
   /** Callers that wait for pending items to leave; and for a key to leave, whom other keys do not have to wait for. */
   readonly #forItems = new Set<Waiting<Item, Key, Batch>>();
@@ -76,7 +76,7 @@ export class Entrance<Item, Key, Batch> {
     this.#demand();
   }
 
-  /** Turns everybody away. */
+  /** Rejects every waiting caller. */
   close(error: () => Error): void {
     for (const waiting of [...this.#forItems, ...this.#forKeys]) waiting.turnAway(error());
     this.#forItems.clear();
@@ -111,7 +111,7 @@ export class Entrance<Item, Key, Batch> {
     return true;
   }
 
-  /** Somebody waits: what nobody has asked for is delivered, as far as there are lanes for it. */
+  /** A caller waits for room: delivers items that no demand covers, as far as there are lanes. */
   #demand(): void {
     if (this.#forItems.size + this.#forKeys.size === 0) return;
     for (const entry of this.fresh) {

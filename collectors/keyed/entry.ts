@@ -17,7 +17,7 @@ const HOPS = 8;
 const FORWARDED = ['flushed', 'failed', 'held', 'dropped', 'refused'] as const;
 export type Forwarded = (typeof FORWARDED)[number];
 
-/** What the collectors of all keys have in common. */
+/** The part that the collectors of all keys share. */
 export interface Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
   readonly clock: Clock;
@@ -43,7 +43,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
   closing: (() => void) | undefined;
   /** Attempts that have begun, ever; for seeing that an add has started one. */
   begun = 0;
-  /** What ends an attempt, by the context that all of its hooks are given. */
+  /** Functions that end an attempt, by the context argument of its hooks. */
   readonly #attempts = new WeakMap<FlushContext, () => void>();
 
   constructor(

@@ -1,6 +1,6 @@
 type Listener<Payload> = (payload: Payload) => unknown;
 
-/** Events whose listeners harm nobody when they throw or reject; failures that nobody listens to become warnings. */
+/** Events whose listeners may throw or reject; failures without a listener become warnings. */
 export class KeyedEmitter<Payloads extends object> {
   readonly #listeners = new Map<keyof Payloads, Listener<never>[]>();
   readonly #warned = new Set<string>();
@@ -33,7 +33,7 @@ export class KeyedEmitter<Payloads extends object> {
     }
   }
 
-  /** Calls user code whose answer nobody waits for. */
+  /** Calls user code without waiting for its result. */
   call(message: string, fn: () => unknown): void {
     const report = (error: unknown): void => {
       this.warn(message, error);
@@ -57,7 +57,7 @@ export class KeyedEmitter<Payloads extends object> {
       if (process?.emitWarning === undefined) console.warn(`BatchWarning: ${text}`);
       else process.emitWarning(text, 'BatchWarning');
     } catch {
-      // Somebody has replaced emitWarning by a function that throws.
+      // A program has replaced emitWarning by a function that throws.
     }
   }
 }

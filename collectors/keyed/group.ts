@@ -34,7 +34,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   protected readonly turnedAway = { refused: 0, dropped: 0 };
   protected config: types.KeyedConfig;
   /** The caller of the present add handles its failure by `onError`. */
-  protected heard = false;
+  protected handled = false;
   protected isShut = false;
   readonly #owner: object;
   readonly #own: { key?: unknown; batcher?: unknown };
@@ -85,7 +85,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void {
     const before = this.keys.pending;
     this.keys.look(entry);
-    this.emit(name, { ...payload, key: entry.key }, name === 'refused' && this.heard);
+    this.emit(name, { ...payload, key: entry.key }, name === 'refused' && this.handled);
     this.lanes.want(entry.seat);
     this.#settled(entry, before);
   }
@@ -110,11 +110,11 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   protected emit<Name extends keyof types.KeyedEvents<Item, Key, Batch>>(
     name: Name,
     payload: types.KeyedEvents<Item, Key, Batch>[Name],
-    heard = false,
+    handled = false,
   ): void {
     this.events.emit(name, payload);
     const failure = FAILURES[name];
-    if (failure === undefined || heard || this.events.has(name)) return;
+    if (failure === undefined || handled || this.events.has(name)) return;
     this.events.warn(failure, (payload as { error?: unknown }).error);
   }
 

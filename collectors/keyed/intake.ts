@@ -22,14 +22,14 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
       this.#turnAway(item, found, options?.onError);
       return false;
     }
-    const outer = this.heard;
-    this.heard = onError != null;
+    const outer = this.handled;
+    this.handled = onError != null;
     let taken: boolean;
     try {
       this.lanes.want(found.seat);
       taken = found.collector.addItem(item, options);
     } finally {
-      this.heard = outer;
+      this.handled = outer;
       this.looked(found);
     }
     return taken && this.roomy;

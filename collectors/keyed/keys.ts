@@ -13,9 +13,9 @@ export class Keys<Item, Key, Batch> {
   readonly busy = new Set<Entry<Item, Key, Batch>>();
   /** Items accepted and not settled, over all keys. */
   pending = 0;
-  /** What the keys that are gone have counted. */
+  /** Counts of the removed keys. */
   readonly gone = { totalItems: 0, flushes: 0, delivered: 0, refused: 0, dropped: 0, returned: 0 };
-  /** The collectors of keys that are gone, until they have closed. */
+  /** The collectors of removed keys, until they have closed. */
   readonly closing = new Map<Key, Promise<void>>();
   readonly #idle = new Set<Entry<Item, Key, Batch>>();
   #timer: unknown;

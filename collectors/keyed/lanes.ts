@@ -107,7 +107,7 @@ export class Lanes {
     }
   }
 
-  /** The key is gone. */
+  /** The key was removed. */
   leave(seat: Seat): void {
     this.#queue.delete(seat);
     if (!seat.ready) return;
@@ -166,7 +166,7 @@ export class Lanes {
     }
   }
 
-  /** Takes a lane for somebody, if need be from a seat that does not use it. */
+  /** Takes a lane for the caller, if need be from a seat that does not use it. */
   #take(turning: boolean): boolean {
     if (this.#used >= this.limit) {
       const [unused] = this.#ready;

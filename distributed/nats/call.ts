@@ -1,18 +1,18 @@
 import { restore } from './error-codec.js';
 import type { Answer } from './wire.js';
 
-/** What a handler's context says of those who wait. */
+/** The part of a handler's context about the waiting callers. */
 export interface Waiting {
   readonly signal: AbortSignal;
-  /** Milliseconds until nobody waits any more; `Infinity` if somebody waits without end. */
+  /** Milliseconds until the last caller stops waiting; `Infinity` if one waits without end. */
   left(): number;
   event(hook: string, payload: unknown): void;
   readonly hooks: boolean;
 }
 
-/** Values on their way to a host, together. */
+/** Values that are sent to a host together. */
 export class Call {
-  /** Where it was sent; `undefined` while it is with nobody, or in the queue. */
+  /** The host that it was sent to; `undefined` while no host has it, or it is in the queue. */
   host: string | undefined;
   /** The message that it was sent in. */
   token: string | undefined;

@@ -46,7 +46,7 @@ export function listen(
     try {
       callback(message);
     } catch {
-      // Anybody may publish on a subject, and a callback that throws would end the connection's reader.
+      // Any client may publish on a subject, and a callback that throws would end the connection's reader.
     }
   };
   return connection.subscribe(subject, { callback: contained, ...(queue !== undefined && { queue }) });

@@ -24,7 +24,7 @@ export function flatten(error: unknown, depth = 0): FlatError {
   const fields: Record<string, unknown> = {};
   for (const key of safely(() => Object.keys(error), [])) {
     if (['name', 'message', 'stack', 'cause', 'errors'].includes(key)) continue;
-    // What JSON cannot express is left out, and so is a getter that throws.
+    // A field that JSON cannot express is left out, and so is a getter that throws.
     const value = safely<unknown>(() => plain((error as unknown as Record<string, unknown>)[key]), undefined);
     if (value !== undefined) fields[key] = value;
   }

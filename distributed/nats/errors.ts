@@ -6,7 +6,7 @@ export class NoHostError extends BatchError {
   override readonly code = 'ERR_BATCH_NO_HOST';
 }
 
-/** A host has gone with calls that it had not answered, and they are not repeated. */
+/** A host stopped answering before it had answered these calls, and they are not repeated. */
 export class HostLostError extends BatchError {
   override readonly name = 'HostLostError';
   override readonly code = 'ERR_BATCH_HOST_LOST';

@@ -21,7 +21,7 @@ export class Host {
   readonly calls = new Set<Call>();
   /** Values sent since it last said how many it has. */
   sent = 0;
-  /** When it was last heard of. */
+  /** Time of its last message. */
   heardAt = 0;
   probing = false;
 

@@ -14,8 +14,9 @@ import { checkName, checkNumber, headersOf, sleep, type NatsConnection } from '.
 import { JetStreamSource, type SourceLog } from './source.js';
 import { checkConsumer, consumerOf, deadOf, ensureConsumer, ensureStreams, isTransient, streamOf } from './streams.js';
 
+/** Options of a `JetStreamLog`. A new stream is created with them; an existing one must have the same values. */
 export interface JetStreamLogOptions {
-  /** Of `connect()` in `@nats-io/transport-node`. It stays open when the log is closed. */
+  /** The connection of `connect()` in `@nats-io/transport-node`. It stays open when the log is closed. */
   connection: NatsConnection;
   /** The streams are `BP_<name>` and `BP_<name>_DLQ`. */
   name: string;
@@ -23,12 +24,12 @@ export interface JetStreamLogOptions {
   replicas?: number | undefined;
   /** Subjects that keep their order, one reader each. @default 1 for a new stream */
   partitions?: number | undefined;
-  /** Bytes; a full stream refuses, and producers wait. @default none for a new stream */
+  /** Bytes in the stream; a full one refuses, and producers wait. @default off for a new stream */
   maxBytes?: number | undefined;
   /** Milliseconds in which a message with the same id is stored once. @default 120,000 for a new stream */
   duplicateWindow?: number | undefined;
   /**
-   * Milliseconds until a message that is neither acknowledged nor extended is delivered to somebody else. Below 10,000, the
+   * Milliseconds until a message that is neither acknowledged nor extended is delivered to another consumer. Below 10,000, the
    * election of a new leader makes duplicates.
    *
    * @default 30,000
@@ -110,7 +111,11 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     return Promise.resolve();
   }
 
-  /** @throws TooLargeError when the items take more bytes than one message may have. */
+  /**
+   * Resolves when the items are stored. A repetition with the same `id` is stored once, and has `duplicate: true`.
+   *
+   * @throws TooLargeError when the items take more bytes than one message may have, `ItemError` when one is no JSON
+   */
   async append(
     items: readonly Item[],
     id: string,
@@ -153,7 +158,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
         try {
           return await (await consumer).fetch({ max_messages: room, expires: 5000, idle_heartbeat: 1000 });
         } catch (error) {
-          consumer = undefined; // it may be gone
+          consumer = undefined; // it may have been deleted
           throw error;
         } finally {
           this.#trimSometimes(partition);
@@ -208,6 +213,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     return (await manager.streams.purge(streamOf(this.#options.name), { seq: ack_floor.stream_seq + 1 })).purged;
   }
 
+  /** Moves at most `max` of the present dead letters back into the log. Resolves to their number. */
   async redrive(max = Infinity): Promise<number> {
     await this.open();
     const { name } = this.#options;
@@ -219,7 +225,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
       max_ack_pending: 1000,
     });
     const consumer = await this.#client.consumers.get(dead, 'redrive');
-    // What fails again meanwhile comes back here, and would come round for ever.
+    // An item that fails again meanwhile comes back here, and would circulate for ever.
     const most = Math.min(max, (await manager.streams.info(dead)).state.messages);
     let moved = 0;
     while (moved < most) {

@@ -4,7 +4,7 @@ import type { NatsConnection } from './connection.js';
 import type { Host, Hosts } from './hosts.js';
 import { pack, subjects, type ProbeAnswer } from './wire.js';
 
-/** What probes look at, and what they find. */
+/** The state that probes read, and their findings. */
 export interface Probed {
   readonly hosts: Hosts;
   /** Calls in the queue that no host has taken yet. */
@@ -18,8 +18,8 @@ export interface Probed {
 const acceptTimeout = 300;
 
 /**
- * Asks hosts for calls that are late, while there are any: a host that is gone is known at once, as nobody listens on its
- * subject; one that is frozen or cut off does not answer within `probeTimeout`; one that has lost a call says so.
+ * Asks hosts for calls that are late, while there are any: a host that has ended is known at once, as its subject has no
+ * listener; one that is frozen or cut off does not answer within `probeTimeout`; one that has lost a call says so.
  */
 export class Probes {
   #timer: ReturnType<typeof setInterval> | undefined;

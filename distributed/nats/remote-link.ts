@@ -51,7 +51,7 @@ export class RemoteLink {
     this.#ask();
   }
 
-  /** One outcome for each value, which is JSON already. Rejects when nobody waits any more, or no host answers. */
+  /** One outcome for each value, which is JSON already. Rejects when no caller waits any more, or no host answers. */
   execute(values: readonly string[], waiting: Waiting): Promise<unknown[]> {
     if (this.#closed) return Promise.reject(new ClosedError('it is closed'));
     if (waiting.signal.aborted) return Promise.reject(waiting.signal.reason);
@@ -112,7 +112,7 @@ export class RemoteLink {
     this.#mailer.add(subjects.host(name, host.card.id), call);
   }
 
-  /** No host is known: they may be starting. Whoever announces itself is taken at once. */
+  /** No host is known: they may be starting. The first one that announces itself is taken at once. */
   #wait(call: Call): void {
     const { maxAttempts, name } = this.#options;
     if (++call.attempts > maxAttempts) {
@@ -177,7 +177,7 @@ export class RemoteLink {
         continue;
       }
       const call = this.#calls.get(answer.id);
-      // Of a call that was repeated only the host counts that has it now.
+      // For a repeated call only its present host counts.
       if (call === undefined || (call.host !== id && call.host !== undefined)) continue;
       if (answer.type === 'results') call.receive(answer);
       else if (answer.type === 'event') call.waiting.event(answer.hook, answer.payload);
@@ -193,7 +193,7 @@ export class RemoteLink {
     }
   }
 
-  /** Nobody listens where this message went: it was never delivered, and may be sent elsewhere in any case. */
+  /** The subject had no listener: the message was never delivered, and may be sent elsewhere in any case. */
   #undelivered(token: string): void {
     if (token === 'who') return;
     const calls = [...this.#calls.values()].filter((call) => call.token === token);

@@ -12,20 +12,20 @@ import { checkBalance, type Balance } from './hosts.js';
 import { RemoteLink } from './remote-link.js';
 import type { Waiting } from './call.js';
 
-/** Those of a `BatchServing`, whose handler runs on hosts, and how those are chosen and watched. */
+/** Options of a `RemoteServing`: those of a `BatchServing`, and how its hosts are chosen and watched. */
 export interface RemoteServingOptions<In, Out, Hook extends string = never, Mapped = In, Raw = Out> extends Omit<
   ServingOptions<undefined, Hook>,
   'init' | 'partitions' | 'name'
 > {
-  /** Of `connect()` in `@nats-io/transport-node`. It stays open when the serving is closed. */
+  /** The connection of `connect()` in `@nats-io/transport-node`. It stays open when the serving is closed. */
   connection: NatsConnection;
-  /** Of the hosts. */
+  /** The `name` of the hosts. */
   name: string;
   /** Messages under way at the same time. @default 16; 256 with `hooks` */
   partitions?: number | null | undefined;
-  /** Here, at the caller. */
+  /** As in a `BatchServing`; runs here, at the caller. */
   mapInputs?: ((values: readonly In[]) => Awaitable<readonly Mapped[]>) | null | undefined;
-  /** Here, at the caller. */
+  /** As in a `BatchServing`; runs here, at the caller. */
   mapResults?: ((results: readonly Raw[]) => Awaitable<readonly Out[]>) | null | undefined;
   /**
    * `'pack'` fills a host's batch before it begins one on another, `'least'` takes the less loaded of two hosts, `'queue'`
@@ -34,17 +34,17 @@ export interface RemoteServingOptions<In, Out, Hook extends string = never, Mapp
    * @default 'pack'
    */
   balance?: Balance | undefined;
-  /** Whether what a lost host had may be executed again; if not, its callers get `HostLostError`. @default true */
+  /** Whether values that a lost host had may be executed again; if not, callers get `HostLostError`. @default true */
   idempotent?: boolean | undefined;
   /** How often a batch is sent before its callers get `HostLostError` or `NoHostError`. @default 8 */
   maxAttempts?: number | undefined;
-  /** Milliseconds after which a silent host is asked for a call. @default 100 */
+  /** Milliseconds without an answer to a call after which its host is probed. @default 100 */
   probeAfter?: number | undefined;
   /**
-   * Milliseconds in which it must answer. A handler that blocks the event loop of its host for longer looks dead, and its
+   * Milliseconds in which a probed host must answer. A handler that blocks the event loop of its host for longer looks dead, and its
    * work is done twice: give it worker partitions.
    *
-   * @default 1500
+   * @default 1000
    */
   probeTimeout?: number | undefined;
 }
@@ -95,7 +95,7 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
       idempotent: idempotent ?? true,
       maxAttempts: maxAttempts ?? 8,
       probeAfter: probeAfter ?? 100,
-      probeTimeout: probeTimeout ?? 1500,
+      probeTimeout: probeTimeout ?? 1000,
     });
     this.#link = link;
   }
@@ -105,11 +105,12 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
     return [...this.#link.hosts.all()].map(({ card: { id, draining }, load }) => ({ id, pending: load, draining }));
   }
 
-  /** Messages sent, batches repeated, hosts lost, answers of hosts without room, batches cancelled because nobody waited. */
+  /** Messages sent, batches repeated, hosts lost, answers of hosts without room, batches cancelled because no caller waited. */
   get network(): Readonly<RemoteLink['counts']> {
     return this.#link.counts;
   }
 
+  /** As in a `BatchServing`; then leaves the hosts. The connection stays open. */
   override async close(options?: ServingCloseOptions): Promise<void> {
     try {
       await super.close(options);
@@ -148,7 +149,7 @@ async function executeRemotely(
   return results;
 }
 
-// Of a function or `undefined` it makes nothing, which its type leaves out.
+// Typed more exactly: for a function and for `undefined` it returns `undefined`.
 const encode = JSON.stringify as (value: unknown) => string | undefined;
 
 interface Part {
@@ -159,7 +160,7 @@ interface Part {
 /** Bytes of values in one message. The smallest limit that servers are given in practice is well above. */
 const largestPart = 512 * 1024;
 
-/** Values encoded, in parts that a host has room for. What cannot be encoded has its error as its result. */
+/** Encodes the values, in parts that a host has room for. A value that cannot be encoded has its error as its result. */
 function partsOf(values: readonly unknown[], results: unknown[], room: number): Part[] {
   const parts: Part[] = [];
   let bytes = 0;

@@ -5,27 +5,32 @@ import { answerOf, encodeAnswer, type Settled } from './answers.js';
 import { Mailer } from './mailer.js';
 import { inMessages, pack, subjects, type Answer, type Control, type HostCard, type Request } from './wire.js';
 
-/** What a host needs of a serving; every `BatchServing` has it. */
+/** The methods of a serving that a host calls; every `BatchServing` has them. */
 export interface HostedServing {
+  /** Executes many values, each with an outcome of its own. */
   settleMany(values: readonly never[], options?: DispatchOptions): Promise<Settled[]>;
+  /** Executes many values, and yields results and the events of hooks. */
   stream(
     values: readonly never[],
     options?: DispatchOptions,
   ): AsyncIterable<{ type: string; output?: unknown; payload?: unknown }>;
+  /** Adds a listener; returns a function that removes it. */
   on(event: 'executed', listener: (info: { size: number }) => void): () => void;
 }
 
+/** Options of a `ServingHost`. */
 export interface ServingHostOptions {
-  /** Of `connect()` in `@nats-io/transport-node`. It stays open when the host is closed. */
+  /** The connection of `connect()` in `@nats-io/transport-node`. It stays open when the host is closed. */
   connection: NatsConnection;
   /** Callers use the same name. */
   name: string;
+  /** Executes the values. It stays open when the host is closed. */
   serving: HostedServing;
-  /** Unique among the hosts. @default a new one */
+  /** Unique among the hosts. @default a random one */
   id?: string | undefined;
-  /** Of two hosts the one with twice the weight gets twice the work. @default 1 */
+  /** A host with twice the weight gets twice the work. @default 1 */
   weight?: number | undefined;
-  /** Values accepted and not answered; callers take what exceeds it to other hosts, or wait. @default none */
+  /** Values accepted and not answered; callers send the excess to other hosts, or wait. @default off */
   maxPending?: number | undefined;
 }
 
@@ -38,6 +43,7 @@ const announceEvery = 500;
 
 /** Offers a `BatchServing` to callers on other machines. */
 export class ServingHost {
+  /** The option `id`. */
   readonly id: string;
   readonly #connection: NatsConnection;
   readonly #name: string;
@@ -71,7 +77,7 @@ export class ServingHost {
     });
   }
 
-  /** Values that it has accepted and not answered. */
+  /** Values accepted and not answered. */
   get pending(): number {
     return this.#pending;
   }
@@ -92,8 +98,8 @@ export class ServingHost {
   }
 
   /**
-   * Takes no more calls, and answers those that it has. After `timeout` (30,000 ms by default) it is gone all the same, and
-   * their callers take them elsewhere. The serving stays open.
+   * Takes no more calls, and answers those that it has. After `timeout` (30,000 ms by default) it leaves the others
+   * unanswered, and their callers send them to other hosts. The serving stays open.
    */
   close(options: { timeout?: number } = {}): Promise<void> {
     this.#closed ??= this.#close(options);
@@ -138,7 +144,7 @@ export class ServingHost {
   }
 
   #takeFromQueue(message: Msg): void {
-    // At once: it tells the caller whom to ask for the answer.
+    // At once: it names the host that the caller can probe.
     this.#reply(message.reply ?? '', [{ type: 'accepted' }]);
     this.#take(message);
   }
@@ -173,7 +179,7 @@ export class ServingHost {
     if (this.#jobs.size === 0) this.#idle?.();
   }
 
-  /** One value at a time, so that what a hook sends can be told to be for that value's caller. */
+  /** One value at a time, so that the events of hooks can be sent to that value's caller. */
   async #stream(id: string, values: readonly unknown[], options: DispatchOptions, to: string): Promise<Settled[]> {
     const outcomes: Settled[] = [];
     for (const value of values) {

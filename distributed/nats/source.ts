@@ -4,7 +4,7 @@ import type { BadItem, Delivery, Source } from '../contract.js';
 import { unpackFrame } from '../frames.js';
 import { sleep } from './connection.js';
 
-/** What a source needs of its log. */
+/** The part of the log that a source uses. */
 export interface SourceLog {
   readonly ackWait: number;
   readonly stream: string;

@@ -13,7 +13,7 @@ import { OptionsError } from '../../src/index.js';
 /** Nanoseconds in a millisecond: the server's unit of time. */
 const NS = 1_000_000;
 
-/** What a log asks for. What is `undefined` takes its default in a new stream, and is not compared in an existing one. */
+/** The requirements of a log. A field that is `undefined` takes its default in a new stream, and is not compared in an existing one. */
 export interface StreamWish {
   readonly name: string;
   readonly replicas: number | undefined;

@@ -1,6 +1,6 @@
 import type { FlatError } from './error-codec.js';
 
-/** What a host announces, twice a second and in every answer to "who is there?". */
+/** The announcement of a host, sent twice a second and in every answer to "who is there?". */
 export interface HostCard {
   readonly id: string;
   /** Values that it has accepted and not answered. */
@@ -13,7 +13,7 @@ export interface HostCard {
   readonly draining: boolean;
 }
 
-/** A batch of values for a host. `left`: milliseconds until nobody waits for it any more; 0 for no bound. */
+/** A batch of values for a host. `left`: milliseconds until its last caller stops waiting; 0 for no bound. */
 export interface Request {
   readonly id: string;
   readonly values: readonly unknown[];

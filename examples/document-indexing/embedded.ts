@@ -7,8 +7,9 @@ import { lockDirectory } from './lock.js';
 import { reasonOf } from './printable.js';
 import { sqlStateOf } from './sql-state.js';
 
-/** Milliseconds after which a database that has not answered is started again. */
+/** Milliseconds after which a database that has not answered is started again; on a slow machine later each time. */
 const QUERY_TIMEOUT = 20_000;
+const LONGEST_QUERY_TIMEOUT = 160_000;
 /** The first start of a database on a busy machine, or its recovery from a crash. */
 const OPEN_TIMEOUT = 120_000;
 const CLOSE_TIMEOUT = 3_000;
@@ -18,6 +19,12 @@ const ROOM_NEEDED = 16 * 1024 * 1024;
 interface Waiter {
   resolve(rows: readonly Row[]): void;
   reject(error: Error): void;
+}
+
+class NoAnswer extends Error {
+  constructor(limit: number) {
+    super(`the embedded database has not answered for ${limit / 1000} s`);
+  }
 }
 
 /** One life of the thread that the database runs on. */
@@ -50,7 +57,7 @@ class Session {
       return await new Promise((resolveRows, reject) => {
         this.#waiters.set(id, { resolve: resolveRows, reject });
         timer = setTimeout(() => {
-          reject(new Error(`the embedded database has not answered for ${limit / 1000} s`));
+          reject(new NoAnswer(limit));
         }, limit);
         this.#worker.postMessage({ id, request } satisfies Question);
       });
@@ -82,6 +89,8 @@ export async function openEmbedded(directory: string): Promise<Database> {
   const postgres = resolve(directory, 'postgres');
   let opening: Promise<Session> | undefined;
   let closed = false;
+  /** An insert that takes longer than this would otherwise be begun again for ever. */
+  let limit = QUERY_TIMEOUT;
   /** Why the last session was given up, until another one is open. */
   let lost = '';
 
@@ -101,10 +110,11 @@ export async function openEmbedded(directory: string): Promise<Database> {
     const current = (opening ??= open());
     try {
       const session = await current;
-      const rows = await session.ask({ kind: 'query', sql, parameters }, QUERY_TIMEOUT);
+      const rows = await session.ask({ kind: 'query', sql, parameters }, limit);
       lost = '';
       return rows;
     } catch (error) {
+      if (error instanceof NoAnswer) limit = Math.min(2 * limit, LONGEST_QUERY_TIMEOUT);
       if (!isAlive(error) && opening === current) {
         opening = undefined;
         if (lost === '') lost = `${reasonOf(error)}${await diskNote(directory)}`;

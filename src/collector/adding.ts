@@ -19,10 +19,12 @@ export function addNow<Item, Batch>(parts: Parts<Item, Batch>, item: Item, onErr
   storage?.accepted(entry as Prepared<Item>);
   if (onError == null) {
     queue.add(entry as Item);
+    admission.accepted();
     return true;
   }
   const position = core.accepted;
   const delivered = queue.addUntil(entry as Item, 'delivered', true);
+  admission.accepted();
   const refused = queue.refusalOf(position);
   if (refused !== undefined) callBack(parts, onError, refused);
   else {
@@ -57,7 +59,10 @@ export function addAwaited<Item, Batch>(
     return abortable(waiting, signal);
   }
   const refusal = admission.refusalOf(item, entry, false);
-  return refusal === undefined ? abortable(enter(), signal) : ignorableRejection(refusal);
+  if (refusal !== undefined) return ignorableRejection(refusal);
+  const added = abortable(enter(), signal);
+  admission.accepted();
+  return added;
 }
 
 function callBack<Item, Batch>({ reports }: Parts<Item, Batch>, onError: AddOptions['onError'], error: Error): void {

@@ -27,12 +27,14 @@ export class Admission<Item, State> {
   /** Items refused or dropped before they were accepted. */
   turnedAway = 0;
   closed = false;
+  /** A batch is being dropped, and listeners are told; the room is for the caller that it is dropped for. */
+  dropping = false;
   readonly #parts: AdmissionParts<Item, State>;
 
   constructor(parts: AdmissionParts<Item, State>) {
     const { core, config } = parts;
     this.#parts = parts;
-    // A caller that waits for room needs the open batch sealed: nobody else can fill it. Retries keep their schedule.
+    // A caller that waits for room needs the open batch sealed, since no item can fill it. Retries keep their schedule.
     this.room = new Room(
       () => config().maxPending,
       () => core.pending,
@@ -40,6 +42,16 @@ export class Admission<Item, State> {
         core.demand();
       },
     );
+  }
+
+  /** Lets callers in that there is room for. */
+  admit(): void {
+    if (!this.dropping) this.room.admit();
+  }
+
+  /** An item was accepted at once. What began to wait for room while it was made for this one needs it delivered. */
+  accepted(): void {
+    if (this.room.crowded) this.#parts.core.demand();
   }
 
   /** Opens or closes the fast path. */
@@ -50,34 +62,34 @@ export class Admission<Item, State> {
     core.fastLimit = 0;
   }
 
-  /** What is kept of an item until it has joined, or why it is refused. */
-  prepare(item: Item, heard: boolean): Item | Refusal {
+  /** The entry that is kept until the item has joined, or its refusal. */
+  prepare(item: Item, handled: boolean): Item | Refusal {
     const { storage } = this.#parts;
     if (storage === undefined || this.closed) return item;
     try {
       return storage.prepare(item) as Item;
     } catch (error) {
       const refusal = error instanceof OverflowError ? error : new ItemError('encode', error);
-      return new Refusal(this.turnAway(item, refusal, heard));
+      return new Refusal(this.turnAway(item, refusal, handled));
     }
   }
 
   /** Why the item cannot be accepted, after what can be done to make room for it. */
-  refusalOf(item: Item, entry: Item | Refusal, heard: boolean): Error | undefined {
+  refusalOf(item: Item, entry: Item | Refusal, handled: boolean): Error | undefined {
     if (isRefusal(entry)) return entry.error;
-    if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), heard);
+    if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), handled);
     if (this.#hasRoom(entry)) return undefined;
     const { overflow } = this.#parts.config();
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const full = this.#overflowError(entry);
-    if (overflow !== 'dropNewest') return this.turnAway(item, full, heard);
+    if (overflow !== 'dropNewest') return this.turnAway(item, full, handled);
     this.turnedAway++;
     this.#parts.driver.counts.dropped++;
-    this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, heard);
+    this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, handled);
     return full;
   }
 
-  /** Waits for room, where the policy says so; `undefined` if there is no need to. */
+  /** Waits for room or makes it, where the policy says so; `undefined` if there is no need to. */
   wait(
     item: Item,
     entry: Item | Refusal,
@@ -87,36 +99,54 @@ export class Admission<Item, State> {
     if (this.closed || isRefusal(entry) || this.#hasRoom(entry)) return undefined;
     const { overflow } = this.#parts.config();
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
-    if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
+    if (overflow === 'dropOldest' && this.#dropOldest(entry)) {
+      const entered = enter();
+      this.accepted();
+      return entered;
+    }
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
-    const { storage } = this.#parts;
-    const fits = storage && ((): boolean => storage.hasRoom(entry as Prepared<Item>));
-    const waiting = this.room.wait(enter, turnAway, signal, 1, fits);
+    const fits = (): boolean => this.#fits(entry);
+    // A listener that adds again what was dropped for its sake waits for a delivery, or it would drop without end.
+    const makeRoom = this.dropping ? undefined : (): boolean => this.#drop(entry);
+    const waiting = this.room.wait(enter, turnAway, signal, 1, fits, makeRoom);
     waiting.catch(() => undefined);
     return waiting;
   }
 
-  turnAway(item: Item, error: Error, heard: boolean): Error {
+  turnAway(item: Item, error: Error, handled: boolean): Error {
     this.turnedAway++;
     this.#parts.driver.counts.refused++;
-    this.#parts.reports.refused(item, error, heard);
+    this.#parts.reports.refused(item, error, handled);
     return error;
   }
 
-  /** Room goes to callers that wait for it first. */
+  /** Room goes to callers that wait for it first, and to the one for which it is being made. */
   #hasRoom(entry: Item): boolean {
+    return !this.dropping && !this.room.crowded && this.#fits(entry);
+  }
+
+  #fits(entry: Item): boolean {
     const { core, storage, config } = this.#parts;
-    if (this.room.crowded || core.pending >= config().maxPending) return false;
-    return storage?.hasRoom(entry as Prepared<Item>) ?? true;
+    return core.pending < config().maxPending && (storage?.hasRoom(entry as Prepared<Item>) ?? true);
   }
 
   /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
   #dropOldest(entry: Item): boolean {
     // Room that a drop made would go to the callers that wait for it.
-    if (this.room.crowded) return false;
-    const full = this.#overflowError(entry);
-    while (!this.#hasRoom(entry) && this.#parts.core.dropOldest(full));
-    return this.#hasRoom(entry);
+    if (this.dropping || this.room.crowded) return false;
+    while (!this.#fits(entry) && this.#drop(entry));
+    return this.#fits(entry);
+  }
+
+  /** Drops the oldest batch that is not in flight, where the policy says so. */
+  #drop(entry: Item): boolean {
+    if (this.#parts.config().overflow !== 'dropOldest') return false;
+    this.dropping = true;
+    try {
+      return this.#parts.core.dropOldest(this.#overflowError(entry));
+    } finally {
+      this.dropping = false;
+    }
   }
 
   #overflowError(entry: Item): Error {

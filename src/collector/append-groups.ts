@@ -1,5 +1,5 @@
 import type { Core } from '../core/core.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
 import { ResultCountError } from '../errors.js';
 import { type AppendHooks, checkWeight } from './append-hooks.js';
@@ -12,9 +12,9 @@ const LARGEST_GROUP = 1024;
 export abstract class GroupAppender<Entry, State> extends Appender<Entry, State> {
   /** Entries of a group at most; 0 without a hook that adds in groups. */
   protected readonly groups: number;
-  protected readonly entries = new Fifo<Entry>();
+  protected readonly entries = new Deque<Entry>();
   /** When the entries of the queue were accepted, if a time trigger measures from that. */
-  protected readonly acceptedAt = new Fifo<number>();
+  protected readonly acceptedAt = new Deque<number>();
   /** A group is due: entries below may be taken though the group is not full. */
   protected groupTo = 0;
   protected grouping = false;

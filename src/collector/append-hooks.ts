@@ -16,7 +16,7 @@ export interface AppendHooks<Entry, State> {
   /** `shouldFlush`: is the open batch due? */
   due?: (() => boolean) | undefined;
   /** The entry will never join; answers with the error for its caller. */
-  refused(entry: Entry, error: unknown, stage: Stage, heard: boolean): Error;
+  refused(entry: Entry, error: unknown, stage: Stage, handled: boolean): Error;
   /** The batch can fail in part, so each entry has its own promise. */
   readonly splits: boolean;
 }

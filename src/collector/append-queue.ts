@@ -77,17 +77,17 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     return this.refusedAt === position ? this.refusal : undefined;
   }
 
-  /** Takes an entry; the promise rejects only if it will never be delivered. `heard`: the caller handles that. */
-  addUntil(entry: Entry, until: Until, heard = false): Promise<void> {
+  /** Takes an entry; the promise rejects only if it will never be delivered. `handled`: the caller handles a refusal. */
+  addUntil(entry: Entry, until: Until, handled = false): Promise<void> {
     const core = this.core;
     const position = core.accepted;
-    const looks = this.#put(entry, heard);
+    const looks = this.#put(entry, handled);
     if (core.joined <= position || this.refusedAt === position) {
-      const early = this.early(position, until, heard);
+      const early = this.early(position, until, handled);
       if (looks) core.turn();
       return early;
     }
-    const promise = this.waitFor(position, until, heard);
+    const promise = this.waitFor(position, until, handled);
     if (!looks) return promise ?? (core.overdue ? core.pace : RESOLVED);
     const pace = promise ?? core.pace;
     const looked = core.turn();
@@ -127,12 +127,12 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
   }
 
   /** Accepts an entry, and says whether a turn is needed. */
-  #put(entry: Entry, heard = false): boolean {
+  #put(entry: Entry, handled = false): boolean {
     const core = this.core;
     // A batch that is due is sealed before anything else joins: by the turn under way, if a hook in it adds.
     if (this.groups === 0 && core.waiting === 0 && core.still && core.due() === undefined) {
       core.accepted++;
-      return this.#join(entry, undefined, heard);
+      return this.#join(entry, undefined, handled);
     }
     core.accepted++;
     core.waiting++;
@@ -145,7 +145,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     return core.waiting >= this.groups;
   }
 
-  #join(entry: Entry, acceptedAt: number | undefined, heard = false): boolean {
+  #join(entry: Entry, acceptedAt: number | undefined, handled = false): boolean {
     const core = this.core;
     let weight = 0;
     this.displaced = undefined;
@@ -153,7 +153,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
       try {
         if (this.hooks.weigh !== undefined) weight = checkWeight(this.hooks.weigh(entry));
       } catch (error) {
-        this.refuse(entry, error, 'weigh', heard);
+        this.refuse(entry, error, 'weigh', handled);
         return true;
       }
       const wanted = this.hooks.due?.() === true;
@@ -161,33 +161,33 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
       else if (core.size > 0 && wanted) this.makeWay('shouldFlush');
     }
     if (core.size === 0) core.open(acceptedAt ?? core.clock.now());
-    if (core.opened) return this.#addTo(core.state as State, entry, weight, heard);
+    if (core.opened) return this.#addTo(core.state as State, entry, weight, handled);
     let opened: Awaitable<State>;
     try {
       opened = this.hooks.open();
     } catch (error) {
-      this.refuse(entry, error, 'open', heard);
+      this.refuse(entry, error, 'open', handled);
       return true;
     }
-    if (!isThenable(opened)) return this.#open(opened, entry, weight, heard);
+    if (!isThenable(opened)) return this.#open(opened, entry, weight, handled);
     this.awaitHook([entry], opened, 'open', (state) => {
-      this.#open(state, entry, weight, heard);
+      this.#open(state, entry, weight, handled);
     });
     return false;
   }
 
-  #open(state: State, entry: Entry, weight: number, heard: boolean): boolean {
+  #open(state: State, entry: Entry, weight: number, handled: boolean): boolean {
     this.core.state = state;
     this.core.opened = true;
-    return this.#addTo(state, entry, weight, heard);
+    return this.#addTo(state, entry, weight, handled);
   }
 
-  #addTo(state: State, entry: Entry, weight: number, heard: boolean): boolean {
+  #addTo(state: State, entry: Entry, weight: number, handled: boolean): boolean {
     let next: Awaitable<State | undefined>;
     try {
       next = this.hooks.add(state, entry);
     } catch (error) {
-      this.refuse(entry, error, 'add', heard);
+      this.refuse(entry, error, 'add', handled);
       return true;
     }
     return this.#added(next, entry, weight);

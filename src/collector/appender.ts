@@ -5,7 +5,7 @@ import type { AppendHooks, Stage, Until } from './append-hooks.js';
 interface Joiner {
   until: Until;
   deferred: Deferred;
-  heard: boolean;
+  handled: boolean;
 }
 
 /** Entries whose hook has not answered. */
@@ -33,20 +33,20 @@ export abstract class Appender<Entry, State> {
   ) {}
 
   /** The entry has not joined: it waits for its hook, or was refused. */
-  protected early(position: number, until: Until, heard: boolean): Promise<void> {
+  protected early(position: number, until: Until, handled: boolean): Promise<void> {
     if (this.core.joined > position) return ignorableRejection(this.refusal);
-    const joiner: Joiner = { until, deferred: new Deferred(), heard };
+    const joiner: Joiner = { until, deferred: new Deferred(), handled };
     this.joiners.set(position, joiner);
     return joiner.deferred.promise;
   }
 
   /** The entry has joined and no turn was made since: its promise, or `undefined` for one that waits for a lane. */
-  protected waitFor(position: number, until: Until, heard: boolean): Promise<void> | undefined {
+  protected waitFor(position: number, until: Until, handled: boolean): Promise<void> | undefined {
     const core = this.core;
     if (until === 'stored') return RESOLVED;
     if (until === 'joined') return undefined;
     const delivery = core.delivery(core.size - (core.joined - position), this.hooks.splits);
-    if (heard && core.outcome !== undefined) core.outcome.heard++;
+    if (handled && core.outcome !== undefined) core.outcome.handled++;
     return delivery;
   }
 
@@ -86,8 +86,8 @@ export abstract class Appender<Entry, State> {
     const joiner = this.joiners.get(position);
     if (joiner === undefined) return;
     this.joiners.delete(position);
-    const { until, deferred, heard } = joiner;
-    const promise = this.waitFor(position, until, heard);
+    const { until, deferred, handled } = joiner;
+    const promise = this.waitFor(position, until, handled);
     deferred.resolve(promise ?? this.afterTurn(position, this.core.pace));
   }
 
@@ -135,12 +135,12 @@ export abstract class Appender<Entry, State> {
     for (const entry of entries) this.refuse(entry, error, stage);
   }
 
-  protected refuse(entry: Entry, error: unknown, stage: Stage, heard = false): void {
+  protected refuse(entry: Entry, error: unknown, stage: Stage, handled = false): void {
     const core = this.core;
     const position = core.joined;
     const joiner = this.joiners.get(position);
     core.refused();
-    const refusal = this.hooks.refused(entry, error, stage, heard || joiner?.heard === true);
+    const refusal = this.hooks.refused(entry, error, stage, handled || joiner?.handled === true);
     this.refusedAt = position;
     this.refusal = refusal;
     joiner?.deferred.reject(refusal);

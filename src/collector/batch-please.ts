@@ -17,6 +17,7 @@ import type * as types from './types.js';
    interface, whose parameters have to be the same: subclasses may leave them out */
 type NoEvents = {};
 type AllEvents<Item, Batch, MoreEvents> = types.BatchPleaseEvents<Item, Batch> & MoreEvents;
+/** The hooks of a collector, all of them optional methods. */
 export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseHooks<Item, Batch> {}
 
 /**
@@ -25,7 +26,7 @@ export interface BatchPlease<Item, Batch, MoreEvents> extends types.BatchPleaseH
  * After Elixir's BatchPlease: subclass it and write `batchInit`, `batchAddItem` and `batchFlush`, or pass them as options.
  */
 export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Record<string, unknown> = NoEvents> {
-  /** For ready-made collectors that keep items outside; set by their constructor. */
+  /** Set by the constructor of a ready-made collector that keeps its items outside. */
   declare protected [STORAGE]: types.Storage<Item, Batch> | undefined;
   readonly #options: types.BatchPleaseOptions<Item, Batch>;
   readonly #clock: SafeClock;
@@ -46,8 +47,8 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   }
 
   /**
-   * Takes the item without waiting. `false` means "slow down", or that it was not accepted (full, closed). If the item
-   * will never be delivered, `onError` is called with the reason, and an event is emitted.
+   * Takes the item without waiting. `false` means "slow down" (`highWaterMark`), or that it was not accepted (full, closed).
+   * If the item will never be delivered, `onError` is called with the reason, and an event is emitted.
    * @throws `MissingHookError` if a required hook is neither method nor option.
    */
   addItem(item: Item, options?: types.AddOptions): boolean {
@@ -57,7 +58,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     return (fast === false || addNow(parts, item, options?.onError)) && parts.core.pending < this.#config.highWaterMark;
   }
 
-  /** The same for all of them; `false` if it was so for one, or is so without any. */
+  /** Adds all items as `addItem` does; `false` if one of these calls returned `false`. */
   addItems(items: Iterable<Item>, options?: types.AddOptions): boolean {
     let ready: boolean | undefined;
     for (const item of items) ready = this.addItem(item, options) && ready !== false;
@@ -66,10 +67,9 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /**
    * Resolves when the item is in its batch and, if it made that batch due, a lane is free again once that batch has
-   * started, so that awaiting producers cannot outrun the sink. Waits for room when the batcher is full.
-   *
-   * Rejects only if the item will never be delivered: with `ItemError`, `OverflowError`, `FlushError`, `ClearedError`,
-   * `ClosedError`, or the reason of `signal`.
+   * started, so that awaiting producers cannot outrun the sink. Waits for room when full. The promise may be ignored.
+   * @throws only if the item will never be delivered: `ItemError` (a hook refused it), `OverflowError`, `FlushError` (its
+   * batch was dropped), `ClearedError`, `ClosedError`, `MissingHookError`; or the reason of `signal`. Always as a rejection.
    */
   syncAddItem(item: Item, options?: types.WaitOptions): Promise<void> {
     return (
@@ -77,7 +77,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     );
   }
 
-  /** Resolves when the item has been delivered. Waits for room when the batcher is full. Rejects as `syncAddItem`. */
+  /** Resolves when the item has been delivered. Waits for room when full. May be ignored. @throws as `syncAddItem` */
   deliverItem(item: Item, options?: types.WaitOptions): Promise<void> {
     const delivered = options == null ? this.#queue?.joinUntil(item, 'delivered') : undefined;
     return delivered ?? this.#addAwaited(item, 'delivered', options);
@@ -85,9 +85,9 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /**
    * Delivers everything accepted before the call, in flight or not, as soon as possible, and resolves when it is settled.
-   * A batch that waits for its retry, or is held, is tried at once.
-   *
-   * Rejects with `FlushError` when a batch that it covers is held or dropped, with `TimeoutError` after `timeout`.
+   * A batch that waits for its retry, or is held, is tried at once. The promise may be ignored.
+   * @throws `FlushError` when a batch that it covers is held or dropped, `TimeoutError` after `timeout`, the reason of
+   * `signal`; as a rejection
    */
   flush(options?: types.FlushOptions): Promise<void> {
     checkVerbOptions('flush', options);
@@ -99,9 +99,8 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   }
 
   /**
-   * Takes no more items, delivers what is pending, runs `batchTerminate` and releases everything.
-   *
-   * Rejects with `CloseError` if something could not be delivered.
+   * Takes no more items, delivers the pending ones, calls `batchTerminate` and releases everything. May be ignored.
+   * @throws `CloseError` if something was not delivered, with the number of items and their batches; as a rejection
    */
   close(options?: types.CloseOptions): Promise<void> {
     checkVerbOptions('close', options);
@@ -120,25 +119,25 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
 
   /**
    * Takes back every batch that is not in flight: open, queued, waiting for a retry or held; oldest first. Promises about
-   * their items reject with `ClearedError`. Items whose asynchronous add hook has not answered stay, and so does the open
-   * batch that they are joining.
+   * their items reject with `ClearedError`. Items whose asynchronous add hook runs stay, and so does their open batch.
    */
   clear(): Batch[] {
     return this.#made().core.clear();
   }
 
-  /** From now on no attempt starts; adds go on. */
+  /** Lets no attempt start until `resume()` or `close()`. Adds go on. */
   pause(): void {
     this.#made().core.pause();
   }
 
+  /** Ends a pause; batches that are due start at once. */
   resume(): void {
     this.#made().core.resume();
   }
 
   /**
    * Changes limits, triggers, lanes, timeouts and policies while running, all or nothing.
-   * @throws `OptionsError`
+   * @throws `OptionsError` at the first wrong option; nothing is changed then
    */
   configure(options: types.ChangeableOptions): void {
     const owner = this.constructor.name;
@@ -149,14 +148,15 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     Object.assign(core.limits, limitsOf(config));
     admission.update(this.#queue?.fast === true);
     core.configured();
-    admission.room.admit();
+    admission.admit();
   }
 
+  /** Calls `close()`, so that `await using` works. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Returns a function that removes the listener. */
+  /** Adds a listener; returns a function that removes it. A listener that throws harms nothing. */
   on<Name extends keyof AllEvents<Item, Batch, MoreEvents>>(
     event: Name,
     listener: Listener<AllEvents<Item, Batch, MoreEvents>[Name]>,
@@ -164,6 +164,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     return this.#events.on(event, listener);
   }
 
+  /** Removes a listener. */
   off<Name extends keyof AllEvents<Item, Batch, MoreEvents>>(
     event: Name,
     listener: Listener<AllEvents<Item, Batch, MoreEvents>[Name]>,
@@ -171,12 +172,12 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     this.#events.off(event, listener);
   }
 
-  /** A live, read-only view: each look reads the numbers of the moment. */
+  /** A live, read-only view: each property returns the value of the moment. */
   get state(): types.BatchPleaseState<Item, Batch> {
     return this.#made().state;
   }
 
-  /** Takes over a stored batch of an earlier process, to be delivered before all others, with the reason `'recovery'`. */
+  /** Adds a stored batch of an earlier process. It is delivered before all others, with the reason `'recovery'`. */
   protected adopt(batch: Batch, size: number, attempts = 0): void {
     this.#made().core.adopt(batch, size, attempts);
   }
@@ -186,23 +187,23 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     return this.#made().core.dropOldest(error);
   }
 
-  /** Starts what was adopted, and lets in callers that wait for room. */
+  /** Starts adopted batches, and admits callers that wait for room. */
   protected look(): void {
     this.#parts?.core.turn();
   }
 
-  /** While `on`, only batches that were adopted start: others of them are still being found. */
+  /** While `on`, only adopted batches start: a scan still finds more of them. */
   protected recovering(on: boolean): void {
     const { core } = this.#made();
     core.recovering = on;
     if (!on) core.turn();
   }
 
-  /** An event of the collector's own; with a `warning`, which is printed once if nobody listens. */
+  /** Emits an event of the subclass. The `warning` is printed once if the event has no listener. */
   protected announce<Name extends keyof MoreEvents>(event: Name, payload: MoreEvents[Name], warning?: string): void {
-    const heard = warning === undefined || this.#events.has(event);
+    const handled = warning === undefined || this.#events.has(event);
     this.#events.emit(event, payload as AllEvents<Item, Batch, MoreEvents>[Name]);
-    if (!heard) this.#made().reports.warn(warning, undefined);
+    if (!handled) this.#made().reports.warn(warning, undefined);
   }
 
   #made(): Parts<Item, Batch> {
@@ -214,9 +215,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
       origin: this.#origin,
       events: this.#events as unknown as Events<types.BatchPleaseEvents<Item, Batch>>, // more than these does no harm
       storage: this[STORAGE],
-      admit: () => {
-        this.#admit();
-      },
+      admit: () => this.#admit(),
       flush: () => this.flush(),
     });
     return this.#parts;
@@ -233,7 +232,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
   #admit(): void {
     const { admission } = this.#made();
     if (!admission.room.crowded) return;
-    admission.room.admit();
+    admission.admit();
     admission.update(this.#queue?.fast === true);
   }
 

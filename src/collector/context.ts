@@ -1,7 +1,7 @@
 import { type Batch, RunContext } from '../core/batch.js';
 import type { FlushContext } from './types.js';
 
-/** What a hook of the collector is called with, for one run. */
+/** The context argument of the hooks, for one run. */
 export class HookContext extends RunContext implements FlushContext {
   constructor(
     batch: Batch<unknown>,

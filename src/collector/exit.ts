@@ -3,8 +3,10 @@ interface ProcessLike {
   on?: (event: 'beforeExit', listener: () => void) => void;
 }
 
-interface Flushable {
+export interface Flushable {
   flush(): Promise<void>;
+  /** The process ends although it was flushed: says so if something is pending all the same. */
+  ends(): void;
 }
 
 /** One for all copies of the package in a process (ESM and CommonJS, hot reloads), which has one listener. */
@@ -33,18 +35,24 @@ function sharedRegistry(): Registry {
   // A value of another kind stays: this copy then listens on its own.
   if (found === undefined) Reflect.defineProperty(globalThis, REGISTRY, { value: made, configurable: true });
   // Stays for good: a listener on and off again with each batch would cost more than the rest of the batch.
+  let flushed: Flushable[] = [];
   (globalThis as { process?: ProcessLike }).process?.on?.('beforeExit', () => {
-    flushAll(made.pending);
+    // Nothing that they wait for keeps the process: a sink hangs, or a batch is held.
+    for (const batcher of flushed) batcher.ends();
+    flushed = flushAll(made.pending);
   });
   return made;
 }
 
-function flushAll(pending: Set<Flushable>): void {
-  for (const batcher of [...pending]) {
+function flushAll(pending: Set<Flushable>): Flushable[] {
+  const flushed = [...pending];
+  for (const batcher of flushed) {
     // Once: what cannot be delivered would otherwise keep the process from ever ending.
     pending.delete(batcher);
     void batcher.flush();
   }
-  // What was added meanwhile: something to do makes the event loop turn again, and this moment come again.
-  if (pending.size > 0) setTimeout(() => undefined, 0);
+  // A pending task turns the event loop once more, after which this is called again: items may have been added
+  // meanwhile, and some may still be pending.
+  if (flushed.length > 0) setTimeout(() => undefined, 0);
+  return flushed;
 }

@@ -7,7 +7,7 @@ import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 type Split<State> = (state: State, indexes: readonly number[]) => State;
 type Part<State> = Parts<State>['parts'][number];
 
-/** What the policy needs to know. */
+/** The facts that the policy decides by. */
 export interface FailureParts<State> {
   readonly retry: Retry;
   readonly giveUp: 'hold' | 'drop' | 'split';
@@ -33,7 +33,7 @@ export class FailurePolicy<State> {
     }
   }
 
-  /** Of a batch as a whole. */
+  /** The error of a batch as a whole. */
   #fate(batch: Batch<State>, error: unknown): Decision<State> {
     const wait = this.wait(batch, error);
     if (wait !== undefined) return wait;

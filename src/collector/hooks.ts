@@ -6,7 +6,7 @@ import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
 import type { AppendHooks, Stage } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
-import { flushBeforeExit, leaveBeforeExit } from './exit.js';
+import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
 import { FailurePolicy } from './failures.js';
 import type { Reports } from './reports.js';
@@ -30,8 +30,8 @@ export interface DriverParts<Item, State> {
   storage: Storage<Item, State> | undefined;
   /** Room may be free. */
   admit: () => void;
-  /** What is flushed when the process would end by itself. */
-  atExit: { flush(): Promise<void> };
+  /** Flushed when the process would end by itself. */
+  atExit: Flushable;
 }
 
 /** The batch as `batchFlush` saw it, and what that returned. */
@@ -99,14 +99,14 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     return this.#batcher.batchAddItem(state, item) as Awaitable<State | undefined>;
   }
 
-  refused(entry: Item, error: unknown, stage: Stage, heard: boolean): Error {
+  refused(entry: Item, error: unknown, stage: Stage, handled: boolean): Error {
     const { storage, reports } = this.#parts;
     this.counts.refused++;
     storage?.refused(entry as Prepared<Item>);
     // A storage's own errors name their cause already.
     const own = stage === 'closed' || (storage !== undefined && error instanceof BatchError);
     const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
-    reports.refused(this.itemOf(entry), refusal, heard);
+    reports.refused(this.itemOf(entry), refusal, handled);
     return refusal;
   }
 
@@ -145,7 +145,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       this.#flush(state === undefined ? batch.state : state, context);
     if (!isThenable(prepared)) return flush(prepared);
     return Promise.resolve(prepared).then((state) => {
-      if (run <= batch.ended) throw new Error('expired'); // nobody waits for it; only flush must not run
+      if (run <= batch.ended) throw new Error('expired'); // ends the run, whose result is ignored; flush must not run
       return flush(state);
     });
   }
@@ -171,7 +171,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
         if (decision === 'drop') decision = 'hold';
       }
     }
-    // A batch that nobody takes over while closing is undelivered.
+    // A batch without a `batchDeadLetter` is undelivered while closing.
     if (decision === 'drop' && this.core.closing && this.#batcher.batchDeadLetter == null) return 'hold';
     return decision;
   }
@@ -201,9 +201,9 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     const { reports, storage } = this.#parts;
     const { size, state } = batch;
     this.counts.dropped += size;
-    const heard = (batch.outcome?.heard ?? 0) > 0;
+    const handled = (batch.outcome?.handled ?? 0) > 0;
     const report = (): void => {
-      reports.dropped({ reason: why, size, error, batch: state }, heard);
+      reports.dropped({ reason: why, size, error, batch: state }, handled);
     };
     const takesOver = why === 'giveUp' && this.#batcher.batchDeadLetter != null;
     if (!takesOver) report();

@@ -27,7 +27,7 @@ const HOOKS = [
 /** Where ready-made collectors that keep items outside put their storage; a symbol, so that no user's field clashes. */
 export const STORAGE: unique symbol = Symbol.for('batch-please.storage');
 
-/** What a collector is made of. */
+/** The parts of a collector. */
 export interface Parts<Item, Batch> {
   readonly core: Core<Batch>;
   readonly queue: AppendQueue<Item, Batch>;
@@ -68,7 +68,12 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
   const { batcher, options, config, clock, origin, events, storage, admit, flush } = given;
   const idOf = batcher.batchId == null ? undefined : (batch: Batch): string | undefined => batcher.batchId?.(batch);
   const reports = new Reports<Item, Batch>(events, () => batcher.constructor.name, clock, idOf);
-  const atExit = { flush };
+  const atExit = {
+    flush,
+    ends: (): void => {
+      if (core.pending > 0) reports.warn(`the process ends while ${core.pending} items are pending`, undefined);
+    },
+  };
   const driver = new CollectorDriver<Item, Batch>({ batcher, options, config, reports, storage, admit, atExit });
   const core = new Core<Batch>(driver, limitsOf(config()), clock, origin, config().unref);
   const queue = new AppendQueue<Item, Batch>(core, driver);

@@ -4,7 +4,7 @@ import { FlushError, messageOf } from '../errors.js';
 import { type Events, warn } from '../events.js';
 import type { BatchInfo, BatchPleaseEvents } from './types.js';
 
-/** Events of a collector, and process warnings for failures that nobody listens to: one per kind. */
+/** Events of a collector, and process warnings for failures without a listener: one per kind. */
 export class Reports<Item, State> {
   readonly #warned = new Set<string>();
   /** Unique to this collector, in any process. */
@@ -64,15 +64,15 @@ export class Reports<Item, State> {
     return new FlushError(message, this.idOf(batch), size, attempt, cause);
   }
 
-  /** `heard`: the caller handles the failure itself. */
-  refused(item: Item, error: Error, heard: boolean): void {
+  /** `handled`: the caller handles the failure itself. */
+  refused(item: Item, error: Error, handled: boolean): void {
     this.events.emit('refused', { item, error });
-    this.warnUnless(heard || this.events.has('refused'), 'an item was refused', error);
+    this.warnUnless(handled || this.events.has('refused'), 'an item was refused', error);
   }
 
-  dropped(dropped: BatchPleaseEvents<Item, State>['dropped'], heard: boolean): void {
+  dropped(dropped: BatchPleaseEvents<Item, State>['dropped'], handled: boolean): void {
     this.events.emit('dropped', dropped);
-    this.warnUnless(heard || this.events.has('dropped'), 'items were dropped', dropped.error);
+    this.warnUnless(handled || this.events.has('dropped'), 'items were dropped', dropped.error);
   }
 
   closed(undelivered: number): void {
@@ -81,8 +81,8 @@ export class Reports<Item, State> {
     this.warnUnless(undelivered === 0 || this.events.has('closed'), message, undefined);
   }
 
-  warnUnless(heard: boolean, message: string, error: unknown): void {
-    if (heard) return;
+  warnUnless(handled: boolean, message: string, error: unknown): void {
+    if (handled) return;
     const kind = message.replace(/\d+/g, '');
     if (this.#warned.has(kind)) return;
     this.#warned.add(kind);

@@ -2,8 +2,10 @@ import { onAbort } from './promise.js';
 
 interface Waiting {
   size: number;
-  /** A bound of another kind. */
+  /** Says whether there is room, or makes some, in place of `has`. */
   fits: (() => boolean) | undefined;
+  /** Makes some room by other means; `false` if there is none to make. */
+  makeRoom: (() => boolean) | undefined;
   enter: () => void;
   turnAway: () => void;
   leave: () => void;
@@ -23,7 +25,7 @@ export class Room {
   #admitting = false;
   #closed = false;
 
-  /** `demand` asks for the delivery of what is pending: nobody else can fill the open batch while callers wait. */
+  /** `demand` requests the delivery of what is pending: no item can fill the open batch while callers wait. */
   constructor(limit: number | (() => number), pending: () => number, demand: () => void) {
     this.#limit = limit;
     this.#pending = pending;
@@ -50,7 +52,7 @@ export class Room {
 
   /**
    * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
-   * abort before that leaves the caller out.
+   * abort before that leaves the caller out. `fits` says whether there is room, or makes some, in place of `has`.
    */
   wait<T>(
     enter: () => Promise<T>,
@@ -58,12 +60,14 @@ export class Room {
     signal?: AbortSignal | null,
     size = 1,
     fits?: () => boolean,
+    makeRoom?: () => boolean,
   ): Promise<T> {
     if (this.#closed) return Promise.reject(turnAway());
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
         size,
         fits,
+        makeRoom,
         enter: () => {
           resolve(enter());
         },
@@ -97,17 +101,19 @@ export class Room {
     if (this.#admitting) return;
     this.#admitting = true;
     try {
+      let some = false;
       for (let entered = true; entered;) {
         entered = false;
-        for (
-          let first = this.#first;
-          first !== undefined && this.has(first.size) && first.fits?.() !== false;
-          first = this.#first
-        ) {
+        for (let first = this.#first; first !== undefined; first = this.#first) {
+          if (!(first.fits?.() ?? this.has(first.size))) {
+            // What has just entered may start first. Code that is called may take the caller out.
+            if (!some && first.makeRoom?.() === true) continue;
+            break;
+          }
           this.#remove(first);
           first.leave();
           first.enter();
-          entered = true;
+          entered = some = true;
         }
         if (entered && this.#first !== undefined) this.#demand();
       }

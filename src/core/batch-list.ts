@@ -22,11 +22,13 @@ export class BatchList<State> {
 
   remove(batch: Batch<State>): void {
     if (!this.has(batch)) return;
-    if (batch.previous === undefined) this.first = batch.next;
-    else batch.previous.next = batch.next;
-    if (batch.next === undefined) this.last = batch.previous;
-    else batch.next.previous = batch.previous;
-    batch.previous = batch.next = undefined;
+    const { previous, next } = batch;
+    if (previous === undefined) this.first = next;
+    else previous.next = next;
+    if (next === undefined) this.last = previous;
+    else next.previous = previous;
+    batch.previous = undefined;
+    batch.next = undefined;
   }
 
   *[Symbol.iterator](): IterableIterator<Batch<State>> {

@@ -5,7 +5,7 @@ import type { Trigger } from './schedule.js';
 /** Where a batch is: in the queue, running, waiting for its retry or the next trigger, set aside, or settled. */
 export type Status = 'queued' | 'running' | 'retrying' | 'held' | 'aside' | 'settled';
 
-/** What follows the end of a batch (`batchPostFlush`, `batchDeadLetter`); tried again by itself. */
+/** The hook after the end of a batch (`batchPostFlush`, `batchDeadLetter`), which is retried by itself. */
 export type Work = () => Awaitable<unknown>;
 
 /** A sealed batch, from its cut to its end: the interval `[from, to)` of the log. */
@@ -13,11 +13,14 @@ export class Batch<State> {
   /** Given by the family at the first look. */
   id: string | undefined;
   status: Status = 'queued';
-  /** Of the present or last attempt, from 1. */
+  /** Number of the present or last attempt, from 1. */
   attempt = 0;
-  startedAt = 0;
-  /** When the first attempt began; -1 before it. */
-  firstStartedAt = -1;
+  startedAt = NaN;
+  /**
+   * When the first attempt began; -Infinity before it. An integer here (or above) would be stored in another way than the
+   * time that replaces it, and V8 would then convert every batch that waits, at 10 µs each.
+   */
+  firstStartedAt = -Infinity;
   /** Runs begun and ended. A run that answers after it has ended is ignored. */
   begun = 0;
   ended = 0;
@@ -49,7 +52,7 @@ export class Batch<State> {
   parts = 0;
   /** A single entry that is suspected: how many deliveries there had been when it failed; -1 if it is not. */
   suspectedAt = -1;
-  /** The context of the present run, once somebody has looked at it. */
+  /** The context of the present run, once user code has read it. */
   context: RunContext | undefined;
   /** Neighbours in the order of the log. */
   previous: Batch<State> | undefined;

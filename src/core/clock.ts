@@ -1,9 +1,10 @@
-/** Where the library gets its time from. Anybody can write one; `batch-please/testing` has one that a test moves. */
+/** The source of time and timers. `TestClock` of `batch-please/testing` is one that a test moves. */
 export interface Clock {
   /** Milliseconds that never go backwards, from any origin. */
   now(): number;
-  /** Calls `fn` once, `ms` milliseconds from now; at most 2^31 − 1 are asked for. */
+  /** Calls `fn` once, `ms` milliseconds from now (0 to 2^31 − 1). Returns a handle for `clearTimer`. */
   setTimer(fn: () => void, ms: number): unknown;
+  /** Cancels a timer that has not fired. */
   clearTimer(handle: unknown): void;
 }
 
@@ -61,7 +62,7 @@ export const LONGEST_TIMER = 2 ** 31 - 1;
 /** Timers ring up to a millisecond early, in ms. */
 const EARLY = 2;
 
-/** Lateness of a timer, in ms, that tells a process that stood still from one that is merely busy. */
+/** Lateness of a timer, in ms, from which on the process is taken to have stood still, and not to be merely busy. */
 const FROZEN = 50;
 
 /** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
@@ -218,7 +219,7 @@ export class SafeClock implements Clock {
   }
 }
 
-/** Waits for the work, but no longer than `ms`; then `late` is called, and nobody waits any more. */
+/** Waits for the work, but no longer than `ms`; then `late` is called, and the wait ends. */
 export function within(clock: Clock, ms: number, work: Promise<unknown>, late: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(

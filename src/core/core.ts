@@ -7,7 +7,7 @@ import { OpenBatch } from './open-batch.js';
 import type { Driver } from './driver.js';
 import type { Limits, Trigger } from './schedule.js';
 
-/** What `close` could not deliver, and the first reason why. */
+/** The batches that `close` could not deliver, and the first error. */
 export interface Left<State> {
   states: State[];
   entries: number;
@@ -24,12 +24,12 @@ interface Closing<State> {
 
 /**
  * A batcher is a log with five cursors and one deadline. The family counts `accepted`, `waiting` and `joined`; the core
- * cuts the open batch, queues it, runs it, and settles everybody who waits. Every event ends in `turn()`, which looks
+ * cuts the open batch, queues it, runs it, and settles every caller that waits. Every event ends in `turn()`, which looks
  * at the numbers and moves as far as it can.
  *
  * 1. settled ≤ started ≤ sealed ≤ joined ≤ accepted; none ever shrinks.
  * 2. Batches partition the accepted entries, apart from entries refused; splitting a batch partitions it.
- * 3. A batch is never empty, never early, and never cut by a turn while an entry is on its way into it.
+ * 3. A batch is never empty, never early, and never cut by a turn while the add hook of one of its entries runs.
  * 4. The alarm is set for the next moment at which the answers change if nothing else happens. One turn too many
  *    changes nothing.
  * 5. No await inside a transition: whenever user code can see the batcher, the invariants hold. User code may call
@@ -210,7 +210,7 @@ export class Core<State> extends OpenBatch<State> {
   #abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
-    // An entry whose hook returns after this is to be left as well, not delivered while the caller is told otherwise.
+    // An entry whose hook returns after this is left as well, not delivered: the caller gets it back as undelivered.
     closing.retries = false;
     // Entries that were accepted before are to be stored, if there is time.
     if (this.durable && !all && (!this.still || this.waiting > 0)) return;
@@ -237,11 +237,14 @@ export class Core<State> extends OpenBatch<State> {
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }
-    const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
-    const reject = this.waiters.takeCovering(batch.from);
-    batch.outcome?.reject(closed);
-    batch.pace?.reject(closed);
-    reject(closed);
+    // Without anybody to tell there is no need for the error: its stack is most of what leaving costs.
+    if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
+      const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
+      const reject = this.waiters.takeCovering(batch.from);
+      batch.outcome?.reject(closed);
+      batch.pace?.reject(closed);
+      reject(closed);
+    }
     this.remove(batch);
   }
 }

@@ -1,76 +1,143 @@
-interface Entry {
-  at: number;
-  expire: (() => void) | undefined;
+/** An entry of the heap; its deadline must not change while it is in there. */
+export interface Timed {
+  readonly deadline: number;
 }
 
-/** Calls back at many moments, earliest first: a binary heap, so that adding and leaving cost O(log n) at most. */
+/** A binary heap with the earliest deadline on top. Entries whose deadlines only grow cost one comparison each. */
+export class DeadlineHeap<T extends Timed> {
+  #items: T[] = [];
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  /** In no particular order. */
+  get items(): readonly T[] {
+    return this.#items;
+  }
+
+  /** The entry with the earliest deadline; `undefined` when empty. */
+  get top(): T | undefined {
+    return this.#items[0];
+  }
+
+  push(item: T): void {
+    const items = this.#items;
+    let at = items.length;
+    items.push(item);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = items[parent] as T; // a parent's index is below its child's
+      if (above.deadline <= item.deadline) break;
+      items[at] = above;
+      at = parent;
+    }
+    items[at] = item;
+  }
+
+  /** Removes the top. */
+  pop(): void {
+    const last = this.#items.pop();
+    if (last !== undefined && this.#items.length > 0) this.#sink(last, 0);
+  }
+
+  /** Keeps the entries that pass the test; linear. */
+  keep(test: (item: T) => boolean): void {
+    this.#items = this.#items.filter(test);
+    for (let at = (this.#items.length >> 1) - 1; at >= 0; at--) this.#sink(this.#items[at] as T, at); // within the list
+  }
+
+  /** Removes and returns all entries, in no particular order. */
+  clear(): T[] {
+    const items = this.#items;
+    this.#items = [];
+    return items;
+  }
+
+  /** Throws if a child is earlier than its parent. */
+  check(): void {
+    for (const [at, item] of this.#items.entries()) {
+      const parent = this.#items[(at - 1) >> 1];
+      if (at > 0 && parent !== undefined && parent.deadline > item.deadline) throw new Error(`heap order at ${at}`);
+    }
+  }
+
+  /** Places the item at the index, or below it where a child is earlier. */
+  #sink(item: T, index: number): void {
+    const items = this.#items;
+    let at = index;
+    for (let child = 2 * at + 1; child < items.length; child = 2 * at + 1) {
+      const right = items[child + 1];
+      if (right !== undefined && right.deadline < (items[child] as T).deadline) child++; // child is within the list
+      const earlier = items[child] as T; // so is its sibling
+      if (item.deadline <= earlier.deadline) break;
+      items[at] = earlier;
+      at = child;
+    }
+    items[at] = item;
+  }
+}
+
+class Entry implements Timed {
+  expire: (() => void) | undefined;
+
+  constructor(
+    readonly deadline: number,
+    expire: () => void,
+  ) {
+    this.expire = expire;
+  }
+}
+
+/** Calls back at many moments, earliest first; adding and leaving cost O(log n) at most. */
 export class Deadlines {
-  #heap: Entry[] = [];
+  readonly #heap = new DeadlineHeap<Entry>();
   #left = 0;
 
   /** The earliest moment; `Infinity` if there is none. */
   get next(): number {
-    return this.#heap[0]?.at ?? Infinity;
+    return this.#heap.top?.deadline ?? Infinity;
   }
 
   /** Returns a function that calls it off. */
   add(at: number, expire: () => void): () => void {
     if (at === Infinity) return () => undefined;
-    const entry: Entry = { at, expire };
-    this.#push(entry);
+    const entry = new Entry(at, expire);
+    this.#heap.push(entry);
     return () => {
       if (entry.expire === undefined) return;
       entry.expire = undefined;
       // Entries that were called off stay until they are due, or until they are more than half of all.
-      if (++this.#left * 2 > this.#heap.length) this.#rebuild();
+      if (++this.#left * 2 <= this.#heap.size) return;
+      this.#heap.keep(({ expire: live }) => live !== undefined);
+      this.#left = 0;
     };
   }
 
   /** Calls everything that is due. */
   expire(now: number): void {
-    while ((this.#heap[0]?.at ?? Infinity) <= now) {
-      const { expire } = this.#pop();
+    for (let top = this.#heap.top; top !== undefined && top.deadline <= now; top = this.#heap.top) {
+      this.#heap.pop();
+      const { expire } = top;
+      top.expire = undefined;
       if (expire === undefined) this.#left--;
       else expire();
     }
   }
+}
 
-  #rebuild(): void {
-    const live = this.#heap.filter((entry) => entry.expire !== undefined);
-    // A sorted list is a heap.
-    this.#heap = live.sort((a, b) => a.at - b.at);
-    this.#left = 0;
-  }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap;
-    let i = heap.push(entry) - 1;
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      const above = heap[parent] as Entry; // a parent has a smaller index
-      if (above.at <= entry.at) break;
-      heap[i] = above;
-      i = parent;
-    }
-    heap[i] = entry;
-  }
-
-  #pop(): Entry {
-    const heap = this.#heap;
-    const top = heap[0] as Entry; // the caller has seen it
-    const last = heap.pop() as Entry;
-    if (heap.length === 0) return top;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && (heap[child + 1] as Entry).at < (heap[child] as Entry).at) child++;
-      const below = heap[child] as Entry;
-      if (below.at >= last.at) break;
-      heap[i] = below;
-      i = child;
-    }
-    heap[i] = last;
-    return top;
+/**
+ * Makes errors that have no stack. In a timer callback a stack shows nothing of the caller, and it is most of what a timeout
+ * costs.
+ */
+export function withoutStack<T>(make: () => T): T {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  if (limit?.writable !== true) return make(); // another engine, or a frozen `Error`
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }

@@ -7,7 +7,7 @@ interface ProcessLike {
 /** `BATCH_PLEASE_DEBUG=1` checks the invariants after every turn. */
 export const DEBUG: boolean = (globalThis as { process?: ProcessLike }).process?.env?.['BATCH_PLEASE_DEBUG'] === '1';
 
-/** What is checked; the core has all of it. */
+/** The numbers that are checked; the core has all of them. */
 export interface Checked {
   readonly accepted: number;
   readonly waiting: number;

@@ -1,5 +1,5 @@
-/** First in, first out, in amortised constant time: `Array.shift` moves every element behind the first. */
-export class Fifo<T> {
+/** A queue in amortised constant time: `Array.shift` moves every element behind the first. */
+export class Deque<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
 

@@ -1,7 +1,7 @@
 import type { Batch, Work } from './batch.js';
 import type { Awaitable } from './promise.js';
 
-/** What to do with a batch whose attempt failed. */
+/** The decision about a batch whose attempt failed. */
 export type Decision<State> = Fate | Parts<State>;
 /** Try again after `retryIn` ms (`set`: by the user, never cut short but by `close`), keep, step aside, or give up. */
 export type Fate = { retryIn: number; set?: boolean } | 'hold' | 'aside' | 'drop';

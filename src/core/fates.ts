@@ -8,7 +8,7 @@ import { Waiters } from './waiters.js';
 /** The smallest delay before another attempt, in ms, so that a delay of 0 cannot occupy the event loop for ever. */
 export const SOON = 1;
 
-/** What becomes of a batch: tried again, held, set aside, split, delivered, or given up. */
+/** Decides the fate of a batch: tried again, held, set aside, split, delivered, or given up. */
 export abstract class Fates<State> extends Lanes<State> {
   readonly waiters = new Waiters();
   /** Entries delivered, refused, dropped or returned. */

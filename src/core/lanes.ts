@@ -1,7 +1,7 @@
 import type { Batch, Status } from './batch.js';
 import { BatchList } from './batch-list.js';
 import type { Clock } from './clock.js';
-import { Fifo } from './deque.js';
+import { Deque } from './deque.js';
 import { type Limits, Schedule } from './schedule.js';
 
 /** Up to this many lanes take turns; beyond them an idle lane is used again before another one is made. */
@@ -28,7 +28,7 @@ export abstract class Lanes<State> {
   protected asides = 0;
   /** A held batch without a lane was due, and none was idle. */
   protected starved = false;
-  readonly #idle = new Fifo<number>();
+  readonly #idle = new Deque<number>();
   #lanes = 0;
   /** Batches that have started, whose callers wait for an idle lane. */
   #pacing: Batch<State>[] = [];

@@ -12,7 +12,7 @@ const LOOK_FACTOR = 8;
 export abstract class OpenBatch<State> extends Runner<State> {
   /** Entries the batcher has taken responsibility for. */
   accepted = 0;
-  /** Of them: not handed to their add hook yet. One whose hook has not returned is neither waiting nor joined. */
+  /** Accepted entries whose add hook was not called yet. One whose hook runs is neither waiting nor joined. */
   waiting = 0;
   /** Entries that have joined a batch, or were refused. */
   joined = 0;
@@ -27,7 +27,7 @@ export abstract class OpenBatch<State> extends Runner<State> {
   opened = false;
   size = 0;
   weight = 0;
-  /** An entry below joins with nothing to decide, if no other is on its way. 0 disables the fast path. */
+  /** Fast-path limit: entries below it join without a check, unless an add hook runs. 0 disables the fast path. */
   fastLimit = 0;
   /** An entry at or behind this position calls for a turn. */
   lookAt = Infinity;
@@ -73,7 +73,7 @@ export abstract class OpenBatch<State> extends Runner<State> {
     this.#look = 1;
   }
 
-  /** An entry was refused on its way. */
+  /** Counts an entry that was refused before it joined. */
   refused(): void {
     this.joined++;
     this.finished++;
@@ -162,7 +162,7 @@ export abstract class OpenBatch<State> extends Runner<State> {
     this.finished += count;
     this.size -= count;
     this.weight -= weight;
-    // What made the batch due concerns none of the entries that come now.
+    // The demand that made the batch due does not cover the entries that come now.
     if (this.size === 0) {
       this.schedule.trigger = this.#asked = undefined;
       this.weight = 0;

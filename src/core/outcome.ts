@@ -9,7 +9,7 @@ const ignore = (): void => undefined;
  */
 export class Outcome {
   /** Callers that handle a failure by `onError`. */
-  heard = 0;
+  handled = 0;
   #shared: Deferred | undefined;
   #gate: Deferred | undefined;
   /** The promise of each caller. */
@@ -53,7 +53,7 @@ export class Outcome {
    */
   split(places: (place: number) => number): { taken: Outcome; left: Outcome } {
     const [taken, left] = [new Outcome(true), new Outcome(true)];
-    taken.heard = left.heard = this.heard;
+    taken.handled = left.handled = this.handled;
     taken.#places = [];
     left.#places = [];
     this.#heirs = this.#promises.map((promise, caller) => {

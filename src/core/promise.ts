@@ -29,7 +29,7 @@ export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable
 export const RESOLVED: Promise<void> = /* @__PURE__ */ Promise.resolve();
 
 /**
- * A promise that may be ignored: whoever awaits it sees its failure, and nobody else gets an unhandled rejection,
+ * A promise that may be ignored: a caller that awaits it sees its failure, and no unhandled rejection occurs,
  * since the failure is reported by event as well.
  */
 export class Deferred<T = void> {
@@ -67,7 +67,7 @@ function ignore(): void {
   // Reported by event already.
 }
 
-/** What was returned where no promise may be: if it is one that rejects, nobody else will hear of it. */
+/** Handles a promise that a hook returned where none is allowed: its rejection has no other receiver. */
 export function hush(value: unknown, report: (error: unknown) => void = ignore): void {
   if (isThenable(value)) adopt(value).then(undefined, report);
 }

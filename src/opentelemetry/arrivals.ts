@@ -1,7 +1,7 @@
 import type { SpanContext } from '@opentelemetry/api';
 import { MOST_LINKS, activeSpan } from './recorder.js';
 
-/** An item on its way to a batch. */
+/** An item that has not joined a batch. */
 export interface Arrival {
   readonly at: number;
   readonly span: SpanContext | undefined;

@@ -25,7 +25,7 @@ export function instrumentCollector(target: CollectorTarget, recorder: Recorder)
     if (group !== undefined) return group;
     if (state.counts.refused !== refused || state.counts.returned !== returned) arrivals.lost();
     ({ refused, returned } = state.counts);
-    // What earlier processes have left, and parts of a batch, were not added here.
+    // Batches of earlier processes, and parts of a batch, were not added here.
     const ours = attempt === 1 && reason !== 'recovery' && !/\/\d+$/.test(id);
     group = ours ? arrivals.take(size) : { at: performance.now(), spans: [] };
     groups.set(id, group);
@@ -138,7 +138,7 @@ export function levelsOf({ state }: CollectorTarget, oldest: number | undefined)
   };
 }
 
-/** Contexts of calls whose promise has just settled: those of the batch that an event then tells of. */
+/** Contexts of calls whose promise has just settled: they belong to the batch of the next event. */
 export class Settled {
   #spans: SpanContext[] = [];
 

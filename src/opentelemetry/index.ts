@@ -9,13 +9,20 @@ import { type Target, isCollector, isServer, isServing } from './targets.js';
 export { ATTRIBUTE, METRIC } from './names.js';
 export type { CollectorTarget, ServerTarget, ServingTarget, Target } from './targets.js';
 
+/** Options of `instrument`; each may be left out or `null`. */
 export interface InstrumentOptions {
-  /** @default the global meter named `batch-please` */
+  /**
+   * Makes the metrics.
+   * @default the global meter named `batch-please`
+   */
   meter?: Meter | null | undefined;
-  /** @default the global tracer named `batch-please` */
+  /**
+   * Makes the spans.
+   * @default the global tracer named `batch-please`
+   */
   tracer?: Tracer | null | undefined;
   /**
-   * Tells targets apart: `messaging.destination.name` of every metric and span.
+   * The attribute `messaging.destination.name` of every metric and span; different for each target.
    * @default the name of the class
    */
   name?: string | null | undefined;
@@ -39,7 +46,7 @@ export function instrument(target: Target, options: InstrumentOptions = {}): () 
   const tracer = options.tracer ?? trace.getTracer(SCOPE);
   const recorder = (operation: 'flush' | 'process'): Recorder => new Recorder({ meter, tracer, name, operation });
   if (known && isCollector(target)) {
-    // Looked at, so that the hooks among its options have become methods.
+    // The read turns the hooks among its options into methods.
     const { batches } = target.state;
     const visible = batches !== undefined && typeof Reflect.get(target, 'batchFlush') === 'function';
     return (visible ? instrumentCollector : instrumentKeyed)(target, recorder('flush'));

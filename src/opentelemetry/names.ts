@@ -5,6 +5,7 @@
 export const SCOPE = 'batch-please';
 export const SYSTEM = 'batch_please';
 
+/** Names of the metrics. */
 export const METRIC = {
   batchSize: 'batch_please.batch.size',
   duration: 'batch_please.flush.duration',
@@ -15,6 +16,7 @@ export const METRIC = {
   oldest: 'batch_please.items.oldest_age',
 } as const;
 
+/** Names of the attributes of metrics and spans. */
 export const ATTRIBUTE = {
   system: 'messaging.system',
   destination: 'messaging.destination.name',

@@ -75,7 +75,7 @@ export function instrumentServing(target: ServingTarget, recorder: Recorder): ()
 
 type Traced = { readonly type: 'in' } | { readonly type: 'out' } | ({ readonly type: 'batch' } & Ended);
 
-/** Handled in the order of arrival, as its trace tells. */
+/** The trace shows that messages are handled in the order of arrival. */
 export function instrumentServer(target: ServerTarget, recorder: Recorder): () => void {
   const arrivals = new Arrivals();
   const offs = [

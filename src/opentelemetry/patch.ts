@@ -10,7 +10,7 @@ export function patch(target: object, methods: Readonly<Record<string, (original
     const own = wrap(original as Method);
     Object.defineProperty(target, name, { value: own, configurable: true, writable: true });
     undo.push(() => {
-      // Somebody may have put theirs over it since.
+      // Another patch may have replaced it since.
       if (Reflect.get(target, name) !== own) return;
       if (before === undefined) Reflect.deleteProperty(target, name);
       else Object.defineProperty(target, name, before);

@@ -26,7 +26,7 @@ export interface Flush {
   readonly id?: string;
 }
 
-/** What is read when the metrics are collected. */
+/** Read when the metrics are collected. */
 export interface Levels {
   readonly pending: number;
   readonly waiting: number;
@@ -39,7 +39,7 @@ export interface RecorderOptions {
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly name: string;
-  /** What a flush is to the conventions: sending, or processing. */
+  /** The conventions' name for a flush: sending, or processing. */
   readonly operation: 'flush' | 'process';
 }
 
@@ -142,14 +142,14 @@ export class Recorder {
     span.end(endTime);
   }
 
-  /** A flush that an event tells of when it has ended. */
+  /** Records a flush that has ended, from its event. */
   ended(flush: Flush & { readonly duration: number }, links: readonly SpanContext[], error?: { error: unknown }): void {
     const now = Date.now();
     this.end(this.start(flush, links, now - flush.duration), flush, flush.duration, error, now);
   }
 }
 
-/** Of the span in which this is called. */
+/** The context of the span in which this is called. */
 export function activeSpan(): SpanContext | undefined {
   const found = trace.getSpanContext(context.active());
   return found !== undefined && isSpanContextValid(found) ? found : undefined;
@@ -168,7 +168,7 @@ function distinct(links: readonly SpanContext[]): SpanContext[] {
   return [...found.values()];
 }
 
-/** Of few values, as the conventions ask for: a code or the name of a class. */
+/** The conventions ask for few different values: a code, or the name of a class. */
 function typeOf(error: unknown): string {
   try {
     const { code, name } = error as { code?: unknown; name?: unknown };

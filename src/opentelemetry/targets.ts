@@ -1,4 +1,4 @@
-/** The public surface by which a target is known: copies of the package, and classes like these, are as good. */
+/** Targets are recognized by their public methods, so that another copy of the package, or a class like these, works. */
 interface Emitter {
   /** `never`, so that a target with events of any types fits; `listen` calls it. */
   on(event: never, listener: never): () => void;
@@ -11,8 +11,11 @@ export function listen(target: Emitter, event: string, listener: (payload: never
 
 /** A `BatchPlease`, or a `KeyedBatcher`. */
 export interface CollectorTarget extends Emitter {
+  /** See `BatchPlease`. */
   addItem(item: never): boolean;
+  /** See `BatchPlease`. */
   deliverItem(item: never): Promise<void>;
+  /** The counts that the metrics are read from. */
   readonly state: {
     readonly pending: number;
     readonly waiting: number;
@@ -29,7 +32,9 @@ export interface CollectorTarget extends Emitter {
 
 /** A `BatchServing`. */
 export interface ServingTarget extends Emitter {
+  /** See `BatchServing`. */
   dispatch(value: never): Promise<unknown>;
+  /** The counts that the metrics are read from. */
   readonly state: {
     readonly pending: number;
     readonly running: number;
@@ -44,6 +49,7 @@ export interface ServingTarget extends Emitter {
 
 /** A `BatchServer`. */
 export interface ServerTarget extends Emitter {
+  /** The trace and the statistics that the metrics are read from. */
   readonly sys: {
     trace(listener: never): () => void;
     statistics(): {
@@ -57,6 +63,7 @@ export interface ServerTarget extends Emitter {
   };
 }
 
+/** An object that `instrument` accepts. */
 export type Target = CollectorTarget | ServingTarget | ServerTarget;
 
 const has = (target: object, name: string): boolean => typeof Reflect.get(target, name) === 'function';

@@ -1,3 +1,5 @@
+import * as z from 'zod/mini';
+import type { Clock } from '../core/clock.js';
 import { OptionsError } from '../errors.js';
 
 /**
@@ -9,77 +11,67 @@ export function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-/** What the value of an option has to be. */
-export interface Rule {
-  readonly expected: string;
-  readonly test: (value: unknown) => boolean;
-}
-
-/** Options by name. Each may be left out. */
-export type Schema = Readonly<Record<string, Rule>>;
-
-export function expects(expected: string, test: (value: unknown) => boolean): Rule {
-  return { expected, test };
+/** Null and undefined both mean "left out". */
+export function expects<T>(expected: string, test: (value: unknown) => boolean): z.ZodMiniType<T | null | undefined> {
+  return z.optional(z.custom<T | null>((value) => value === null || test(value), expected));
 }
 
 export const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
 
-export const count = /* @__PURE__ */ expects(
+export const count = /* @__PURE__ */ expects<number>(
   'a positive whole number',
   (value) => isNumber(value) && value >= 1 && (Number.isSafeInteger(value) || value === Infinity),
 );
 export const lanes = count;
-export const positive = /* @__PURE__ */ expects('a positive number', (value) => isNumber(value) && value > 0);
-export const milliseconds = /* @__PURE__ */ expects(
+export const positive = /* @__PURE__ */ expects<number>('a positive number', (value) => isNumber(value) && value > 0);
+export const milliseconds = /* @__PURE__ */ expects<number>(
   'a positive number of milliseconds',
   (value) => isNumber(value) && value > 0,
 );
-export const delay = /* @__PURE__ */ expects(
+export const delay = /* @__PURE__ */ expects<number>(
   'a number of milliseconds from 0 up',
   (value) => isNumber(value) && value >= 0,
 );
-export const fraction = /* @__PURE__ */ expects(
+export const fraction = /* @__PURE__ */ expects<number>(
   'a number from 0 to 1',
   (value) => isNumber(value) && value >= 0 && value <= 1,
 );
-export const factor = /* @__PURE__ */ expects(
+export const factor = /* @__PURE__ */ expects<number>(
   'a number from 1 up',
   (value) => isNumber(value) && value >= 1 && value < Infinity,
 );
-export const flag = /* @__PURE__ */ expects('true or false', (value) => typeof value === 'boolean');
-export const hook = /* @__PURE__ */ expects('a function', (value) => typeof value === 'function');
+export const flag = /* @__PURE__ */ expects<boolean>('true or false', (value) => typeof value === 'boolean');
+export const hook = /* @__PURE__ */ expects<never>('a function', (value) => typeof value === 'function');
 
-export function oneOf(...values: unknown[]): Rule {
-  const expected = values.map((value) => `'${String(value)}'`).join(', ');
-  return { expected: `one of ${expected}`, test: (value) => values.includes(value) };
+export function oneOf<T extends string>(...values: T[]): z.ZodMiniType<T | null | undefined> {
+  const expected = values.map((value) => `'${value}'`).join(', ');
+  return expects<T>(`one of ${expected}`, (value) => (values as unknown[]).includes(value));
 }
 
 const CLOCK_METHODS = ['now', 'setTimer', 'clearTimer'] as const;
-export const clock = /* @__PURE__ */ expects('a clock with now, setTimer and clearTimer', (value) =>
+export const clock = /* @__PURE__ */ expects<Clock>('a clock with now, setTimer and clearTimer', (value) =>
   CLOCK_METHODS.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function'),
 );
 
-export const signal = /* @__PURE__ */ expects(
+export const signal = /* @__PURE__ */ expects<AbortSignal>(
   'an AbortSignal',
   (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
 );
 
-/** Throws `OptionsError` at the first value that is not as expected, or else at the first name that the schema lacks. */
-export function check(owner: string, prefix: string, schema: Schema, given: unknown): void {
-  if (!isPlainObject(given)) throw optionsError(owner, 'options', 'an object', given);
-  const options = given as Record<string, unknown>;
-  for (const [name, { expected, test }] of Object.entries(schema)) {
-    const value = options[name];
-    // Null and undefined both mean "left out".
-    if (value != null && !test(value)) throw optionsError(owner, prefix + name, expected, value);
-  }
-  for (const name in options) {
-    if (Object.hasOwn(schema, name)) continue;
-    const option = prefix + name;
-    const value = options[name];
+export function check(owner: string, prefix: string, schema: z.ZodMiniType, given: unknown): void {
+  const result = schema.safeParse(given);
+  if (result.success) return;
+  const issue = result.error.issues[0];
+  if (issue?.code === 'unrecognized_keys') {
+    const option = prefix + String(issue.keys[0]);
+    const value = (given as Record<string, unknown>)[String(issue.keys[0])];
     const message = `${owner}: there is no option ${option}, given ${show(value)}`;
     throw new OptionsError(message, option, 'no such option', value);
   }
+  const option = prefix + (issue?.path ?? []).join('.');
+  const value = issue?.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)[key], given) ?? given;
+  if (option === prefix) throw optionsError(owner, 'options', 'an object', given);
+  throw optionsError(owner, option, issue?.message ?? 'another value', value);
 }
 
 export function optionsError(owner: string, option: string, expected: string, given: unknown): OptionsError {
@@ -99,13 +91,13 @@ function show(value: unknown): string {
 /**
  * A plain copy of what is checked, so that the same values are checked and used: options may be inherited, or getters.
  */
-export function readOptions(schema: Schema, given: unknown): unknown {
+export function readOptions(schema: z.ZodMiniObject, given: unknown): unknown {
   if (!isPlainObject(given)) return given;
   const source = given as Record<string, unknown>;
   const copy: Record<string, unknown> = {};
   for (const name in source) copy[name] = source[name];
-  for (const name of Object.keys(schema)) {
-    const value = source[name];
+  for (const name of Object.keys(schema.shape)) {
+    const value = copy[name] ?? source[name];
     if (value !== undefined) copy[name] = value;
   }
   return copy;

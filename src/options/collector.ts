@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import {
   once,
   expects,
@@ -16,36 +17,38 @@ import {
   optionsError,
 } from './check.js';
 
-const collector = /* @__PURE__ */ once(() => ({
-  maxBatchSize: count,
-  maxBatchWeight: positive,
-  weigh: hook,
-  maxTimeSinceFirstItem: milliseconds,
-  maxTimeSinceLastItem: milliseconds,
-  maxTimeSinceLastFlush: milliseconds,
-  flushInterval: milliseconds,
-  flushJitter: fraction,
-  flushConcurrency: count,
-  flushTimeout: milliseconds,
-  retry: expects('false or an object', (value) => value === false || isPlainObject(value)),
-  giveUp: oneOf('hold', 'drop', 'split'),
-  highWaterMark: positive,
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  unref: flag,
-  clock,
-  batchInit: hook,
-  batchAddItem: hook,
-  batchAddItems: hook,
-  batchId: hook,
-  batchPreFlush: hook,
-  batchFlush: hook,
-  batchPostFlush: hook,
-  batchSplit: hook,
-  batchDeadLetter: hook,
-  batchTerminate: hook,
-  shouldFlush: hook,
-}));
+const collector = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    maxBatchSize: count,
+    maxBatchWeight: positive,
+    weigh: hook,
+    maxTimeSinceFirstItem: milliseconds,
+    maxTimeSinceLastItem: milliseconds,
+    maxTimeSinceLastFlush: milliseconds,
+    flushInterval: milliseconds,
+    flushJitter: fraction,
+    flushConcurrency: count,
+    flushTimeout: milliseconds,
+    retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+    giveUp: oneOf('hold', 'drop', 'split'),
+    highWaterMark: positive,
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    unref: flag,
+    clock,
+    batchInit: hook,
+    batchAddItem: hook,
+    batchAddItems: hook,
+    batchId: hook,
+    batchPreFlush: hook,
+    batchFlush: hook,
+    batchPostFlush: hook,
+    batchSplit: hook,
+    batchDeadLetter: hook,
+    batchTerminate: hook,
+    shouldFlush: hook,
+  }),
+);
 
 /** Options that `configure` changes while a collector runs. */
 const CHANGEABLE = [

@@ -1,17 +1,21 @@
-import { once, count, delay, factor, flag, check, hook, milliseconds } from './check.js';
+import * as z from 'zod/mini';
+import { once, count, delay, factor, flag, check, hook, milliseconds, readOptions } from './check.js';
 
-const retryFields = /* @__PURE__ */ once(() => ({
-  attempts: count,
-  minDelay: delay,
-  maxDelay: delay,
-  factor,
-  jitter: flag,
-  maxElapsed: milliseconds,
-  delay: hook,
-}));
+const retryFields = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    attempts: count,
+    minDelay: delay,
+    maxDelay: delay,
+    factor,
+    jitter: flag,
+    maxElapsed: milliseconds,
+    delay: hook,
+  }),
+);
 
-/** What `retry.delay` is asked with, after each failure. */
+/** The argument of `retry.delay`. */
 export interface FailedAttempt {
+  /** The error of the attempt; of a part that failed, the error of the item. */
   readonly error: unknown;
   /** The attempt that failed, from 1. */
   readonly attempt: number;
@@ -29,12 +33,12 @@ export interface RetryOptions {
    */
   attempts?: number | null | undefined;
   /**
-   * Milliseconds after the first failure; at least 1 ms is always waited.
+   * Delay after the first failure, in milliseconds; at least 1 ms.
    * @default 100
    */
   minDelay?: number | null | undefined;
   /**
-   * Milliseconds.
+   * The longest delay, in milliseconds.
    * @default 30_000
    */
   maxDelay?: number | null | undefined;
@@ -49,8 +53,8 @@ export interface RetryOptions {
    */
   jitter?: boolean | null | undefined;
   /**
-   * No attempt starts later than so many milliseconds after the first one began.
-   * @default none
+   * Milliseconds after the start of the first attempt from which on no further attempt starts.
+   * @default Infinity
    */
   maxElapsed?: number | null | undefined;
   /**
@@ -72,8 +76,8 @@ export interface Retry {
 
 /** Parses the `retry` option; `false` is a single attempt. */
 export function parseRetry(owner: string, retry: RetryOptions | false | null | undefined): Retry {
-  if (retry !== false && retry != null) check(owner, 'retry.', retryFields(), retry);
-  const given: RetryOptions = retry === false ? { attempts: 1 } : (retry ?? {});
+  const given = readOptions(retryFields(), retry === false ? { attempts: 1 } : (retry ?? {})) as RetryOptions;
+  check(owner, 'retry.', retryFields(), given);
   return {
     attempts: given.attempts ?? Infinity,
     minDelay: given.minDelay ?? 100,

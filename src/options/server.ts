@@ -1,28 +1,34 @@
+import * as z from 'zod/mini';
 import { once, expects, count, lanes, flag, oneOf, clock, check, isPlainObject, optionsError } from './check.js';
 
-const server = /* @__PURE__ */ once(() => ({
-  minBatchSize: lanes,
-  maxBatchSize: count,
-  batchSizeGrowth: expects(
-    "'exponential', 'fixed', { aimd: step }, { latency: milliseconds } or a function",
-    (value) =>
-      typeof value === 'function' ||
-      value === 'exponential' ||
-      value === 'fixed' ||
-      isPositive(value, 'aimd', 1) ||
-      isPositive(value, 'latency'),
-  ),
-  reversedBatch: flag,
-  flushMailboxOnTerminate: expects(
-    'false or { summaryCount: a whole number from 0 up }',
-    (value) => value === false || isPositive(value, 'summaryCount', 0),
-  ),
-  hardLimit: flag,
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  clock,
-  name: expects('a string', (value) => typeof value === 'string'),
-}));
+const server = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    minBatchSize: lanes,
+    maxBatchSize: count,
+    batchSizeGrowth: expects<BatchSizeGrowth>(
+      "'exponential', 'fixed', { aimd: step }, { latency: milliseconds } or a function",
+      (value) =>
+        typeof value === 'function' ||
+        value === 'exponential' ||
+        value === 'fixed' ||
+        isPositive(value, 'aimd', 1) ||
+        isPositive(value, 'latency'),
+    ),
+    reversedBatch: flag,
+    flushMailboxOnTerminate: expects<unknown>(
+      'false or { summaryCount: a whole number from 0 up }',
+      (value) => value === false || isPositive(value, 'summaryCount', 0),
+    ),
+    hardLimit: flag,
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    clock,
+    name: expects<string>('a string', (value) => typeof value === 'string'),
+  }),
+);
+
+/** How the limit of a batch server grows; the server decides which arguments the function gets. */
+type BatchSizeGrowth = 'exponential' | 'fixed' | { aimd: number } | { latency: number } | ((...args: never) => number);
 
 /** An object with that one field, which holds a finite number: whole from `least` up, or any above 0 without it. */
 function isPositive(value: unknown, field: string, least?: number): boolean {

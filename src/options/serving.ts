@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import { type RetryOptions, parseRetry } from './retry.js';
 import { checkVerbOptions } from './verbs.js';
 import {
@@ -17,42 +18,46 @@ import {
   optionsError,
 } from './check.js';
 
-const serving = /* @__PURE__ */ once(() => ({
-  handleBatch: hook,
-  init: hook,
-  batchSize: count,
-  batchTimeout: delay,
-  maxBatchWeight: positive,
-  weigh: hook,
-  partitions: expects(
-    'a positive whole number, Infinity, or { count, worker: url }',
-    (value) => isPlainObject(value) || value === Infinity || (Number.isSafeInteger(value) && Number(value) >= 1),
-  ),
-  mapInputs: hook,
-  mapResults: hook,
-  hooks: expects('a list of names, none of them twice', (value) => {
-    const isName = (name: unknown): boolean => typeof name === 'string' && name !== '';
-    return Array.isArray(value) && value.every(isName) && new Set(value).size === value.length;
+const serving = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    handleBatch: hook,
+    init: hook,
+    batchSize: count,
+    batchTimeout: delay,
+    maxBatchWeight: positive,
+    weigh: hook,
+    partitions: expects<unknown>(
+      'a positive whole number, Infinity, or { count, worker: url }',
+      (value) => isPlainObject(value) || value === Infinity || (Number.isSafeInteger(value) && Number(value) >= 1),
+    ),
+    mapInputs: hook,
+    mapResults: hook,
+    hooks: expects<unknown>('a list of names, none of them twice', (value) => {
+      const isName = (name: unknown): boolean => typeof name === 'string' && name !== '';
+      return Array.isArray(value) && value.every(isName) && new Set(value).size === value.length;
+    }),
+    keepCallsWhole: flag,
+    handlerTimeout: milliseconds,
+    retry: expects<unknown>('false or an object', (value) => value === false || isPlainObject(value)),
+    maxPending: count,
+    overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
+    runtimeOptions: z.optional(z.unknown()),
+    clock,
+    name: expects<string>('a string', (value) => typeof value === 'string'),
   }),
-  keepCallsWhole: flag,
-  handlerTimeout: milliseconds,
-  retry: expects('false or an object', (value) => value === false || isPlainObject(value)),
-  maxPending: count,
-  overflow: oneOf('wait', 'reject', 'dropNewest', 'dropOldest'),
-  runtimeOptions: expects('anything', () => true),
-  clock,
-  name: expects('a string', (value) => typeof value === 'string'),
-}));
+);
 
-const threads = /* @__PURE__ */ once(() => ({
-  count: expects('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1),
-  worker: expects('the URL of a module', (value) => {
-    const text =
-      value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? String(value) : value;
-    return typeof text === 'string' && /^(file|data|node):/.test(text);
+const threads = /* @__PURE__ */ once(() =>
+  z.strictObject({
+    count: expects<number>('a positive whole number', (value) => Number.isSafeInteger(value) && Number(value) >= 1),
+    worker: expects<string | URL>('the URL of a module', (value) => {
+      const text =
+        value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? String(value) : value;
+      return typeof text === 'string' && /^(file|data|node):/.test(text);
+    }),
+    execArgv: expects<string[]>('a list of strings', (value) => Array.isArray(value)),
   }),
-  execArgv: expects('a list of strings', (value) => Array.isArray(value)),
-}));
+);
 
 /** Looks at the usual options of a call by hand: a schema costs more than the rest of the call. Throws `OptionsError`. */
 export function checkDispatchOptions(options: unknown): void {
@@ -66,7 +71,7 @@ export function checkDispatchOptions(options: unknown): void {
   checkVerbOptions('dispatch', options);
 }
 
-const pool = /* @__PURE__ */ once(() => ({ idleTimeout: delay, clock }));
+const pool = /* @__PURE__ */ once(() => z.strictObject({ idleTimeout: delay, clock }));
 
 /** Throws `OptionsError`. */
 export function checkPoolOptions(owner: string, make: unknown, options: unknown): void {

@@ -1,13 +1,14 @@
+import * as z from 'zod/mini';
 import { once, isNumber, delay, flag, oneOf, signal, check, isPlainObject, optionsError } from './check.js';
 
 const verbs = /* @__PURE__ */ once(() => ({
-  flush: { signal, timeout: delay, hurry: flag },
-  close: { timeout: delay, flush: flag },
-  call: { signal, timeout: delay },
-  dispatch: { signal, timeout: delay },
-  stop: { timeout: delay, pending: oneOf('drain', 'reject') },
-  wait: { delete: flag },
-  check: { delete: flag },
+  flush: z.strictObject({ signal, timeout: delay, hurry: flag }),
+  close: z.strictObject({ timeout: delay, flush: flag }),
+  call: z.strictObject({ signal, timeout: delay }),
+  dispatch: z.strictObject({ signal, timeout: delay }),
+  stop: z.strictObject({ timeout: delay, pending: oneOf('drain', 'reject') }),
+  wait: z.strictObject({ delete: flag }),
+  check: z.strictObject({ delete: flag }),
 }));
 
 /** Throws `OptionsError` if the options of a call are wrong or unknown. */

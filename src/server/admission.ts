@@ -3,7 +3,7 @@ import type { AnyCall } from './call.js';
 import type { Loop } from './loop.js';
 import type { Monitor } from './monitor.js';
 import { OverflowError } from '../errors.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 
 /** The queue of waiting calls is compacted when it has grown to twice its live size, and to more than this. */
 const FEW_WAITING = 64;
@@ -18,7 +18,7 @@ export class Admission {
   open: boolean;
   #closed = false;
   /** Calls that wait for room. Some may have left: their callers gave up. */
-  readonly #waiting = new Fifo<AnyCall>();
+  readonly #waiting = new Deque<AnyCall>();
   #compactAt = FEW_WAITING;
   #lettingIn = false;
   readonly #config: BatchServerConfig;

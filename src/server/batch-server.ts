@@ -30,13 +30,17 @@ const DEFAULT_TIMEOUT = 5000;
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its optional hooks by merging with their interface, so that subclasses may leave them out */
+/** The optional hooks of a batch server, as methods of a subclass. */
 export interface BatchServer<State, Request, Reply, Cast, Info> {
+  /** Called after `{ continue: term }`, before any further message. If it fails, the server stops. */
   handleContinue?(term: unknown, state: State): Awaitable<Next<State> | void>;
+  /** Called last, to release what the state holds: see `BatchServerHooks.terminate`. */
   terminate?(
     reason: unknown,
     state: State,
     mailboxSummary?: MailboxSummary<Op<Request, Reply, Cast, Info>>,
   ): Awaitable<void>;
+  /** Returns what `sys.getStatus` shows in place of the state. If it fails, the state is shown. */
   formatStatus?(state: State): unknown;
 }
 
@@ -109,10 +113,13 @@ export abstract class BatchServer<
     return (server as BatchServer<unknown>).#life;
   }
 
-  /** Makes the state: see `BatchServerHooks.init`. */
+  /**
+   * Makes the state from the `args` of `start`. `{ ignore: true }` declines to run; `{ stop: reason }` makes `start`
+   * reject.
+   */
   abstract init(args: unknown): Awaitable<Next<State> | { ignore: true } | void>;
 
-  /** Handles a batch: see `BatchServerHooks.handleBatch`. */
+  /** Handles a batch; may return the next state. If it fails, the server stops, and callers get `StoppedError`. */
   abstract handleBatch(ops: readonly Op<Request, Reply, Cast, Info>[], state: State): Awaitable<Next<State> | void>;
 
   /** Sends a message without waiting for an answer. Returns `false` if it was not accepted: stopped, or `maxPending`. */
@@ -201,7 +208,7 @@ export abstract class BatchServer<
     return this.close();
   }
 
-  /** Where the server is in its life. */
+  /** Whether the server starts, runs, is suspended, was ignored by its `init`, or has stopped. */
   get status(): BatchServerStatus {
     return this.#life.status;
   }

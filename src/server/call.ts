@@ -16,7 +16,7 @@ export interface Callers {
 
 /**
  * A call or request. Handlers see the public fields; these are own properties, so that a copy made by a spread works.
- * What begins with `#`, and the methods, belong to the server.
+ * Methods and fields with `#` belong to the server.
  */
 export class Call<Request, Reply> implements CallOp<Request, Reply> {
   readonly kind = 'call';

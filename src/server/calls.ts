@@ -1,5 +1,5 @@
 import type { AnyCall, Callers } from './call.js';
-import { DeadlineHeap } from './deadlines.js';
+import { DeadlineHeap, withoutStack } from '../core/deadlines.js';
 import { TimeoutError } from '../errors.js';
 import { Alarm, type Clock } from '../core/clock.js';
 
@@ -135,21 +135,5 @@ export class Calls implements Callers {
     const gone = this.#heap.size - this.#inHeap;
     if (this.#inHeap === 0) this.#heap.clear();
     else if (gone > FEW_GONE && gone > this.#inHeap) this.#heap.keep((call) => call.waits);
-  }
-}
-
-/**
- * Makes errors that have no stack. In a timer callback a stack shows nothing of the caller, and it is most of what a timeout
- * costs.
- */
-function withoutStack<T>(make: () => T): T {
-  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
-  if (limit?.writable !== true) return make(); // another engine, or a frozen `Error`
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return make();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
   }
 }

@@ -15,7 +15,7 @@ import {
   isRequestId,
 } from './requests.js';
 import { type Clock, systemClock } from '../core/clock.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import { checkVerbOptions } from '../options/verbs.js';
 import { optionsError } from '../options/check.js';
 
@@ -30,12 +30,12 @@ type Found<Reply, Label> = Labelled<Reply, Label> | NoRequest;
 export class RequestCollection<Reply, Label = unknown> {
   readonly #members = new Map<RequestId<Reply>, Member<Label>>();
   /** Members that were answered and not returned yet, in the order of the answers unless `#unordered`. */
-  readonly #answered = new Fifo<RequestId<Reply>>();
+  readonly #answered = new Deque<RequestId<Reply>>();
   #unordered = false;
   /** Members whose answer may still come. */
   #open = 0;
   #clock: Clock = systemClock;
-  /** Of the waits in progress, oldest first. */
+  /** One for each wait in progress, oldest first. */
   readonly #listeners = new Set<() => void>();
 
   /** How many requests are in the collection. */
@@ -43,6 +43,7 @@ export class RequestCollection<Reply, Label = unknown> {
     return this.#members.size;
   }
 
+  /** The requests in the collection with their labels, in the order in which they were added. */
   *entries(): IterableIterator<[id: RequestId<Reply>, label: Label]> {
     for (const [id, { label }] of this.#members) yield [id, label];
   }

@@ -1,4 +1,4 @@
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 
 /** Work between two batches, while no hook runs. */
 export interface Interlude {
@@ -9,7 +9,7 @@ export interface Interlude {
 
 /** The interludes that wait for the hook that runs. */
 export class Interludes {
-  readonly #waiting = new Fifo<Interlude>();
+  readonly #waiting = new Deque<Interlude>();
 
   add(interlude: Interlude): void {
     this.#waiting.push(interlude);

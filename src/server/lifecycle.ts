@@ -39,7 +39,7 @@ export class Lifecycle {
   #stopping: Promise<void> | undefined;
   /** `stop` had to give up something at its timeout. */
   #late = false;
-  /** What was in the mailbox at the end, for `terminate`. */
+  /** The mailbox at the end, for `terminate`. */
   readonly #left: { total: number; messages: AnyOp[] } = { total: 0, messages: [] };
 
   constructor(
@@ -194,7 +194,7 @@ export class Lifecycle {
     const error = this.stoppedError();
     this.#started.reject(error);
     this.loop.rest(error);
-    if (this.#status === 'stopped') this.#tell();
+    if (this.#status === 'stopped') this.#announceStop();
     this.#ended.resolve(this.#ending?.reason);
   }
 
@@ -235,7 +235,7 @@ export class Lifecycle {
     this.#alarm.set(Infinity);
   }
 
-  #tell(): void {
+  #announceStop(): void {
     const { name } = this.config;
     const reason = this.#ending?.reason;
     this.monitor.events.emit('stopped', { name, reason, dropped: this.monitor.counts.dropped });

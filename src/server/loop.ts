@@ -51,7 +51,7 @@ export class Loop {
   #turning = false;
   /** A hook failed or asked to stop: no batch follows. */
   #ended = false;
-  /** Of the batch that runs. */
+  /** Messages in the batch that runs. */
   #cutAt = 0;
   #startedAt = 0;
   /** When the last batch ended, by which time a batch of the same turn cannot have started. */

@@ -1,6 +1,6 @@
 import { type AnyCall, Call } from './call.js';
 import type { Op } from './types.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 
 /** Inside the server, messages are of any type; the public class gives them theirs. */
 export type AnyOp = Op<unknown, unknown, unknown>;
@@ -38,9 +38,9 @@ export class Mailbox {
   accepted = 0;
   /** Position of the oldest message in the queue. */
   taken = 0;
-  readonly #entries = new Fifo<Entry>();
+  readonly #entries = new Deque<Entry>();
   /** Messages that must stay in one batch: of each `castBatch`, the positions. */
-  readonly #groups = new Fifo<{ from: number; to: number }>();
+  readonly #groups = new Deque<{ from: number; to: number }>();
   readonly #hardLimit: boolean;
 
   /** With `hardLimit`, a `castBatch` may be split. */
@@ -69,7 +69,7 @@ export class Mailbox {
     const to = this.#endOfGroup(Math.min(this.taken + limit, this.accepted));
     const taken = this.#entries.take(to - this.taken);
     this.taken = to;
-    // In place: nobody else has this list.
+    // In place: no other code has this list.
     const ops = taken as AnyOp[];
     for (let i = 0; i < ops.length; i++) ops[i] = opOf(taken[i]);
     return ops;

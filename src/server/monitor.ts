@@ -6,7 +6,7 @@ import { Events, warn } from '../events.js';
 
 export type AnyTrace = TraceEvent<unknown, unknown, unknown, unknown>;
 
-/** What a server reports: counts, distributions, events, traces and warnings. No user code that it calls can harm it. */
+/** The reports of a server: counts, distributions, events, traces and warnings. No user code that it calls can harm it. */
 export class Monitor {
   readonly events = new Events<BatchServerEvents>();
   readonly counts = { handled: 0, failed: 0, dropped: 0, refused: 0 };
@@ -62,7 +62,7 @@ export class Monitor {
     if (kind !== 'call' && !this.events.has('refused')) this.report('a message was not accepted', error);
   }
 
-  /** Warns of a failure that nobody else learns of, once per message. */
+  /** Reports a failure that reaches no caller as a warning, once per message. */
   report(message: string, error: unknown): void {
     if (this.#warned.has(message)) return;
     this.#warned.add(message);

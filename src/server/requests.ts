@@ -94,7 +94,7 @@ class Pending<Reply> {
 
 /** A request whose answer is looked up later. Its promises never reject. */
 export class RequestId<Reply> {
-  /** @internal */
+  /** For collections of any copy of the package. @internal */
   declare readonly [PENDING]: Pending<Reply>;
 
   /** Called by `sendRequest`. */

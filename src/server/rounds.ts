@@ -1,7 +1,7 @@
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { afterMicrotasks } from '../core/promise.js';
 
-/** What is done at the end of a turn of the event loop. */
+/** The work at the end of a turn of the event loop. */
 export interface Work {
   /** Whether `run` will take messages. */
   readonly takes: boolean;

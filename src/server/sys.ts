@@ -6,11 +6,13 @@ import type { Lifecycle } from './lifecycle.js';
 import type { AnyTrace } from './monitor.js';
 import { Deferred } from '../core/promise.js';
 
-/** What `sys.getStatus` returns. */
+/** The result of `sys.getStatus`. */
 export interface ServerStatus {
+  /** The option `name`. */
   readonly name: string;
+  /** The server's `status`. */
   readonly status: BatchServerStatus;
-  /** What `formatStatus` returned; the state itself if there is no such hook or it failed. */
+  /** The result of `formatStatus`; the state itself if there is no such hook or it failed. */
   readonly state: unknown;
   /** The batch size limit in force, in messages. */
   readonly limit: number;

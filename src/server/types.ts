@@ -4,7 +4,9 @@ import type { BatchOutcome } from './growth.js';
 
 /** A message without an answer. */
 export interface CastOp<Cast> {
+  /** The discriminant of the union `Op`. */
   readonly kind: 'cast';
+  /** The argument of `cast`, or an element of that of `castBatch`. */
   readonly message: Cast;
 }
 
@@ -13,7 +15,9 @@ export interface CastOp<Cast> {
  * be kept without the op, and a copy made by a spread works.
  */
 export interface CallOp<Request, Reply> {
+  /** The discriminant of the union `Op`. */
   readonly kind: 'call';
+  /** The argument of `call` or `sendRequest`. */
   readonly request: Request;
   /** Answers the caller, in this batch or a later one. After the caller's timeout the reply is dropped. */
   readonly reply: (value: Awaitable<Reply>) => void;
@@ -23,7 +27,9 @@ export interface CallOp<Request, Reply> {
 
 /** Any other message. */
 export interface InfoOp<Info> {
+  /** The discriminant of the union `Op`. */
   readonly kind: 'info';
+  /** The argument of `info`. */
   readonly message: Info;
 }
 
@@ -133,30 +139,46 @@ export interface BatchServerOptions {
    */
   maxPending?: number | null | undefined;
   /**
-   * What happens when `maxPending` is reached: with `'wait'`, `call` and `sendRequest` wait for room, first come, first
+   * The policy when `maxPending` is reached: with `'wait'`, `call` and `sendRequest` wait for room, first come, first
    * served; `'reject'` and `'dropNewest'` reject them with `OverflowError`; `'dropOldest'` drops the oldest messages that are
    * in no batch yet. `cast`, `castBatch` and `info` never wait: they return `false`, except with `'dropOldest'`.
    *
    * @default 'wait'
    */
   overflow?: 'wait' | 'reject' | 'dropNewest' | 'dropOldest' | null | undefined;
-  /** The time that timeouts and durations are measured with. Default: the system's clock. */
+  /**
+   * The source of time for timeouts and durations.
+   *
+   * @default the system's clock
+   */
   clock?: Clock | null | undefined;
-  /** Name in events, errors, warnings and statistics. Default: the name of the class. */
+  /**
+   * Name in events, errors, warnings and statistics.
+   *
+   * @default the name of the class
+   */
   name?: string | null | undefined;
 }
 
 /** The options in force. */
 export interface BatchServerConfig {
+  /** The lowest batch size limit, in messages. */
   readonly minBatchSize: number;
+  /** The highest batch size limit, in messages. */
   readonly maxBatchSize: number;
+  /** How the limit follows the load. */
   readonly batchSizeGrowth: BatchSizeGrowth;
+  /** Whether the handler gets the newest message first. */
   readonly reversedBatch: boolean;
   /** `undefined`: `terminate` gets no summary. */
   readonly summaryCount: number | undefined;
+  /** Whether a `castBatch` is split where it exceeds the limit. */
   readonly hardLimit: boolean;
+  /** Bound on the messages that are accepted and not handled. */
   readonly maxPending: number;
+  /** The policy for a message when that bound is reached. */
   readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
+  /** Name in events, errors, warnings and statistics. */
   readonly name: string;
 }
 
@@ -201,6 +223,7 @@ export interface StopOptions {
 
 /** The part of a subclass that `start` infers types from. */
 export interface Startable {
+  /** See `BatchServerHooks.init`. */
   init(args: never): unknown;
 }
 

@@ -1,4 +1,3 @@
-import { Plain } from './calls.js';
 import type {
   DispatchOptions,
   Handler,
@@ -17,6 +16,7 @@ import type {
 } from './types.js';
 import { ServingCore } from './core.js';
 import { inlineMany, inlineStream } from './inline.js';
+import type { Settle } from './slot.js';
 import type { Channel } from './channel.js';
 import type { Listener } from '../events.js';
 import type { Awaitable } from '../core/promise.js';
@@ -26,8 +26,17 @@ import { countResults } from './partitions.js';
 /** No static block of the class, which would keep it in bundles that do not use it. */
 const cores = /* @__PURE__ */ new WeakMap<object, ServingCore>();
 
+/** The functions of the promise that was made last. A closure for each promise would be a fifth of what a call allocates. */
+const captured: { resolve: Settle; reject: Settle } = { resolve: () => undefined, reject: () => undefined };
+
+function capture(resolve: Settle, reject: Settle): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
+}
+
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
+/** The hooks of a serving, as methods of a subclass. */
 export interface BatchServing<
   In,
   Out,
@@ -89,9 +98,9 @@ export class BatchServing<
     const core = this.#core;
     const placement = core.plain;
     if (options !== undefined || placement === undefined) return core.one(value, options) as Promise<Out>;
-    return new Promise<Out>((resolve, reject) => {
-      placement.putPlain(new Plain(resolve, reject), value);
-    });
+    const promise = new Promise<unknown>(capture);
+    placement.putPlain(value, captured.resolve, captured.reject);
+    return promise as Promise<Out>;
   }
 
   /**
@@ -107,7 +116,8 @@ export class BatchServing<
 
   /**
    * As `dispatchMany`, but each value has an outcome of its own: an error in its slot, a failed batch or a failing
-   * `weigh` rejects no other value. Rejects only if the call as a whole is refused, times out or is aborted.
+   * `weigh` rejects no other value.
+   * @throws only if the call as a whole is refused, times out or is aborted; as a rejection
    */
   settleMany(values: Values<In>, options?: DispatchOptions): Promise<PromiseSettledResult<Out>[]> {
     return new Promise<unknown[]>((resolveAll, rejectAll) => {
@@ -131,8 +141,11 @@ export class BatchServing<
   }
 
   /**
-   * Work starts at the call; events come in the order of the values as parts finish, those of hooks before the results of
-   * their part. Stopping early releases everything.
+   * Submits many values and yields their results as parts finish, in the order of the values; the events of hooks come
+   * before the results of their part. Work starts at the call. Leaving the loop early releases everything.
+   * @throws as `dispatch`, from the iteration
+   * @example
+   * for await (const event of serving.stream(values)) if (event.type === 'batch') write(event.output);
    */
   stream(values: Values<In>, options?: DispatchOptions): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
     return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
@@ -144,12 +157,12 @@ export class BatchServing<
     return countResults(results, 1, 'mapResults')[0] as Out;
   }
 
-  /** The same for many values, in chunks of a batch; resolves to one flat list. */
+  /** As `inline` for many values, in chunks of `batchSize`; resolves to one flat list. */
   inlineMany(values: Values<In>, options?: undefined): Promise<Out[]> {
     return inlineMany(this.#core, values, options) as Promise<Out[]>;
   }
 
-  /** The same as a stream; each chunk is executed when it is read. */
+  /** As `inlineMany`, as a stream; each chunk is executed when it is read. */
   inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
     return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
       StreamEvent<Out, Hook>,
@@ -166,19 +179,22 @@ export class BatchServing<
     return this.#core.close(options);
   }
 
+  /** Calls `close()`, so that `await using` works. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Returns a function that removes the listener. */
+  /** Adds a listener; returns a function that removes it. A listener that throws harms nothing. */
   on<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): () => void {
     return this.#core.events.on(event, listener);
   }
 
+  /** Removes a listener. */
   off<Name extends keyof ServingEvents>(event: Name, listener: Listener<ServingEvents[Name]>): void {
     this.#core.events.off(event, listener);
   }
 
+  /** A live, read-only view: each property returns the value of the moment. */
   get state(): ServingState {
     return this.#core.state;
   }
@@ -194,10 +210,18 @@ export function isClosed(serving: object): boolean {
   return cores.get(serving)?.closed === true;
 }
 
-async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
   try {
-    return { ok: true, value: await work() };
+    return work().then(success, failure);
   } catch (error) {
-    return { ok: false, error };
+    return Promise.resolve({ ok: false, error }); // a subclass has a `dispatch` that throws
   }
+}
+
+function success<T>(value: T): Outcome<T> {
+  return { ok: true, value };
+}
+
+function failure(error: unknown): Outcome<never> {
+  return { ok: false, error };
 }

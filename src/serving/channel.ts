@@ -1,6 +1,6 @@
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 
-/** What a stream yields. */
+/** An element of a stream. */
 export interface Event {
   type: string;
   output?: unknown[];
@@ -18,9 +18,9 @@ export const MOST_UNREAD = 10_000;
 /** Events that wait for the reader of a stream, or readers that wait for events. */
 export class Channel implements AsyncIterableIterator<Event, undefined> {
   /** Results, with the number of values that they settle. `at` orders them among the hook events. */
-  readonly #results = new Fifo<{ at: number; event: Event; credit: number }>();
-  readonly #hooks = new Fifo<{ at: number; event: Event }>();
-  readonly #readers = new Fifo<Reader>();
+  readonly #results = new Deque<{ at: number; event: Event; credit: number }>();
+  readonly #hooks = new Deque<{ at: number; event: Event }>();
+  readonly #readers = new Deque<Reader>();
   #pushed = 0;
   #end: { error: unknown } | 'ended' | undefined;
 

@@ -1,4 +1,3 @@
-import { Single } from './calls.js';
 import { Many, type ManyParts } from './many.js';
 import { Maps } from './maps.js';
 import { closeServing } from './close.js';
@@ -10,6 +9,7 @@ import { Mapping } from './mapping.js';
 import { type AnyOptions, type Parts, assemble, lanesOf, servingState } from './parts.js';
 import { type PartitionHooks, type Partitions, countResults } from './partitions.js';
 import { StreamCall } from './stream.js';
+import { Watch } from './watch.js';
 import type { DispatchOptions, ServingCloseOptions, ServingEvents, ServingState } from './types.js';
 import { ClosedError, MissingHookError } from '../errors.js';
 import { Events } from '../events.js';
@@ -18,12 +18,12 @@ import { type Clock, SafeClock, systemClock } from '../core/clock.js';
 import { type Retry, parseRetry } from '../options/retry.js';
 import { checkVerbOptions } from '../options/verbs.js';
 import { checkDispatchOptions } from '../options/serving.js';
-import type { Call, LooseSlice } from './row.js';
+import { type Call, type LooseSlice, Single } from './row.js';
 
 /** How many values of an async iterable are pulled ahead at most, whatever the batches and partitions. */
 const LARGEST_WINDOW = 65_536;
 
-/** What a serving does, without the types that its callers see. */
+/** The implementation of a serving, without the types that its callers see. */
 export class ServingCore {
   readonly events = new Events<ServingEvents>();
   readonly clock: Clock;
@@ -40,6 +40,7 @@ export class ServingCore {
   readonly owner: string;
   readonly #hooks: PartitionHooks;
   readonly #input: Input;
+  readonly #watch: Watch;
   /** Results that are being mapped. */
   readonly #departures = new Mapping();
   /** Made at the first use: in the constructor a subclass has no fields yet. */
@@ -55,10 +56,10 @@ export class ServingCore {
     this.batchSize = options.batchSize ?? 1;
     this.retry = parseRetry(owner, options.retry ?? false);
     this.maps = new Maps(this.options);
-    this.#input = new Input({
+    this.#input = new Input({ clock: this.clock, mapInputs: (values) => this.maps.inputs(values) });
+    this.#watch = new Watch({
       owner: this.owner,
       clock: this.clock,
-      mapInputs: (values) => this.maps.inputs(values),
       leave: this.#leaver.leave,
       together: (work) => {
         this.#parts.placement.together(work);
@@ -168,17 +169,14 @@ export class ServingCore {
     if (!pulled) this.#feed(call, source as readonly unknown[], options, false);
     else if (this.#admit(call, options)) {
       try {
-        this.#input.pull(call, source as AsyncIterable<unknown>, this.#window, this.#parts.admission);
+        // Two batches per partition.
+        const window = Math.min(2 * this.batchSize * lanesOf(this.options).count, LARGEST_WINDOW);
+        this.#input.pull(call, source as AsyncIterable<unknown>, window, this.#parts.admission);
       } catch (error) {
         call.fail(error);
       }
     }
     return call;
-  }
-
-  /** Two batches per partition. */
-  get #window(): number {
-    return Math.min(2 * this.batchSize * lanesOf(this.options).count, LARGEST_WINDOW);
   }
 
   #feed(call: Call, values: readonly unknown[], options: DispatchOptions | undefined, single = true): void {
@@ -191,7 +189,7 @@ export class ServingCore {
       this.ready();
       checkDispatchOptions(options);
       this.#parts.placement.counts.calls++;
-      if (options != null) this.#input.watch(call, options);
+      if (options != null) this.#watch.add(call, options);
     } catch (error) {
       call.fail(error);
     }

@@ -10,7 +10,7 @@ import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';
 import type { LooseSlice, Row, Slice } from './row.js';
 import { Rows } from './rows.js';
-import { ServingRun, deliver, tellSlices } from './run.js';
+import { ServingRun, deliver, deliverPlain, sendToSlices } from './run.js';
 
 export interface ExecutorParts {
   clock: Clock;
@@ -68,15 +68,15 @@ export class Executor implements Driver<Row> {
     row.executing = true;
     row.waiting = size;
     const { hooks, runtimeOptions, retry, partitions } = this.#parts;
-    const told = hooksOf(
+    const senders = hooksOf(
       hooks,
       size,
       () => run > batch.ended,
       (hook, list, payload) => {
-        tellSlices(row, hook, list, payload);
+        sendToSlices(row, hook, list, payload);
       },
     );
-    const context = new ServingRun(batch, row, state, told, runtimeOptions);
+    const context = new ServingRun(batch, row, state, senders, runtimeOptions);
     row.run = context;
     // A handler that sorts its list in place must not mix up the next attempt.
     const values = retry.attempts > 1 ? row.values.slice() : row.values;
@@ -119,8 +119,20 @@ export class Executor implements Driver<Row> {
     const { counts } = placement;
     const { events, clock } = this.#parts;
     const info = events.has('executed') ? this.#infoOf(batch, clock.now()) : undefined;
-    const { slices } = row;
     row.settled = true;
+    if (row.plain !== undefined) {
+      const failed = deliverPlain(row.plain, results);
+      counts.failed += failed;
+      counts.delivered += results.length - failed;
+    } else this.#deliverSlices(row.slices, results);
+    counts.batches++;
+    placement.settle(row);
+    if (info !== undefined) events.emit('executed', info);
+  }
+
+  #deliverSlices(slices: readonly Slice[], results: readonly unknown[]): void {
+    const { placement } = this;
+    const { counts } = placement;
     let at = 0;
     for (const slice of slices) {
       const { call, size } = slice;
@@ -133,9 +145,6 @@ export class Executor implements Driver<Row> {
       }
       at += size;
     }
-    counts.batches++;
-    placement.settle(row);
-    if (info !== undefined) events.emit('executed', info);
   }
 
   next(): boolean {

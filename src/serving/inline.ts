@@ -7,9 +7,9 @@ import { ClosedError, TimeoutError } from '../errors.js';
 import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
 import { nextAttempt } from './retry.js';
-import { isError } from './row.js';
+import { isError } from './slot.js';
 
-type Tell = (event: Event) => void;
+type Emit = (event: Event) => void;
 
 /** Work in the caller, for which `close` waits. */
 class InlineRun {
@@ -167,11 +167,11 @@ async function* mappedValues(
 }
 
 /** With the timeout and the attempts that a batch has. */
-async function execute(core: ServingCore, values: unknown[], run: InlineRun, tell: Tell): Promise<readonly unknown[]> {
+async function execute(core: ServingCore, values: unknown[], run: InlineRun, emit: Emit): Promise<readonly unknown[]> {
   const startedAt = core.clock.now();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryOnce(core, values.slice(), attempt, run, tell);
+      return await tryOnce(core, values.slice(), attempt, run, emit);
     } catch (error) {
       const elapsed = Math.max(core.clock.now() - startedAt, 0);
       const wait = core.closed || run.failure ? undefined : nextAttempt(core.retry, { error, attempt, elapsed });
@@ -194,7 +194,7 @@ async function tryOnce(
   values: unknown[],
   attempt: number,
   run: InlineRun,
-  tell: Tell,
+  emit: Emit,
 ): Promise<readonly unknown[]> {
   const { partitions, options, clock } = core;
   const size = values.length;
@@ -206,15 +206,15 @@ async function tryOnce(
     size,
     () => alive,
     (type, list, payload) => {
-      tell({ type, payload: list ?? payload });
+      emit({ type, payload: list ?? payload });
     },
   );
   const work = async (): Promise<readonly unknown[]> => {
     const state = await partitions.stateOf('inline');
     controller.signal.throwIfAborted(); // ignored; the handler must not run
     const runtimeOptions: unknown = options.runtimeOptions ?? undefined;
-    const told = { partition: 0, state, size, weight: 0, reason: 'demand', attempt, deadline: Infinity };
-    const context = { ...told, runtimeOptions, inline: true, hooks, signal: controller.signal };
+    const numbers = { partition: 0, state, size, weight: 0, reason: 'demand', attempt, deadline: Infinity };
+    const context = { ...numbers, runtimeOptions, inline: true, hooks, signal: controller.signal };
     return checkResults(await partitions.handle(values, context), size);
   };
   const alarm = new Alarm(
@@ -240,5 +240,5 @@ async function tryOnce(
 }
 
 function nothing(): void {
-  // Nobody listens.
+  // No caller reads these events.
 }

@@ -3,94 +3,31 @@ import { Many } from './many.js';
 import { Mapping } from './mapping.js';
 import { Pull } from './pull.js';
 import type { StreamCall } from './stream.js';
-import type { DispatchOptions } from './types.js';
-import { ResultCountError, TimeoutError } from '../errors.js';
-import { Alarm, type Clock } from '../core/clock.js';
-import { Deadlines } from '../core/deadlines.js';
-import { type Awaitable, isThenable, onAbort } from '../core/promise.js';
+import { ResultCountError } from '../errors.js';
+import type { Clock } from '../core/clock.js';
+import { type Awaitable, isThenable } from '../core/promise.js';
 import { optionsError } from '../options/check.js';
 import type { Call } from './row.js';
 
 export interface InputParts {
-  owner: string;
   clock: Clock;
   mapInputs(values: readonly unknown[]): Awaitable<readonly unknown[]>;
-  /** Takes the values of a call that is over out of its batches. */
-  leave: (call: Call, reason: unknown) => void;
-  /** Calls `work`, in which many calls may leave, and lets batches start only after it. */
-  together(work: () => void): void;
 }
 
-/** Brings the values of calls to the admission: maps lists, pulls async iterables, and watches timeouts and signals. */
+/** Brings the values of calls to the admission: maps lists, and pulls async iterables. */
 export class Input {
   /** Lists that are being mapped. */
   readonly mapping = new Mapping();
   readonly #parts: InputParts;
   readonly #pulls = new Map<Pull, Call>();
-  /** One heap and one timer for the timeouts of all calls. */
-  readonly #deadlines = new Deadlines();
-  readonly #alarm: Alarm;
-  /** Calls that time out together with equal timeouts share an error: most of its cost is the stack. */
-  readonly #timeoutErrors = new Map<number, TimeoutError>();
 
   constructor(parts: InputParts) {
     this.#parts = parts;
-    this.#alarm = new Alarm(
-      parts.clock,
-      (now) => {
-        parts.together(() => {
-          this.#deadlines.expire(now);
-        });
-        this.#timeoutErrors.clear();
-        this.#alarm.set(this.#deadlines.next);
-      },
-      false,
-    );
   }
 
   /** Calls that are mapped or pulled. */
   get busy(): boolean {
     return this.mapping.size > 0 || this.#pulls.size > 0;
-  }
-
-  /** Lets the caller leave by its signal or after its timeout. */
-  watch(call: Call, { signal, timeout }: DispatchOptions): void {
-    const { clock, owner, leave } = this.#parts;
-    const giveUp = (error: unknown): void => {
-      if (call.over) return;
-      call.aborted = true;
-      call.fail(error);
-      leave(call, error);
-    };
-    if (signal?.aborted === true) {
-      giveUp(signal.reason);
-      return;
-    }
-    const removeListener =
-      signal == null
-        ? undefined
-        : onAbort(signal, () => {
-            giveUp(signal.reason);
-          });
-    let removeDeadline: (() => void) | undefined;
-    call.release = () => {
-      removeListener?.();
-      if (removeDeadline === undefined) return;
-      removeDeadline();
-      this.#alarm.set(this.#deadlines.next);
-    };
-    if (timeout == null || timeout === Infinity) return;
-    call.deadline = clock.now() + timeout;
-    removeDeadline = this.#deadlines.add(call.deadline, () => {
-      removeDeadline = undefined;
-      let error = this.#timeoutErrors.get(timeout);
-      if (error === undefined) {
-        error = new TimeoutError(`a call of ${owner}`, timeout);
-        this.#timeoutErrors.set(timeout, error);
-      }
-      giveUp(error);
-    });
-    this.#alarm.set(this.#deadlines.next);
   }
 
   /** A list is mapped and accepted as a whole. `single`: the call has one value, and so one after `mapInputs`. */

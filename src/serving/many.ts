@@ -1,8 +1,9 @@
-import type { Leaver } from './calls.js';
 import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
 import type { Awaitable } from '../core/promise.js';
-import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './row.js';
+import type { Call, LooseSlice, Row, Slice } from './row.js';
+import { CallSlice, type Leaver, Slices } from './slices.js';
+import { isError } from './slot.js';
 
 export interface ManyParts {
   resolve: (value: never) => void;
@@ -26,7 +27,7 @@ export class Many implements Call {
   release: (() => void) | undefined = undefined;
   /** Called with the number of values that were settled. */
   credit: ((count: number) => void) | undefined = undefined;
-  readonly #slices = new Slices((from, row) => sliceOf(this, from, row));
+  readonly #slices = new Slices<LooseSlice>((from, row) => new CallSlice(this, from, row));
   readonly #parts: ManyParts;
   readonly #results: unknown[] = [];
   #missing = 0;

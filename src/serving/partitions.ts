@@ -1,7 +1,7 @@
 import type { ServingHook, ServingInit } from './types.js';
 import { ClosedError, ResultCountError, messageOf } from '../errors.js';
 import { type Awaitable, isThenable } from '../core/promise.js';
-import { isError } from './row.js';
+import { isError } from './slot.js';
 
 /** The context of a handler, without the types that callers see. */
 export interface Context {
@@ -75,8 +75,8 @@ export class LocalPartitions implements Partitions {
   }
 }
 
-/** What a hook sends: `list` has one payload per value; without it every caller gets `payload`. */
-export type Tell = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
+/** Sends the event of a hook: `list` has one payload per value; without it every caller gets `payload`. */
+export type Send = (hook: string, list: readonly unknown[] | undefined, payload: unknown) => void;
 
 export const NO_HOOKS: Readonly<Record<string, ServingHook>> = /* @__PURE__ */ Object.freeze({});
 
@@ -85,7 +85,7 @@ export function hooksOf(
   names: readonly string[],
   size: number,
   alive: () => boolean,
-  tell: Tell,
+  send: Send,
 ): Readonly<Record<string, ServingHook>> {
   if (names.length === 0) return NO_HOOKS;
   const hooks: Record<string, ServingHook> = {};
@@ -97,11 +97,11 @@ export function hooksOf(
       check();
       const length = lengthOf(payloads);
       if (length !== size) throw new ResultCountError(size, length ?? 0, `the hook ${name}`);
-      tell(name, payloads, undefined);
+      send(name, payloads, undefined);
     };
     const all = (payload: unknown): void => {
       check();
-      tell(name, undefined, payload);
+      send(name, undefined, payload);
     };
     hooks[name] = { each, all };
   }

@@ -1,7 +1,8 @@
-import type { Leaver, Plain } from './calls.js';
 import type { Trigger } from '../core/schedule.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
+import type { Leaver } from './slices.js';
+import type { Settle } from './slot.js';
 
 /** The weight of each value, or the error of its `weigh`; without weights all weigh nothing. */
 export type Weights = readonly (number | Error)[] | undefined;
@@ -45,18 +46,19 @@ export class Placement implements Leaver {
   }
 
   /** The short way, for a call of one value without options. */
-  putPlain(call: Plain, value: unknown): void {
+  putPlain(value: unknown, resolve: Settle, reject: Settle): void {
     const rows = this.#rows;
+    const plain = rows.state?.plain;
     this.counts.calls++;
-    const { state } = rows;
-    if (rows.joined < rows.fastLimit && state !== undefined) {
-      state.values.push(value);
-      state.slices.push(call);
+    if (rows.joined < rows.fastLimit && plain !== undefined) {
+      const length = (rows.state as Row).values.push(value); // it has `plain`
+      plain[2 * length - 2] = resolve;
+      plain[2 * length - 1] = reject;
       rows.accepted++;
       rows.joined++;
       rows.size++;
     } else {
-      rows.join(call, value, 0);
+      rows.joinPlain(value, resolve, reject);
       rows.turn();
     }
   }

@@ -11,6 +11,7 @@ interface Closable {
   close(options?: ServingCloseOptions): Promise<void>;
 }
 
+/** Options of `servingPool`. */
 export interface ServingPoolOptions {
   /**
    * How long a serving may have nothing to do before it is closed, in milliseconds. `Infinity`: for ever.
@@ -24,7 +25,7 @@ export interface ServingPoolOptions {
   clock?: Clock | null | undefined;
 }
 
-/** Servings by key, each made when it is first used, and closed when it has had nothing to do for a while. */
+/** Servings by key, each made at its first use, and closed after `idleTimeout` without work. */
 export interface ServingPool<Key, Serving> {
   /**
    * The key's serving, made at the first `get`, and again after it was closed, by `delete` or by hand. Call `get` for
@@ -44,25 +45,32 @@ export interface ServingPool<Key, Serving> {
    * ignored.
    */
   close(options?: ServingCloseOptions): Promise<void>;
+  /** Calls `close()`, so that `await using` works. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Makes a pool of servings.
+ * Makes a pool of servings from the options that `make` returns.
  * @throws OptionsError for wrong options of the pool; those of a serving are checked at `get`
+ * @example
+ * const models = servingPool((model: string) => ({ batchSize: 32, handleBatch: (texts: string[]) => embed(model, texts) }));
+ * await models.get('small').dispatch('text');
  */
 export function servingPool<Key, In, Out, State = undefined, Hook extends string = never, Runtime = unknown>(
   make: (key: Key) => PlainOptions<In, Out, State, Hook, Runtime>,
   options?: ServingPoolOptions,
 ): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime>>;
+/** Makes a pool of servings that map their inputs. */
 export function servingPool<Key, In, Out, Mapped, State = undefined, Hook extends string = never, Runtime = unknown>(
   make: (key: Key) => MapsInputs<In, Out, State, Hook, Runtime, Mapped>,
   options?: ServingPoolOptions,
 ): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, Mapped>>;
+/** Makes a pool of servings that map their results. */
 export function servingPool<Key, In, Out, Raw, State = undefined, Hook extends string = never, Runtime = unknown>(
   make: (key: Key) => MapsResults<In, Out, State, Hook, Runtime, Raw>,
   options?: ServingPoolOptions,
 ): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, In, Raw>>;
+/** Makes a pool of servings that map inputs and results. */
 export function servingPool<
   Key,
   In,
@@ -76,7 +84,7 @@ export function servingPool<
   make: (key: Key) => MapsBoth<In, Out, State, Hook, Runtime, Mapped, Raw>,
   options?: ServingPoolOptions,
 ): ServingPool<Key, BatchServing<In, Out, State, Hook, Runtime, Mapped, Raw>>;
-/** The same with servings that `make` constructs, for example of a subclass. */
+/** Makes a pool of the servings that `make` constructs, for example of a subclass. */
 export function servingPool<Key, Serving extends Closable>(
   make: (key: Key) => Serving,
   options?: ServingPoolOptions,

@@ -1,4 +1,5 @@
 import type { Batch } from '../core/batch.js';
+import { type Settle, isError } from './slot.js';
 
 /**
  * Which value belongs to which call.
@@ -58,13 +59,21 @@ export interface Call {
   /** A slice of it has failed, or the whole call. */
   fail(error: unknown, slice?: Slice): void;
   /** The handler used a hook for a slice of it. */
-  tell?(slice: Slice, hook: string, payload: unknown): void;
+  send?(slice: Slice, hook: string, payload: unknown): void;
 }
+
+/** Shared by all rows that are settled: nothing joins them. */
+const NOTHING: never[] = [];
 
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
-  values: unknown[] = [];
-  slices: Slice[] = [];
+  values: unknown[];
+  /**
+   * The callers while all of them have one value and no options: the functions that settle the promise of value i, at 2i
+   * and 2i + 1. Objects for them are made only when somebody asks for `slices`.
+   */
+  plain: Settle[] | undefined = undefined;
+  #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
   gone = 0;
   /** The handler has the values: none can be taken out any more. */
@@ -81,11 +90,50 @@ export class Row {
   constructor(
     /** Rows are numbered in the order in which they are opened. */
     readonly number: number,
-  ) {}
+    first: unknown,
+  ) {
+    // Of one element: an empty list is given room for 17 by its first push, and a row may have just one value.
+    this.values = [first];
+  }
 
   /** Values that are wanted. */
   get size(): number {
     return this.values.length - this.gone;
+  }
+
+  get slices(): Slice[] {
+    if (this.plain !== undefined) this.#makeSlices(this.plain);
+    return this.#slices;
+  }
+
+  /** The slice of a value that has just joined. */
+  add(slice: Slice): void {
+    const { slices } = this;
+    if (slices.length === 0) this.#slices = [slice];
+    else slices.push(slice);
+  }
+
+  /** The caller of a value that has just joined, and has no options. `room`: for how many callers to make room. */
+  addPlain(resolve: Settle, reject: Settle, room: number): void {
+    const { length } = this.values;
+    if (length === 1) this.plain = new Array<Settle>(2 * room);
+    if (this.plain === undefined) this.#addSingle(resolve, reject);
+    else {
+      this.plain[2 * length - 2] = resolve;
+      this.plain[2 * length - 1] = reject;
+    }
+  }
+
+  #addSingle(resolve: Settle, reject: Settle): void {
+    const single = new Single(resolve, reject);
+    single.row = this;
+    this.#slices.push(single);
+  }
+
+  #makeSlices(plain: Settle[]): void {
+    this.plain = undefined;
+    const { length } = this.values;
+    for (let i = 0; i < length; i++) this.#addSingle(plain[2 * i] as Settle, plain[2 * i + 1] as Settle); // one pair a value
   }
 
   /** Takes the slice out. Its values leave at once only if they are many, so that taking out many slices stays linear. */
@@ -97,8 +145,9 @@ export class Row {
 
   /** Drops all references: young objects that hang on an old one live until the old one is collected. */
   clear(): void {
-    this.values = [];
-    this.slices = [];
+    this.values = NOTHING;
+    this.plain = undefined;
+    this.#slices = NOTHING;
     this.gone = 0;
     this.run = undefined;
     this.batch = undefined;
@@ -118,53 +167,82 @@ export class Row {
       at = end;
     }
     this.values = values;
-    this.slices = slices;
+    this.#slices = slices;
     this.gone = 0;
   }
 }
 
-/** The first slice of its kind, before values have joined it. */
-export function sliceOf(call: Call, from: number, row: Row): LooseSlice {
-  return { call, from, row, size: 0, weight: 0, gone: false, left: false };
-}
+/** A call of one value, which is its own slice. */
+export class Single implements Call, LooseSlice {
+  over = false;
+  aborted = false;
+  gone = false;
+  left = false;
+  weight = 0;
+  deadline = Infinity;
+  release: (() => void) | undefined = undefined;
+  row!: Row; // set when its value joins; `slices` looks before that
 
-/** The slices of a call of many values, from when their first value joins a batch until they are settled. */
-export class Slices<S extends LooseSlice> {
-  readonly open = new Set<S>();
-  #last: S | undefined;
-  #next = 0;
+  constructor(
+    readonly resolve: Settle,
+    readonly reject: Settle,
+  ) {}
 
-  constructor(readonly make: (from: number, row: Row) => S) {}
+  get call(): this {
+    return this;
+  }
+
+  get from(): number {
+    return 0;
+  }
+
+  get size(): number {
+    return 1;
+  }
+
+  get pulled(): boolean {
+    return false;
+  }
+
+  get wanted(): boolean {
+    return !this.over;
+  }
+
+  slices(): Iterable<LooseSlice> {
+    // While it waits for room it is in no batch.
+    return (this.row as Row | undefined) === undefined ? [] : [this];
+  }
+
+  expect(): void {
+    // It has one value.
+  }
+
+  end(): void {
+    // It has one value.
+  }
 
   joined(row: Row, weight: number): void {
-    let last = this.#last;
-    if (last === undefined || last.gone || last.row !== row || row.slices[row.slices.length - 1] !== last) {
-      last = this.make(this.#next, row);
-      this.#last = last;
-      this.open.add(last);
-      row.slices.push(last);
+    this.row = row;
+    this.weight = weight;
+    row.add(this);
+  }
+
+  deliver(_slice: Slice, results: readonly unknown[], at: number): number {
+    const result = results[at];
+    if (isError(result)) {
+      this.fail(result);
+      return 0;
     }
-    last.size++;
-    last.weight += weight;
-    this.#next++;
+    this.over = true;
+    this.release?.();
+    this.resolve(result);
+    return 1;
   }
 
-  /** The next value joins no batch; returns its number. */
-  skip(): number {
-    this.#last = undefined;
-    return this.#next++;
-  }
-}
-
-const ERROR_TAGS = ['[object Error]', '[object DOMException]'];
-
-/** An error in a slot, also one of another realm (as under test frameworks). */
-export function isError(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  try {
-    if (value instanceof Error) return true;
-    return 'stack' in value && ERROR_TAGS.includes(Object.prototype.toString.call(value));
-  } catch {
-    return false; // a proxy whose traps throw
+  fail(error: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    this.release?.();
+    this.reject(error);
   }
 }

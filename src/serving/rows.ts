@@ -1,11 +1,15 @@
 import { type Call, Row } from './row.js';
+import type { Settle } from './slot.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import { Deferred, RESOLVED } from '../core/promise.js';
 import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
+
+/** Callers for which room is made at most when a row is opened. */
+const MOST_ROOM = 4096;
 
 /** A pending `flush()`: resolves when the rows with a lower number are settled. */
 class Flush extends Deferred {
@@ -20,10 +24,12 @@ export class Rows extends Core<Row> {
   locks = 0;
   /** Rows with values that are not settled, oldest first. */
   readonly #live = new Set<Row>();
-  readonly #flushes = new Fifo<Flush>();
+  readonly #flushes = new Deque<Flush>();
   /** Batches are cut at the end of the event-loop turn that opened them. */
   readonly #eager: boolean;
   #opened = 0;
+  /** Of the row that was sealed last: room for as many callers is made in the next one. */
+  #lastSize = 1;
   #turnEnds = false;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
@@ -43,10 +49,23 @@ export class Rows extends Core<Row> {
 
   /** Adds a value to the open row. */
   join(call: Call, value: unknown, weight: number): void {
-    let row = this.state;
-    if (this.size === 0 || row === undefined) row = this.#open();
+    call.joined(this.#place(value), weight);
+    this.#joined(weight);
+  }
+
+  joinPlain(value: unknown, resolve: Settle, reject: Settle): void {
+    this.#place(value).addPlain(resolve, reject, this.#lastSize);
+    this.#joined(0);
+  }
+
+  #place(value: unknown): Row {
+    const row = this.state;
+    if (this.size === 0 || row === undefined) return this.#open(value);
     row.values.push(value);
-    call.joined(row, weight);
+    return row;
+  }
+
+  #joined(weight: number): void {
     this.accepted++;
     this.joined++;
     this.size++;
@@ -55,8 +74,8 @@ export class Rows extends Core<Row> {
     else if (this.weight >= this.limits.weight) this.seal('weight');
   }
 
-  #open(): Row {
-    const row = new Row(this.#opened++);
+  #open(first: unknown): Row {
+    const row = new Row(this.#opened++, first);
     this.open(this.clock.now());
     this.opened = true;
     this.state = row;
@@ -76,6 +95,7 @@ export class Rows extends Core<Row> {
   }
 
   override seal(reason: Trigger): Batch<Row> {
+    this.#lastSize = Math.min(this.size, MOST_ROOM);
     const batch = super.seal(reason);
     batch.state.batch = batch;
     return batch;

@@ -1,6 +1,7 @@
 import type { Context } from './partitions.js';
 import { type Batch, RunContext } from '../core/batch.js';
 import type { Call, Row, Slice } from './row.js';
+import { type Settle, isError } from './slot.js';
 
 /** The context of one run. */
 export class ServingRun extends RunContext implements Context {
@@ -42,16 +43,28 @@ export function deliver(slice: Slice, results: readonly unknown[], at: number): 
   }
 }
 
-export function tellSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
+/** Settles the promises of a row of plain callers; returns how many were rejected. */
+export function deliverPlain(plain: readonly Settle[], results: readonly unknown[]): number {
+  let failed = 0;
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i];
+    const bad = typeof result === 'object' && isError(result);
+    if (bad) failed++;
+    plain[bad ? 2 * i + 1 : 2 * i]?.(result);
+  }
+  return failed;
+}
+
+export function sendToSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {
   let at = 0;
-  const told = new Set<Call>();
+  const sent = new Set<Call>();
   for (const slice of row.slices) {
     const { call, size } = slice;
-    if (call.tell !== undefined && !call.over) {
-      if (list !== undefined) call.tell(slice, hook, list.slice(at, at + size));
+    if (call.send !== undefined && !call.over) {
+      if (list !== undefined) call.send(slice, hook, list.slice(at, at + size));
       // Once, also if values of others lie between its own.
-      else if (!told.has(call)) call.tell(slice, hook, payload);
-      told.add(call);
+      else if (!sent.has(call)) call.send(slice, hook, payload);
+      sent.add(call);
     }
     at += size;
   }

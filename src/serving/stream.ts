@@ -1,16 +1,24 @@
-import type { Leaver } from './calls.js';
 import { Channel, type Event, MOST_UNREAD } from './channel.js';
 import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
-import { Fifo } from '../core/deque.js';
+import { Deque } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';
-import { type Call, type LooseSlice, type Row, type Slice, Slices, isError, sliceOf } from './row.js';
+import type { Call, LooseSlice, Row, Slice } from './row.js';
+import { CallSlice, type Leaver, Slices } from './slices.js';
+import { isError } from './slot.js';
 
 /** A part of a stream. Its events wait until the parts before it are through. */
 interface StreamPart extends LooseSlice {
-  readonly events: Fifo<Event>;
+  events: Deque<Event> | undefined;
   output: unknown[] | undefined;
   failure: { error: unknown } | undefined;
+}
+
+class PartSlice extends CallSlice implements StreamPart {
+  /** Made for the first event. */
+  events: Deque<Event> | undefined = undefined;
+  output: unknown[] | undefined = undefined;
+  failure: { error: unknown } | undefined = undefined;
 }
 
 export interface StreamParts {
@@ -34,9 +42,9 @@ export class StreamCall implements Call {
   /** Called with the number of values whose results were read. */
   credit: ((count: number) => void) | undefined = undefined;
   readonly channel: Channel;
-  readonly #waiting = new Fifo<StreamPart>();
+  readonly #waiting = new Deque<StreamPart>();
   readonly #slices = new Slices<StreamPart>((from, row) => {
-    const part = { ...sliceOf(this, from, row), events: new Fifo<Event>(), output: undefined, failure: undefined };
+    const part = new PartSlice(this, from, row);
     this.#waiting.push(part);
     return part;
   });
@@ -81,11 +89,12 @@ export class StreamCall implements Call {
     this.#slices.joined(row, weight);
   }
 
-  tell(slice: Slice, hook: string, payload: unknown): void {
+  send(slice: Slice, hook: string, payload: unknown): void {
     const part = slice as StreamPart; // it makes no others
     const event = { type: hook, payload };
     if (part === this.#waiting.peek() && !this.#mapping) this.channel.pushHook(event);
     else {
+      part.events ??= new Deque();
       part.events.push(event);
       if (part.events.length > MOST_UNREAD) part.events.shift();
     }
@@ -138,8 +147,9 @@ export class StreamCall implements Call {
         if (this.#ended !== undefined) this.#finish(this.#ended.reason);
         return;
       }
-      for (const event of part.events.take(part.events.length)) this.channel.pushHook(event);
-      const { output } = part;
+      const { events, output } = part;
+      part.events = undefined;
+      for (const event of events ?? []) this.channel.pushHook(event);
       if (output === undefined) return;
       if (output.length === 0) this.#passed(part);
       else this.#emit(part, output);

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.js';
 import type { Trigger } from '../core/schedule.js';
 import type { RetryOptions } from '../options/retry.js';
 
-/** Sends events to the callers of a batch that read a stream. It throws `ClosedError` once the batch has ended. */
+/** Sends events to the callers of a batch that read a stream. @throws ClosedError once the batch has ended */
 export interface ServingHook {
   /**
    * Sends each caller its slice of the list.
@@ -28,13 +28,13 @@ export interface ServingInit<Runtime = unknown> {
 export interface ServingContext<State = undefined, Hook extends string = never, Runtime = unknown> {
   /** Number of the partition that executes the batch, from 0. */
   readonly partition: number;
-  /** What `init` returned for this partition. */
+  /** The value that `init` returned for this partition. */
   readonly state: State;
   /** Number of values. */
   readonly size: number;
   /** The trigger that cut the batch, the same in every attempt; `'demand'` for `inline` work. */
   readonly reason: Trigger;
-  /** From 1. */
+  /** The number of this attempt, from 1. */
   readonly attempt: number;
   /**
    * The latest time of the serving's clock (`performance.now()`; on a worker thread that of the thread), in milliseconds,
@@ -136,6 +136,7 @@ export interface ServingOptions<State = undefined, Hook extends string = never, 
 
 type Absent = null | undefined;
 
+/** Options of a serving whose handler gets the callers' values and returns their results. */
 export interface PlainOptions<In, Out, State, Hook extends string, Runtime> extends ServingOptions<
   State,
   Hook,
@@ -143,10 +144,13 @@ export interface PlainOptions<In, Out, State, Hook extends string, Runtime> exte
 > {
   /** Required here, in a subclass or in a worker module. */
   handleBatch?: Handler<In, Out, State, Hook, Runtime> | Absent;
+  /** Left out: the handler gets the callers' values. */
   mapInputs?: Absent;
+  /** Left out: callers get the handler's results. */
   mapResults?: Absent;
 }
 
+/** Options of a serving that maps values before the handler gets them. */
 export interface MapsInputs<In, Out, State, Hook extends string, Runtime, Mapped> extends ServingOptions<
   State,
   Hook,
@@ -154,21 +158,27 @@ export interface MapsInputs<In, Out, State, Hook extends string, Runtime, Mapped
 > {
   /** Maps the values of a call, or one that is pulled, to those that the handler gets. Its argument is always a list. */
   mapInputs: (values: readonly In[]) => Awaitable<readonly Mapped[]>;
+  /** Required here, in a subclass or in a worker module. */
   handleBatch?: Handler<Mapped, Out, State, Hook, Runtime> | Absent;
+  /** Left out: callers get the handler's results. */
   mapResults?: Absent;
 }
 
+/** Options of a serving that maps the handler's results before callers get them. */
 export interface MapsResults<In, Out, State, Hook extends string, Runtime, Raw> extends ServingOptions<
   State,
   Hook,
   Runtime
 > {
+  /** Left out: the handler gets the callers' values. */
   mapInputs?: Absent;
+  /** Required here, in a subclass or in a worker module. */
   handleBatch?: Handler<In, Raw, State, Hook, Runtime> | Absent;
   /** Maps the results of a call, or of a part of a stream, to what the caller gets. Its argument is always a list. */
   mapResults: (results: readonly Raw[]) => Awaitable<readonly Out[]>;
 }
 
+/** Options of a serving that maps both values and results. */
 export interface MapsBoth<In, Out, State, Hook extends string, Runtime, Mapped, Raw> extends ServingOptions<
   State,
   Hook,
@@ -176,29 +186,39 @@ export interface MapsBoth<In, Out, State, Hook extends string, Runtime, Mapped, 
 > {
   /** Maps the values of a call, or one that is pulled, to those that the handler gets. Its argument is always a list. */
   mapInputs: (values: readonly In[]) => Awaitable<readonly Mapped[]>;
+  /** Required here, in a subclass or in a worker module. */
   handleBatch?: Handler<Mapped, Raw, State, Hook, Runtime> | Absent;
   /** Maps the results of a call, or of a part of a stream, to what the caller gets. Its argument is always a list. */
   mapResults: (results: readonly Raw[]) => Awaitable<readonly Out[]>;
 }
 
+/** Options of `dispatch`, `dispatchMany`, `settleMany`, their `try` forms and `stream`. */
 export interface DispatchOptions {
   /** Aborting rejects the call with the signal's reason, and takes its values out of batches that have not started. */
   signal?: AbortSignal | null | undefined;
-  /** Milliseconds, after which the same happens with a `TimeoutError`. @default Infinity */
+  /**
+   * Milliseconds after which the call is rejected with `TimeoutError`, and its values are taken out likewise.
+   * @default Infinity
+   */
   timeout?: number | null | undefined;
 }
 
+/** The result of `tryDispatch`: a value or an error. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; error: unknown };
 
-/** What a stream yields: the results of each part of the call, and the payloads of hooks. */
+/** An element of a stream: the results of one part of the call, or the payload of a hook. */
 export type StreamEvent<Out, Hook extends string = never> =
   { type: 'batch'; output: Out[] } | (Hook extends string ? { type: Hook; payload: unknown } : never);
 
-/** A list, another iterable, or an async iterable. A string is none: it would be dispatched letter by letter. */
+/** A list, another iterable, or an async iterable; not a string, which would be dispatched letter by letter. */
 export type Values<In> = (Iterable<In> & object) | AsyncIterable<In>;
 
+/** Options of `close`. */
 export interface ServingCloseOptions {
-  /** Milliseconds. @default 30_000 */
+  /**
+   * Milliseconds after which `close` gives up and rejects with `CloseError`.
+   * @default 30_000
+   */
   timeout?: number | null | undefined;
   /**
    * `'drain'` executes what was accepted, `'reject'` fails it with `ClosedError`.
@@ -207,40 +227,4 @@ export interface ServingCloseOptions {
   pending?: 'drain' | 'reject' | null | undefined;
 }
 
-export interface ServingBatchInfo {
-  partition: number;
-  /** Values. */
-  size: number;
-  reason: Trigger;
-  attempt: number;
-  /** Milliseconds. */
-  duration: number;
-  /** Calls with a part in the batch. */
-  calls: number;
-}
-
-export type ServingEvents = {
-  executed: ServingBatchInfo;
-  /** An attempt failed; it is repeated at `retryAt`, of the serving's clock, or not at all (`Infinity`). */
-  failed: ServingBatchInfo & { error: unknown; retryAt: number };
-  /** With the number of values that were not executed, if any. */
-  closed: { undelivered: number };
-};
-
-/** A live view; at every moment `values = delivered + failed + aborted + pending`. */
-export interface ServingState {
-  /** Values accepted and not settled. Those that `mapInputs` still has are not accepted yet. */
-  readonly pending: number;
-  /** Batches being executed. */
-  readonly running: number;
-  readonly counts: {
-    readonly calls: number;
-    readonly values: number;
-    /** Batches executed. */
-    readonly batches: number;
-    readonly delivered: number;
-    readonly failed: number;
-    /** Of callers who gave up. */
-    readonly aborted: number;
-  };
-}
+export type * from './state-types.js';

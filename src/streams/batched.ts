@@ -225,7 +225,7 @@ function checkWeight(weight: unknown): number {
   throw new TypeError(`batched: weigh must return a number from 0 up, and returned ${String(weight)}`);
 }
 
-/** Nobody waits for it, so nobody could be told of its failure. */
+/** No caller waits for it, so its failure has no receiver. */
 async function quietly(end: (() => unknown) | undefined): Promise<void> {
   try {
     await end?.();

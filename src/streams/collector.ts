@@ -2,7 +2,9 @@ import { wrong } from './options.js';
 
 /** The part of a collector that a stream writes into. */
 export interface StreamCollector<Item> {
+  /** Adds an item; resolves when the next one may be added. */
   syncAddItem(item: Item, options?: { signal?: AbortSignal }): Promise<void>;
+  /** Delivers what is pending; called at the end of the stream. */
   flush(options?: { signal?: AbortSignal }): Promise<void>;
   on?(event: 'held', listener: () => void): () => void;
 }

@@ -83,7 +83,7 @@ test('salvage takes what is in dead/ and quarantine/ too, into a new file, and c
   expect((await command('spool', 'salvage', path, '--output', output)).code).toBe(2); // never overwrites
 });
 
-test('a directory that a live process owns is only read, and a line on its way is no damage', async () => {
+test('a directory that a live process owns is only read, and a line that is being written is no damage', async () => {
   const path = directory();
   const { batcher } = life(path);
   await batcher.syncAddItem(1);

@@ -77,7 +77,7 @@ describe('close', () => {
     expect(batcher.state.counts.totalItems).toBe(0);
   });
 
-  test('waits for items on their way through an async add hook', async () => {
+  test('waits for items in an async add hook', async () => {
     const add = gate<unknown[], undefined>();
     const { batcher, sizes } = bench({ batchAddItem: add });
     batcher.addItems([1, 2]);
@@ -206,7 +206,7 @@ describe('close', () => {
     expectBalanced(batcher);
   });
 
-  test('tells onError of items that were not delivered', async () => {
+  test('calls onError for items that were not delivered', async () => {
     const { batcher } = bench({ retry: false, batchFlush: () => Promise.reject(new Error('down')) });
     const onError = jest.fn();
     batcher.addItem(1, { onError });

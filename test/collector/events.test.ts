@@ -76,7 +76,7 @@ describe('events', () => {
     expect(seen.slice(2).filter(([name]) => name === 'refused')).toHaveLength(2);
   });
 
-  test('drained is told when nothing is pending any more, once', async () => {
+  test('drained is emitted when nothing is pending any more, once', async () => {
     const flush = sink();
     const { batcher } = bench({ maxBatchSize: 1, batchFlush: flush });
     const drained = jest.fn();
@@ -93,7 +93,7 @@ describe('events', () => {
     expect(drained).toHaveBeenCalledTimes(1);
   });
 
-  test('closed is told at the end of close, once', async () => {
+  test('closed is emitted at the end of close, once', async () => {
     const { batcher } = bench();
     const seen = listen(batcher);
     batcher.addItem(1);
@@ -160,7 +160,7 @@ describe('events', () => {
   });
 });
 
-describe('a failure that nobody listens to is reported by a process warning, once per kind', () => {
+describe('a failure without a listener is reported by a process warning, once per kind', () => {
   const throwing: NumberOptions = {
     batchFlush: () => {
       throw new Error('down');
@@ -194,7 +194,7 @@ describe('a failure that nobody listens to is reported by a process warning, onc
     expect(seen).toHaveLength(1);
   });
 
-  test('refused: an onError is somebody who listens', () => {
+  test('refused: an onError counts as a listener', () => {
     const seen = warnings();
     const { batcher } = bench({
       batchAddItem: () => Promise.reject(new Error('no')),

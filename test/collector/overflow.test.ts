@@ -1,5 +1,14 @@
 import { ClosedError, OverflowError } from 'batch-please';
-import { bench, expectBalanced, flushedBy, settled, sink, warnings, watch } from '../support/collectors.js';
+import {
+  type Numbers,
+  bench,
+  expectBalanced,
+  flushedBy,
+  settled,
+  sink,
+  warnings,
+  watch,
+} from '../support/collectors.js';
 
 afterEach(() => jest.restoreAllMocks());
 
@@ -140,7 +149,7 @@ describe("overflow: 'reject'", () => {
 });
 
 describe("overflow: 'dropNewest'", () => {
-  test('drops the incoming item: counted and emitted as dropped, its promise and onError told', async () => {
+  test('drops the incoming item: counted and emitted as dropped, its promise rejected and onError called', async () => {
     const { batcher, batches } = bench({ maxPending: 2, overflow: 'dropNewest' });
     const dropped = jest.fn();
     const onError = jest.fn();
@@ -233,7 +242,116 @@ describe("overflow: 'dropOldest'", () => {
     expect(waits.state).toBe('resolved');
   });
 
-  test('A1: a batch whose delivery is just being told is not dropped as well', async () => {
+  test.each(verbs)('%s waits only while nothing can be dropped: until the batch in flight fails', async (verb) => {
+    const flush = sink();
+    const { clock, batcher } = bench({
+      maxBatchSize: 2,
+      maxPending: 2,
+      overflow: 'dropOldest',
+      retry: { minDelay: 1000 },
+      batchFlush: flush,
+    });
+    for (const event of ['failed', 'dropped'] as const) batcher.on(event, () => {});
+    batcher.addItems([1, 2]);
+    for (const item of [3, 4, 5]) void batcher[verb](item);
+    flush.fail(new Error('down'));
+    await settled();
+    // [1, 2] made room for 3 and 4, which are in flight; 5 waits.
+    expect(flushedBy(flush)).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    flush.fail(new Error('down'));
+    await clock.advance(2000);
+    expect(batcher.state.batch?.items).toEqual([5]);
+    expect(batcher.state.counts).toMatchObject({ dropped: 4 });
+    expectBalanced(batcher);
+    batcher.clear();
+  });
+
+  test('items whose add hook was slow, and that nobody could drop, wait for nothing: 8 of 2 at a time, all stored', async () => {
+    const { clock, batcher } = bench({
+      maxBatchSize: 1,
+      maxPending: 2,
+      overflow: 'dropOldest',
+      batchAddItem: async (batch, item) => {
+        await Promise.resolve();
+        batch.items.push(item);
+      },
+      batchFlush: () => new Promise(() => {}),
+    });
+    batcher.on('dropped', () => {});
+    const outcomes = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));
+    await clock.advance(10);
+    // One in flight, the newest behind it; the others gave way.
+    expect(outcomes.map(({ state }) => state)).toEqual([
+      'pending',
+      ...Array.from({ length: 6 }, () => 'rejected'),
+      'pending',
+    ]);
+    expect(batcher.state.counts.dropped).toBe(6);
+    expectBalanced(batcher);
+    batcher.clear();
+  });
+
+  test('a listener that adds again what was dropped does not drop without end', async () => {
+    for (const verb of ['addItem', 'syncAddItem'] as const) {
+      const flush = sink();
+      const { clock, batcher } = bench({ maxBatchSize: 1, maxPending: 3, overflow: 'dropOldest', batchFlush: flush });
+      batcher.on('refused', () => {});
+      batcher.on('dropped', ({ batch }) => {
+        for (const item of (batch as Numbers).items) void batcher[verb](item);
+      });
+      for (const item of [1, 2, 3, 4, 5, 6]) void batcher.syncAddItem(item);
+      await clock.advance(10);
+      expect(batcher.state.pending).toBeLessThanOrEqual(3);
+      expectBalanced(batcher);
+      flush.openAll();
+      await clock.advance(10);
+      expect(batcher.state.pending).toBe(0);
+    }
+  });
+
+  test('an abort from a listener of the drop that was made for it leaves the item out', async () => {
+    const flush = sink();
+    const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: flush });
+    const controller = new AbortController();
+    batcher.on('failed', () => {});
+    batcher.on('dropped', () => {
+      controller.abort(new Error('left'));
+    });
+    batcher.addItem(1);
+    const left = watch(batcher.syncAddItem(2, { signal: controller.signal }));
+    const stays = watch(batcher.deliverItem(3));
+    flush.fail(new Error('down'));
+    await settled();
+    expect(left).toMatchObject({ state: 'rejected', error: new Error('left') });
+    flush.openAll();
+    await settled();
+    expect(stays.state).toBe('resolved');
+    expect(flushedBy(flush)).toEqual([[1], [3]]);
+    expectBalanced(batcher);
+  });
+
+  test('a caller that waits drops what was in flight once its attempt has failed', async () => {
+    const flush = sink();
+    const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: flush });
+    for (const event of ['failed', 'dropped'] as const) batcher.on(event, () => {});
+    const first = watch(batcher.deliverItem(1));
+    const second = watch(batcher.deliverItem(2));
+    await settled();
+    expect(batcher.state.counts.dropped).toBe(0);
+    flush.fail(new Error('down'));
+    await settled();
+    expect(first.error).toBeInstanceOf(OverflowError);
+    flush.openAll();
+    await settled();
+    expect(second.state).toBe('resolved');
+    expect(batcher.state.counts).toMatchObject({ delivered: 1, dropped: 1 });
+    expectBalanced(batcher);
+  });
+
+  test('A1: a batch whose flushed event is being emitted is not dropped as well', async () => {
     const { batcher } = bench({ maxBatchSize: 1, maxPending: 1, overflow: 'dropOldest', batchFlush: async () => {} });
     let told = 0;
     batcher.on('dropped', () => {});
@@ -254,7 +372,7 @@ describe("overflow: 'dropOldest'", () => {
   });
 });
 
-test('an overflow that nobody listens to is reported once, by a process warning', () => {
+test('an overflow without a listener is reported once, by a process warning', () => {
   for (const overflow of ['wait', 'reject', 'dropNewest', 'dropOldest'] as const) {
     const seen = warnings();
     const { batcher } = bench({ maxPending: 1, maxBatchSize: 1, overflow, batchFlush: sink() });

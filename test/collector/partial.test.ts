@@ -281,7 +281,7 @@ describe("giveUp: 'split'", () => {
     expectBalanced(batcher);
   });
 
-  test('an outage blames nobody: after 2·log2(8)+2 failures in a row everything is held', async () => {
+  test('an outage blames no item: after 2·log2(8)+2 failures in a row everything is held', async () => {
     let down = true;
     const { batcher, letters, attempts } = poisoned(() => down);
     const adds = [1, 2, 3, 4, 5, 6, 7, 8].map((item) => watch(batcher.deliverItem(item)));

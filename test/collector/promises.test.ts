@@ -58,7 +58,7 @@ describe('addItem', () => {
     expect([1, 2, 3].map((item) => batcher.addItem(item))).toEqual([true, true, true]);
   });
 
-  test('tells the errors about its item to its own onError, and to the event', () => {
+  test('passes the error of its item to its own onError, and to the event', () => {
     const { batcher } = bench({
       batchAddItem: (batch, item) => {
         if (item < 0) throw new Error('negative');
@@ -77,7 +77,7 @@ describe('addItem', () => {
     expectBalanced(batcher);
   });
 
-  test('tells onError of an item that is refused later, and of one that could not be delivered', async () => {
+  test('calls onError for an item that is refused later, and for one that could not be delivered', async () => {
     const add = gate<unknown[], undefined>();
     const { batcher } = bench({
       batchAddItem: add,
@@ -128,7 +128,7 @@ describe('addItems', () => {
     expect(batcher.addItems([3, 4])).toBe(false);
   });
 
-  test('tells onError of each refused item', () => {
+  test('calls onError for each refused item', () => {
     const { batcher } = bench({
       batchAddItem: (_batch, item) => {
         if (item % 2 === 1) throw new Error(`odd ${item}`);
@@ -318,7 +318,7 @@ describe('signal', () => {
     expect(batches).toEqual([[1]]);
   });
 
-  test('syncAddItem: aborted on its way through the add hook, the item stays in', async () => {
+  test('syncAddItem: aborted while the add hook runs, the item stays in', async () => {
     const add = gate<unknown[], undefined>();
     const { batcher } = bench({ batchAddItem: add });
     const controller = new AbortController();
@@ -376,7 +376,7 @@ describe('flush', () => {
     ]);
   });
 
-  test('A3: covers items that are still on their way through an async add hook', async () => {
+  test('A3: covers items whose async add hook still runs', async () => {
     const add = gate<unknown[], undefined>();
     const { batcher, sizes } = bench({ batchAddItem: add });
     batcher.addItems([1, 2, 3]);

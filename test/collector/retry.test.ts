@@ -357,7 +357,7 @@ describe("giveUp: 'drop'", () => {
     expectBalanced(batcher);
   });
 
-  test('A2: a dead letter hook that throws, rejects or never settles loses nobody and blocks nothing', async () => {
+  test('A2: a dead letter hook that throws, rejects or never settles leaves no promise pending and blocks nothing', async () => {
     const seen = warnings();
     for (const batchDeadLetter of [
       () => {

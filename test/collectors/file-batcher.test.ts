@@ -212,7 +212,7 @@ describe('G1 at least once', () => {
     expect(filesIn(path)).toEqual([]);
   });
 
-  test('flush() before anything else covers what an earlier life has left', async () => {
+  test('flush() before anything else covers files of an earlier process', async () => {
     const path = directory();
     await leave(path, numbers(10), { maxBatchSize: 4 });
     const { batcher, delivered } = life(path);
@@ -569,7 +569,7 @@ describe('G7 a rejected add is typed, and poisons nothing', () => {
     await batcher.close();
   });
 
-  test('a file that is gone before it was delivered is reported as lost, and blocks nothing', async () => {
+  test('a file that was removed before it was delivered is reported as lost, and blocks nothing', async () => {
     const path = directory();
     await leave(path, [1]);
     const down = gate<[unknown], undefined>();
@@ -805,7 +805,7 @@ describe('G12 maxBytes', () => {
     }
   });
 
-  test('what earlier lives have left counts, and the first add waits for room beside it', async () => {
+  test('files of earlier processes count, and the first add waits for room beside it', async () => {
     const path = directory();
     await leave(path, ['12345678', '12345678', '12345678'], { maxBatchSize: 1 });
     const flush = gate<[unknown], undefined>();

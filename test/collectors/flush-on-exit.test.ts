@@ -77,7 +77,7 @@ describe('flushOnExit', () => {
     expect(ended.lines).toEqual(['ready', 'a began', 'own', 'a [1]', 'own ends']);
   });
 
-  test('also when that listener is a once, which is gone by then', async () => {
+  test('also when that listener is a once, which was removed by then', async () => {
     const ended = await child(
       `const a = batcherOf('a'); a.addItem(1);
        process.once('SIGTERM', async () => { await sleep(1000); say('own ends'); process.exit(7); });
@@ -226,7 +226,7 @@ describe('a process that ends by itself', () => {
     expect(Date.now() - start).toBeLessThan(12_000);
   });
 
-  test('A4: a failure that nobody listens to is a warning on standard error, and the process goes on', async () => {
+  test('A4: a failure without a listener is a warning on standard error, and the process goes on', async () => {
     const ended = await child(
       `const a = new MemoryBatcher({ maxBatchSize: 1, retry: { attempts: 3, minDelay: 1 }, giveUp: 'drop', batchFlush() { throw new Error('sink is down'); } });
        for (let i = 0; i < 10; i++) a.addItem(i);

@@ -42,7 +42,7 @@ test('those who wait come in in the order of their arrival, as many as fit: 3+2 
   expect([log.at(-1), room.crowded, pending.count]).toEqual(['c', false, 5]);
 });
 
-test('nobody overtakes: a small one waits behind one that does not fit', () => {
+test('no overtaking: a small one waits behind one that does not fit', () => {
   const { room, log, pending, wait } = roomOfFive();
   pending.count = 5;
   void wait('large', 4);
@@ -105,7 +105,7 @@ test('who is let in may make room for the next: one loop, however many there are
   expect(entered).toEqual(Array.from({ length: 50_000 }, (_, i) => i));
 });
 
-test('closed, it turns everybody away', async () => {
+test('closed, it rejects every waiting caller', async () => {
   const { room, pending, wait } = roomOfFive();
   pending.count = 5;
   const all = Promise.allSettled([wait('a'), wait('b')]);

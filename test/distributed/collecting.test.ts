@@ -91,7 +91,7 @@ describeWithServer('collecting on several machines', () => {
     expect(await buried(name)).toBe(0);
   });
 
-  test('a sink that is down for 8 s, while items trickle in, costs nothing and blames nobody', async () => {
+  test('a sink that is down for 8 s, while items trickle in, loses nothing and buries nothing', async () => {
     const name = 'outage';
     const consumers = await Promise.all([1, 2].map(() => consumer(name, { DOWN: sink.downFile })));
     const log = new JetStreamLog<Item>({ connection, name });

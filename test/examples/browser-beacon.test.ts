@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { build } from 'esbuild';
@@ -14,6 +16,8 @@ interface Request {
 let browser: Browser | undefined;
 let server: Server;
 let url: string;
+jest.setTimeout(240_000);
+
 const requests: Request[] = [];
 let heard: (() => void) | undefined;
 /** Answers wait for it. */
@@ -57,7 +61,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   browser = await launchBrowser();
-}, 60_000);
+}, 240_000);
 
 afterAll(async () => {
   await browser?.close();
@@ -102,4 +106,30 @@ inBrowser('also while an earlier batch is on its way', async () => {
   open?.();
   expect(requests.map(({ names }) => names.map((name) => name[0]).join())).toEqual(['x', 'y']);
   expect(new Set(requests.map(({ id }) => id)).size).toBe(2);
+});
+
+inBrowser('the demonstration prints the events of its page in the requests that they came in', async () => {
+  if (browser === undefined) throw new Error('no browser');
+  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/browser-beacon/main.ts'], { cwd: root });
+  try {
+    let output = '';
+    const saying = async (pattern: RegExp): Promise<RegExpExecArray> => {
+      for (;;) {
+        const found = pattern.exec(output);
+        if (found !== null) return found;
+        const [text] = (await once(child.stdout, 'data')) as [Buffer];
+        output += text.toString();
+      }
+    };
+    const [, address = ''] = await saying(/^Open (http:\S+);/m);
+    const { page, complaints } = await WatchedPage.open(browser, address);
+    await page.click('h1');
+    await page.keyboard.press('a');
+    await page.close({ runBeforeUnload: false });
+    // In one request, or on a slow machine, where five seconds have passed meanwhile, in two.
+    await saying(/^a request of \d events: open[^]*click[^]*keydown$/m);
+    expect(complaints).toEqual([]);
+  } finally {
+    child.kill();
+  }
 });

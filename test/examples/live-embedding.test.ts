@@ -56,7 +56,7 @@ describe('the hashed embedding', () => {
     for (const [i, number] of numbers.entries()) expect(Math.abs(number - (vector[i] ?? 0))).toBeLessThanOrEqual(5e-5);
   });
 
-  test('leaves out what is no word that anybody looks for', () => {
+  test('leaves out text that is no search word', () => {
     expect(wordsOf(`Ümläut 42 ${'x'.repeat(41)} naïve`)).toEqual(['ümläut', '42', 'naïve']);
   });
 });

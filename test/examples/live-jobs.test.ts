@@ -1,174 +1,79 @@
-// The program as a user starts it, in a process of its own: what it keeps has to outlast the process.
+// The program in a process of its own: what it keeps has to outlast the process.
 import { join } from 'node:path';
-import type { Batch, Job } from '../../examples/document-indexing/protocol.js';
-import { LiveServer, ask, scratch, writeDocuments, type Told } from '../support/live-server.js';
+import type { Job } from '../../examples/document-indexing/protocol.js';
+import { LiveServer, ask, writeDocuments } from '../support/live-server.js';
+import { documentsOfTwo, isOver, storedBy, testTwoUsers } from '../support/two-users.js';
 
 jest.setTimeout(300_000);
 
-const isOver = ({ state }: Job): boolean => state === 'done' || state === 'cancelled' || state === 'failed';
+const both = documentsOfTwo();
+const { folder, documents } = both;
 
-const COUNTS = 'SELECT job, count(*)::integer AS sections FROM job_sections GROUP BY job';
-
-async function storedBy(data: string): Promise<Map<string, number>> {
-  const rows = await ask<{ job: string; sections: number }>(data, COUNTS);
-  return new Map(rows.map(({ job, sections }) => [job, sections]));
-}
-
-const folder = scratch();
-const documents = join(folder, 'documents');
-beforeAll(async () => {
-  await writeDocuments(join(documents, 'ann'), 8, 50);
-  await writeDocuments(join(documents, 'bob'), 6, 50);
+// The other ways are in live-jobs.long.test.ts.
+describe('two users at once, with --progress summary', () => {
+  testTwoUsers('summary', both);
 });
 
-describe.each(['summary', 'items', 'isolated'])('two users at once, with --progress %s', (way) => {
-  let data: string;
-  let jobs: Job[];
-  let told: Told[];
+describe('a server whose inserts are of one row, so that there is a middle', () => {
+  const data = join(folder, 'data-middle');
+  let server: LiveServer;
+  /** What each job has to have stored in the end. */
+  const expected = new Map<string, number>();
 
   beforeAll(async () => {
-    data = join(folder, `data-${way}`);
-    const server = await LiveServer.start(['--no-index', ...['--root', documents, '--data', data, '--progress', way]]);
-    told = [await server.events('ann'), await server.events('bob')];
-    const begun = await Promise.all([
-      server.index('ann', join(documents, 'ann')),
-      server.index('bob', join(documents, 'bob')),
-    ]);
-    jobs = await Promise.all(begun.map(({ id }) => server.until(id, isOver)));
-    // Connected again, as by a page that was closed meanwhile.
-    told.push(await server.events('ann'));
-    expect(await server.end()).toBe(130);
+    await writeDocuments(join(documents, 'carl'), 8, 50);
+    await writeDocuments(join(documents, 'dan'), 2, 20);
+    server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, '--batch-size', '1']);
   });
 
-  test('each ends at its exact counts: 400 = 8 × 50 and 300 = 6 × 50, the same in the database', async () => {
-    expect(jobs.map(({ user, state, files, chunks }) => ({ user, state, files, chunks }))).toEqual([
-      {
-        user: 'ann',
-        state: 'done',
-        files: { done: 8, failed: 0, total: 8 },
-        chunks: { read: 400, embedded: 400, stored: 400, refused: 0, total: 400 },
-      },
-      {
-        user: 'bob',
-        state: 'done',
-        files: { done: 6, failed: 0, total: 6 },
-        chunks: { read: 300, embedded: 300, stored: 300, refused: 0, total: 300 },
-      },
-    ]);
-    expect(await storedBy(data)).toEqual(new Map(jobs.map(({ id, chunks }) => [id, chunks.stored])));
+  test('cancel ends a job at once and keeps what is stored', async () => {
+    const { id } = await server.index('carl', join(documents, 'carl'));
+    const dans = await server.index('dan', join(documents, 'dan'));
+    await server.until(id, ({ chunks }) => chunks.stored >= 5);
+    const answer = (await (await server.post(`/api/jobs/${id}/cancel`, {})).json()) as Job;
+    expect(answer.state).toBe('cancelled');
+    expect(answer.chunks.stored).toBeGreaterThanOrEqual(5);
+    expect(answer.chunks.stored).toBeLessThan(400);
+    expect((await server.until(dans.id, isOver)).chunks.stored).toBe(40);
+    const ended = await server.job(id);
+    expect(ended.state).toBe('cancelled');
+    expected.set(id, ended.chunks.stored).set(dans.id, 40);
   });
 
-  test('each is told of their own job, and both of all batches', () => {
-    const [anns, bobs, again] = told as [Told, Told, Told];
-    const [ann, bob] = jobs as [Job, Job];
-    expect(anns.jobs).toEqual([[]]);
-    expect(new Set(anns.job.map(({ id }) => id))).toEqual(new Set([ann.id]));
-    expect(new Set(bobs.job.map(({ id }) => id))).toEqual(new Set([bob.id]));
-    expect(anns.job.at(-1)).toEqual(ann);
-    expect(again.jobs).toEqual([[ann]]);
+  test('kill -9 in the middle: the next start goes on, and every chunk is stored exactly once', async () => {
+    const { id } = await server.index('ann', join(documents, 'ann'));
+    const pasted = { kind: 'text', name: 'pasted', text: '# Pasted\n\nThe quagga sleeps behind the barn.\n' };
+    await server.until(id, ({ chunks }) => chunks.stored >= 20);
+    const response = await server.post('/api/jobs', { user: 'bob', source: pasted });
+    // From now on it has to survive.
+    expect(response.status).toBe(201);
+    const bobs = (await response.json()) as Job;
+    expect(await server.end('SIGKILL')).toBe('SIGKILL');
 
-    const batchesOf = (each: Told): Batch[] => each.batch.flatMap(({ batches }) => batches);
-    const batches = batchesOf(anns);
-    expect(batchesOf(bobs)).toEqual(batches);
-    expect(anns.batch.at(-1)?.totals).toMatchObject({ requests: 700, batches: batches.length, users: 2, rows: 700 });
-    const chunksOf = (job: string): number =>
-      batches.flatMap(({ parts }) => parts).reduce((sum, part) => sum + (part.job === job ? part.count : 0), 0);
-    expect([chunksOf(ann.id), chunksOf(bob.id)]).toEqual([400, 300]);
-    expect(batches.reduce((sum, { size }) => sum + size, 0)).toBe(700);
-    const carried = (job: string): number =>
-      batches.filter(({ parts }) => parts.some((part) => part.job === job)).length;
-    expect([ann.batches, bob.batches]).toEqual([carried(ann.id), carried(bob.id)]);
+    const before = (await storedBy(data)).get(id) ?? 0;
+    expect(before).toBeGreaterThanOrEqual(20);
+    expect(before).toBeLessThan(400);
+
+    const second = await LiveServer.start(['--no-index', '--root', documents, '--data', data]);
+    const job = await second.until(id, isOver);
+    expect(job).toMatchObject({
+      user: 'ann',
+      state: 'done',
+      chunks: { read: 400, embedded: 400, stored: 400, refused: 0, total: 400 },
+    });
+    expect(await second.until(bobs.id, isOver)).toMatchObject({ state: 'done', chunks: { stored: 1 } });
+    const [hit] = await second.search('quagga sleeps behind the barn');
+    expect(hit).toMatchObject({ path: 'pasted', heading: 'Pasted', job: bobs.id });
+    expect(await second.end()).toBe(130);
+
+    expected.set(id, 400).set(bobs.id, 1);
+    expect(await storedBy(data)).toEqual(expected);
+    const [sections] = await ask<object>(
+      data,
+      `SELECT count(*)::integer AS rows, count(DISTINCT (path, position))::integer AS places,
+        count(embedding)::integer AS vectors FROM document_sections`,
+    );
+    const rows = [...expected.values()].reduce((sum, stored) => sum + stored, 0);
+    expect(sections).toEqual({ rows, places: rows, vectors: rows });
   });
-
-  test('the ways agree on tokens and cost', () => {
-    // A token is four characters; every way has to come to what the texts have.
-    const tokens = (files: number): number => {
-      let sum = 0;
-      for (let i = 0; i < files * 50; i += 1) {
-        const text = `Section ${i % 50}\nWhat file ${Math.floor(i / 50)} says about topic${i} is said here.`;
-        sum += Math.ceil(text.length / 4);
-      }
-      return sum;
-    };
-    expect(jobs.map((job) => job.tokens)).toEqual([tokens(8), tokens(6)]);
-    for (const { tokens: spent, cost } of jobs) expect(cost).toBeCloseTo((spent * 0.02) / 1e6, 12);
-  });
-
-  test('strangers share batches, unless the serving is of one job', () => {
-    for (const { batches, meanFill, coalescing, latency } of jobs) {
-      expect(batches).toBeGreaterThan(0);
-      expect(meanFill).toBeGreaterThan(0);
-      expect(meanFill).toBeLessThanOrEqual(1);
-      expect(latency.p50).toBeGreaterThan(0);
-      expect(latency.p99).toBeGreaterThanOrEqual(latency.p50);
-      if (way === 'isolated') expect(coalescing.strangersShare).toBe(0);
-      else expect(coalescing.strangersShare).toBeGreaterThan(0);
-    }
-  });
-});
-
-test('kill -9 in the middle: the next start goes on, and every chunk is stored exactly once', async () => {
-  const data = join(folder, 'data-kill');
-  // A row in each insert, so that there is a middle.
-  const args = ['--no-index', '--root', documents, '--data', data, '--batch-size', '1'];
-  const first = await LiveServer.start(args);
-  const { id } = await first.index('ann', join(documents, 'ann'));
-  const pasted = { kind: 'text', name: 'pasted', text: '# Pasted\n\nThe quagga sleeps behind the barn.\n' };
-  await first.until(id, ({ chunks }) => chunks.stored >= 20);
-  const response = await first.post('/api/jobs', { user: 'bob', source: pasted });
-  // From now on it has to survive.
-  expect(response.status).toBe(201);
-  const bobs = (await response.json()) as Job;
-  expect(await first.end('SIGKILL')).toBe('SIGKILL');
-
-  const before = (await storedBy(data)).get(id) ?? 0;
-  expect(before).toBeGreaterThanOrEqual(20);
-  expect(before).toBeLessThan(400);
-
-  const second = await LiveServer.start(['--no-index', '--root', documents, '--data', data]);
-  const job = await second.until(id, isOver);
-  expect(job).toMatchObject({
-    user: 'ann',
-    state: 'done',
-    chunks: { read: 400, embedded: 400, stored: 400, refused: 0, total: 400 },
-  });
-  expect(await second.until(bobs.id, isOver)).toMatchObject({ state: 'done', chunks: { stored: 1 } });
-  const [hit] = await second.search('quagga sleeps behind the barn');
-  expect(hit).toMatchObject({ path: 'pasted', heading: 'Pasted', job: bobs.id });
-  expect(await second.end()).toBe(130);
-
-  expect(await storedBy(data)).toEqual(
-    new Map([
-      [id, 400],
-      [bobs.id, 1],
-    ]),
-  );
-  const [sections] = await ask<object>(
-    data,
-    `SELECT count(*)::integer AS rows, count(DISTINCT (path, position))::integer AS places,
-      count(embedding)::integer AS vectors FROM document_sections`,
-  );
-  expect(sections).toEqual({ rows: 401, places: 401, vectors: 401 });
-});
-
-test('cancel ends a job at once and keeps what is stored', async () => {
-  const data = join(folder, 'data-cancel');
-  const server = await LiveServer.start([...['--no-index', '--root', documents, '--data', data, '--batch-size', '1']]);
-  const { id } = await server.index('ann', join(documents, 'ann'));
-  const bobs = await server.index('bob', join(documents, 'bob'));
-  await server.until(id, ({ chunks }) => chunks.stored >= 5);
-  const answer = (await (await server.post(`/api/jobs/${id}/cancel`, {})).json()) as Job;
-  expect(answer.state).toBe('cancelled');
-  expect(answer.chunks.stored).toBeGreaterThanOrEqual(5);
-  expect(answer.chunks.stored).toBeLessThan(400);
-  expect((await server.until(bobs.id, isOver)).chunks.stored).toBe(300);
-  const ended = await server.job(id);
-  expect(ended.state).toBe('cancelled');
-  expect(await server.end()).toBe(130);
-  expect(await storedBy(data)).toEqual(
-    new Map([
-      [id, ended.chunks.stored],
-      [bobs.id, 300],
-    ]),
-  );
 });

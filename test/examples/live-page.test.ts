@@ -1,22 +1,17 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import type { Batch, BatchNews, Job } from '../../examples/document-indexing/protocol.js';
 import {
   capture,
   controlsOf,
   launchBrowser,
   lowContrast,
-  memoryOf,
   noBrowser,
   violationsOf,
   WatchedPage,
 } from '../support/browser.js';
-import { animationOf } from '../support/animation.js';
 import { expectSoon } from '../support/soon.js';
 import { jobOf, search, shows, startFolder, startText, upload } from '../support/live-page.js';
-import { FakeLiveServer } from '../support/fake-live-server.js';
-import { root } from '../support/project.js';
 import { ask, LiveServer, scratch, writeDocuments } from '../support/live-server.js';
 
 const KNOWN = 'The ocelot counts its spots before sunrise.';
@@ -49,7 +44,7 @@ function columnsOf(page: Page): Promise<string[][]> {
 
 let tests = 0;
 /** Counted, so that a skip says how much it skips. */
-function test(what: string, body: () => Promise<void>, limit = 60_000): void {
+function test(what: string, body: () => Promise<void>, limit = 240_000): void {
   tests += 1;
   it(what, body, limit);
 }
@@ -83,11 +78,11 @@ suite('the page of the document indexing', () => {
       ann.page.getByText('Live', { exact: true }).waitFor(),
       bob.page.getByText('Live', { exact: true }).waitFor(),
     ]);
-  }, 60_000);
+  }, 240_000);
 
   afterAll(async () => {
     for (const end of ends.reverse()) await end();
-  }, 60_000);
+  }, 240_000);
 
   test('a first visit shows no row of zeros, and says what to do', async () => {
     const text = await ann.page.locator('body').innerText();
@@ -192,8 +187,8 @@ suite('the page of the document indexing', () => {
     await first.page.reload();
     await shows(jobOf(first.page, 'one.md'), 'Done');
     expect(await first.page.getByLabel('You are').inputValue()).toBe('tab0');
-    // At once, not with the next batch.
-    expect((await columnsOf(first.page)).length).toBeGreaterThan(20);
+    // Without a batch that would come now: nobody is at work.
+    await expectSoon(async () => (await columnsOf(first.page)).length > 20);
     const [opened] = await Promise.all([
       context.waitForEvent('page'),
       first.page.getByRole('link', { name: 'Open as another user' }).click(),
@@ -348,10 +343,15 @@ suite('the page of the document indexing', () => {
   test('with forced colours squares keep their colours, and a bar its length', async () => {
     const { page } = bob;
     await page.emulateMedia({ colorScheme: 'dark', forcedColors: 'active' });
-    const fills = await page.evaluate<string[]>(
-      `[...new Set([...document.querySelectorAll('#chart rect[data-user]')].map((bar) => getComputedStyle(bar).fill))]`,
-    );
-    expect(fills.length).toBeGreaterThan(1);
+    // The job before has filled the chart with batches of one user.
+    await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
+    await expectSoon(async () => {
+      const fills = await page.evaluate<string[]>(
+        `[...document.querySelectorAll('#chart rect[data-user]')].map((bar) => getComputedStyle(bar).fill)`,
+      );
+      return new Set(fills).size >= 8;
+    });
+    await page.getByRole('button', { name: 'Send them home' }).click();
     const [track, ours] = await page.evaluate<string[]>(
       `['.track i', '.track .ours'].map((bar) => getComputedStyle(document.querySelector(bar)).backgroundColor)`,
     );
@@ -359,24 +359,6 @@ suite('the page of the document indexing', () => {
     expect(await violationsOf(page)).toEqual([]);
     await capture(page, 'forced-colours');
     await page.emulateMedia({ forcedColors: 'none' });
-  });
-
-  test('holds as much after 100,000 chunks in 100 jobs as after 50,000', async () => {
-    await using fake = new FakeLiveServer();
-    const { page, complaints } = await WatchedPage.open(browser, await fake.start());
-    await page.getByText('Live', { exact: true }).waitFor();
-    await page.getByLabel('Search what is indexed').fill('words');
-    await feed(page, fake, 0, 50);
-    const half = await memoryOf(page);
-    await feed(page, fake, 50, 100);
-    const end = await memoryOf(page);
-    // One small object kept for each batch would be 200,000 bytes, one node 2,050. The engine's own code is the rest.
-    expect(end.bytes - half.bytes).toBeLessThan(150_000);
-    expect(end.nodes - half.nodes).toBeLessThan(1_000);
-    expect(end.listeners).toBe(half.listeners);
-    expect(await jobOf(page, 'folder 99').locator('.swatch').getAttribute('class')).toMatch(/colour-0/);
-    expect(complaints).toEqual([]);
-    await page.context().close();
   });
 
   test('kill -9 of the server: the open page finds the next one, with its batches and the jobs that go on', async () => {
@@ -391,15 +373,18 @@ suite('the page of the document indexing', () => {
     server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, ...ROWS, '--port', port]);
     await page.getByText('Live', { exact: true }).waitFor();
     await shows(again, /Reading|Running/);
-    expect((await columnsOf(page)).length).toBeGreaterThan(20);
+    await expectSoon(async () => (await columnsOf(page)).length > 20);
     await again.getByRole('button', { name: 'Cancel huge' }).click();
     await shows(again, 'Cancelled');
+    // What a cancelled job has stored is counted afterwards, and before a later job is done.
+    await startText(page, 'last.md', '# Last\n\nText of the last job.');
+    await shows(jobOf(page, 'last.md'), 'Done');
     // Of requests while there was nobody to answer.
     ann.complaints.splice(0);
     bob.complaints.splice(0);
   });
 
-  test('what it shows is what the database holds when the server has ended; nothing went wrong on the way', async () => {
+  test('what it shows is what the database holds when the server has ended; no error was logged', async () => {
     expect([...ann.complaints, ...bob.complaints]).toEqual([]);
     expect(await server.end()).toBe(130);
     await ann.page.getByText('The server does not answer; trying again').waitFor();
@@ -413,9 +398,6 @@ suite('the page of the document indexing', () => {
       expect(stored).toEqual(own.sort((a, b) => a - b));
     }
   });
-
-  if (process.env['UPDATE_SCREENSHOT'] === '1')
-    test('takes the picture for the README', () => takePicture(join(data, 'picture')), 300_000);
 });
 
 if (noBrowser !== undefined) console.warn(`${tests} tests of the page are skipped: ${noBrowser}.`);
@@ -428,96 +410,4 @@ function drag(event: string): string {
     const event = new DragEvent('${event}', { dataTransfer, bubbles: true, cancelable: true });
     return document.querySelector('main').dispatchEvent(event);
   })()`;
-}
-
-/** Frames of the animation, and milliseconds between them. */
-const FRAMES = 40;
-const FRAME_EVERY = 150;
-
-/** A still picture and a short animation: two users at work, and eight who join them. */
-async function takePicture(data: string): Promise<void> {
-  const server = await LiveServer.start(['--no-index', '--root', 'node_modules', '--data', data]);
-  const browser = await launchBrowser();
-  try {
-    const viewport = { width: 1120, height: 700 };
-    const { page } = await WatchedPage.open(browser, `${server.address}/?user=ann`, { viewport });
-    await page.getByText('Live', { exact: true }).waitFor();
-    await server.index('ann', join(root, 'node_modules', 'zod'));
-    await server.index('bob', join(root, 'node_modules', 'fastify'));
-    await page.waitForTimeout(800);
-    const frames: Buffer[] = [];
-    for (let frame = 0; frame < FRAMES; frame += 1) {
-      if (frame === 4) await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
-      frames.push(await page.screenshot({ clip: { x: 0, y: 0, width: 1120, height: 640 } }));
-      await page.waitForTimeout(FRAME_EVERY);
-    }
-    await mkdir(join(root, 'docs'), { recursive: true });
-    await writeFile(join(root, 'docs', 'page.gif'), animationOf(frames, FRAME_EVERY));
-    await page.getByLabel('Search what is indexed').fill('retry after failure');
-    await page.getByRole('list', { name: 'Results' }).waitFor();
-    await page.screenshot({ path: join(root, 'examples/document-indexing/screenshot.png'), fullPage: true });
-  } finally {
-    await browser.close();
-    await server.end();
-  }
-}
-
-/** Jobs of 1,000 chunks each, one after the other. */
-async function feed(page: Page, server: FakeLiveServer, from: number, to: number): Promise<void> {
-  for (let number = from; number < to; number += 1) {
-    for (let stored = 0; stored <= 1_000; stored += 25) {
-      server.hits = Array.from({ length: 20 }, (_, i) => ({
-        path: `/documents/${i}.md`,
-        document: `/documents/${i}.md`,
-        position: 0,
-        heading: 'Words',
-        excerpt: `words ${number}, ${stored}`,
-        score: 1,
-        job: String(number),
-      }));
-      await server.send('batch', newsOf(number, stored));
-      await server.send('job', jobAt(number, stored));
-    }
-  }
-  const batches = (to * 41).toLocaleString('en');
-  await shows(page.getByRole('heading', { level: 1 }), `${batches} batches`);
-}
-
-function newsOf(number: number, stored: number): BatchNews {
-  const batch = batchOf(number, stored);
-  const [requests, batches] = [batch.id * 30 + 30, batch.id + 1];
-  return {
-    totals: { requests, batches, users: number + 1, milliseconds: 1, rows: requests, inserts: 1 },
-    batches: [batch],
-  };
-}
-
-function batchOf(number: number, stored: number): Batch {
-  const parts = [
-    { job: String(number), user: 'ann', colour: 0, count: 25 },
-    { job: `of somebody else, ${number}`, user: `user ${number}`, colour: 1 + (number % 11), count: 5 },
-  ];
-  const [id, at] = [number * 41 + stored / 25, number * 1e5 + stored];
-  return { id, at, reason: id % 2 === 0 ? 'size' : 'age', size: 30, capacity: 32, milliseconds: 1, parts };
-}
-
-function jobAt(number: number, stored: number): Job {
-  return {
-    id: String(number),
-    user: 'ann',
-    name: `folder ${number}`,
-    state: stored === 1_000 ? 'done' : 'running',
-    files: { done: stored / 10, failed: 20, total: 100 },
-    chunks: { read: stored, embedded: stored, stored, refused: 0, total: 1_000 },
-    batches: stored / 25,
-    meanFill: stored / 1_000,
-    chunksPerSecond: stored,
-    latency: { p50: stored / 7, p95: stored / 6, p99: stored / 5 },
-    tokens: stored * 100,
-    cost: stored / 1e6,
-    coalescing: { strangersShare: stored / 2_000 },
-    startedAt: number,
-    endedAt: number + 1_000,
-    problems: Array.from({ length: 20 }, (_, i) => ({ path: `${i}.md`, message: `not UTF-8 at ${stored}` })),
-  };
 }

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Info, Job } from '../../examples/document-indexing/protocol.js';
 import { LiveServer, scratch, writeDocuments } from '../support/live-server.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(240_000);
 
 const folder = scratch();
 const documents = join(folder, 'documents');

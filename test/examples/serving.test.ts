@@ -94,7 +94,7 @@ test.each([
   ['spool-to-http/demo.ts', /stored 5\n[^]*the endpoint got 5 events: 1, 2, 3, 4, 5\n$/],
 ])('%s runs by one command and shows its point', async (program, output) => {
   const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
-  const { code, stdout, stderr } = await run(process.execPath, [tsx, join(root, 'examples', program)], root, 60_000);
+  const { code, stdout, stderr } = await run(process.execPath, [tsx, join(root, 'examples', program)], root, 240_000);
   expect([code, stderr.replace(/npm warn.*\n/g, '')]).toEqual([0, '']);
   expect(stdout).toMatch(output);
 });

@@ -1,7 +1,6 @@
 import type { Mutant } from './run-mutants.js';
 
 const ADMISSION = 'src/serving/admission.ts';
-const INPUT = 'src/serving/input.ts';
 const PLACEMENT = 'src/serving/placement.ts';
 const ROWS = 'src/serving/rows.ts';
 
@@ -43,9 +42,9 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the timer of a deadline stays armed when its call leaves',
-    file: INPUT,
-    from: `      removeDeadline();\n      this.#alarm.set(this.#deadlines.next);`,
-    to: `      void removeDeadline;`,
+    file: 'src/serving/watch.ts',
+    from: `      this.#alarm.set(Infinity, 0);`,
+    to: ``,
     tests: ['test/serving/batch-serving', 'test/sim/serving'],
   },
   // Entering

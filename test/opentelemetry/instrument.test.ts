@@ -217,7 +217,7 @@ describe('a collector', () => {
     expect(linksOf(spans()[1])).toEqual([c]);
   });
 
-  test('a failure that nobody else listens to is still reported as a warning', async () => {
+  test('a failure without another listener is still reported as a warning', async () => {
     const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     const { instrument: on } = sdk();
     const batcher = new MemoryBatcher<number>({

@@ -159,7 +159,7 @@ describe('replies', () => {
     ['throws', () => ({ then: explode })],
     ['throws when looked at', () => Object.defineProperty({}, 'then', { get: explode })],
     ['rejects', () => Promise.reject(boom)],
-  ])('a reply that is a thenable which %s fails its caller, and nobody else', async (_what, value) => {
+  ])('a reply that is a thenable which %s fails its caller, and no other', async (_what, value) => {
     const { server } = await testServer({
       handleBatch: (ops) =>
         ops.forEach((op) => {
@@ -370,7 +370,7 @@ describe('requests', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test('given up while its collection knows it: nobody waits for it in vain', async () => {
+  test('given up while its collection has it: a wait does not hang', async () => {
     const { server } = await testServer();
     const collection = new RequestCollection<string, string>();
     const id = server.sendRequest('later');

@@ -33,7 +33,7 @@ describe('batch sizes of queued casts', () => {
     expect(await trace(20, { batchSizeGrowth: (limit) => limit + 1, minBatchSize: 1 })).toEqual([1, 2, 3, 4, 5, 5]);
   });
 
-  test('a function is told how the batch went; it stays within the bounds, and a wrong one changes nothing', async () => {
+  test('a function gets the outcome of the batch; it stays within the bounds, and a wrong one changes nothing', async () => {
     const told: string[] = [];
     jest.spyOn(process, 'emitWarning').mockImplementation((warning) => void told.push(String(warning)));
     const outcomes: [number, BatchOutcome][] = [];

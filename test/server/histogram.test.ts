@@ -22,7 +22,7 @@ describe('Histogram', () => {
     }
   });
 
-  test('what is larger than it can tell apart counts as the largest', () => {
+  test('a value above its range counts as the largest', () => {
     const tally = new Histogram(1);
     tally.record(1e15);
     expect([tally.max, tally.quantile(0.5) > 4e9]).toEqual([1e15, true]);

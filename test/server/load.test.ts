@@ -24,7 +24,7 @@ async function cpu(work: () => unknown): Promise<number> {
   return (user + system) / 1000;
 }
 
-describe('leaving is linear', () => {
+describe('A10: leaving is linear', () => {
   const N = 40_000;
 
   /** CPU time of so many calls, of which all wait at the same time. */
@@ -268,7 +268,7 @@ describe('surroundings that fail', () => {
     expect(server.status).toBe('stopped');
   });
 
-  test('a process.emitWarning that throws harms nobody', async () => {
+  test('a process.emitWarning that throws harms nothing', async () => {
     jest.spyOn(process, 'emitWarning').mockImplementation(() => {
       throw new Error('warning');
     });

@@ -48,7 +48,7 @@ describe('messages', () => {
     expect(await reply).toBe('done');
   });
 
-  test('an empty castBatch wakes nobody, and any iterable will do', async () => {
+  test('an empty castBatch starts no batch, and any iterable will do', async () => {
     const { server } = await testServer();
     expect(server.castBatch([])).toBe(true);
     server.castBatch(new Set([1, 2]));
@@ -90,7 +90,7 @@ describe('messages', () => {
     await server.stop();
   });
 
-  test('while an async handler runs, messages gather', async () => {
+  test('while an async handler runs, messages queue', async () => {
     const handler = gate<[readonly TestOp[], number], void>();
     const { server } = await testServer({ handleBatch: handler });
     server.cast(1);
@@ -105,7 +105,7 @@ describe('messages', () => {
     expect(server.sizes).toEqual([1, 2]);
   });
 
-  test('an endless continue chain starves nobody', async () => {
+  test('an endless continue chain does not starve the event loop', async () => {
     const { server } = await testServer({ handleContinue: (_term, state) => ({ state: state + 1, continue: 'on' }) });
     server.hooks.handleBatch = () => ({ continue: 'on' });
     server.cast(1);

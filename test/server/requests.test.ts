@@ -113,7 +113,7 @@ describe('RequestCollection', () => {
     expect(collection.check()).toEqual({ kind: 'noRequest' });
   });
 
-  test('delete: false keeps the request, whose answer is not told again', async () => {
+  test('delete: false keeps the request, whose answer is not returned again', async () => {
     const { server, clock } = await testServer();
     const collection = new RequestCollection<string, number>().add(server.sendRequest('x'), 1);
     expect(await collection.wait(Infinity, { delete: false })).toEqual({ kind: 'reply', reply: 'x 0', label: 1 });

@@ -16,7 +16,7 @@ function warnings(): string[] {
 }
 
 describe('stop', () => {
-  test('drains by default, then runs terminate with the last state, then tells who still waits', async () => {
+  test('drains by default, then runs terminate with the last state, then rejects the calls that still wait', async () => {
     const { server } = await testServer({}, { maxBatchSize: 2 });
     const stopped: unknown[] = [];
     server.on('stopped', (event) => stopped.push(event));

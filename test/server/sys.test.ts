@@ -5,7 +5,7 @@ import { testServer, turns, type TestOp } from '../support/servers.js';
 afterEach(() => jest.restoreAllMocks());
 
 describe('sys', () => {
-  test('suspended, messages gather and calls time out; resumed, all of it is handled in adaptive batches', async () => {
+  test('suspended, messages queue and calls time out; resumed, all of them are handled in adaptive batches', async () => {
     const { server, clock } = await testServer();
     await server.sys.suspend();
     expect(server.status).toBe('suspended');

@@ -6,7 +6,7 @@ interface Lines {
 }
 type LogOp = Op<never, void, string, never>;
 
-/** Only casts, as the log of API.md. */
+/** Only casts, as a log writer has them. */
 class Log extends BatchServer<Lines, never, void, string, never> {
   init(path: string) {
     return {

@@ -77,7 +77,7 @@ describe('answers of handlers', () => {
     expect(await three(() => trapped([1, 2, 3], at))).toEqual(expected);
   });
 
-  test('a result that lets nobody look at it is a result', async () => {
+  test('a result whose properties throw is a result', async () => {
     const outcomes = await abused({ handleBatch: () => [revoked()] }, (serving, keep) => {
       keep(serving.dispatchMany([1]), serving.dispatchMany([2]));
     });
@@ -237,7 +237,7 @@ describe('iterables', () => {
     ['throws', boom],
     ['rejects', async () => boom()],
     ['never answers', () => new Promise(() => undefined)],
-  ])('return that %s holds nobody up', async (_name, end) => {
+  ])('return that %s delays no other caller', async (_name, end) => {
     let next = 0;
     const endless = (): AsyncIterable<unknown> =>
       source({
@@ -419,7 +419,7 @@ describe('much at once', () => {
 });
 
 describe('hooks', () => {
-  test('used after the batch, in the wrong shape, or by whoever reads no stream', async () => {
+  test('used after the batch, in the wrong shape, or for a caller that reads no stream', async () => {
     const errors: unknown[] = [];
     const attempt = (use: () => void): void => {
       try {
@@ -482,7 +482,7 @@ describe('the end', () => {
     });
   });
 
-  test('every way in after close is a ClosedError, and counts nothing', async () => {
+  test('every verb after close is a ClosedError, and counts nothing', async () => {
     const outcomes = await abused({ handleBatch: same }, async (serving, keep) => {
       await serving.close();
       keep(serving.dispatch(1), serving.dispatchMany([1]), serving.dispatchMany([]));

@@ -282,7 +282,7 @@ describe('failures', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test('nothing is executed, and no timer is left, when every caller has gone', async () => {
+  test('nothing is executed, and no timer is left, when every caller has left', async () => {
     const { serving, handle, clock } = bench();
     const controller = new AbortController();
     const call = serving.tryDispatch(1, { signal: controller.signal });
@@ -348,7 +348,7 @@ describe('failures', () => {
 });
 
 describe('maps', () => {
-  test('they always see lists, and hold for every way in', async () => {
+  test('they always see lists, and apply to every verb', async () => {
     const inputs: number[] = [];
     const serving = new BatchServing({
       batchSize: 2,
@@ -465,7 +465,7 @@ describe('streams', () => {
     await expect(call).rejects.toBeInstanceOf(Error);
   });
 
-  test('a stream stops pulling when nobody reads, and releases everything when its reader stops', async () => {
+  test('a stream stops pulling without a reader, and releases everything when its reader stops', async () => {
     const pulled: number[] = [];
     const closed: string[] = [];
     const serving = new BatchServing({ batchSize: 2, batchTimeout: 0, handleBatch: doubled });
@@ -515,7 +515,7 @@ describe('streams', () => {
     expect(() => late?.all(1)).toThrow(ClosedError);
   });
 
-  test('a stream that nobody reads makes no unhandled rejection', async () => {
+  test('a stream without a reader makes no unhandled rejection', async () => {
     const stray = await strayErrors(async () => {
       const serving = new BatchServing<number, number>({
         handleBatch: () => {

@@ -90,7 +90,7 @@ test('a map of results that answers before the timeout is waited for', async () 
   expect(clock.pendingTimers).toBe(0);
 });
 
-test('close waited for the map of a caller who had gone: nobody waits for it any more', async () => {
+test('close waited for the map of a caller that had left: it does not any more', async () => {
   const clock = new TestClock();
   const serving = new BatchServing({ clock, handleBatch: same, mapResults: never, mapInputs: same });
   const leaving = new AbortController();

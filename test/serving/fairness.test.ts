@@ -295,7 +295,7 @@ describe('partitions: Infinity', () => {
     expect([handle.calls.length, inits]).toEqual([4, [0, 1, 2]]);
   });
 
-  test('a million partitions cost no more than one', async () => {
+  test('A10: a million partitions cost no more than one', async () => {
     const started = performance.now();
     for (let i = 0; i < 100; i++) {
       const serving = new BatchServing({ partitions: 1_000_000, handleBatch: same });

@@ -24,7 +24,7 @@ async function expectLinear(work: (count: number) => unknown, count: number): Pr
   expect(many).toBeLessThan(30 * Math.max(few, 2));
 }
 
-describe('leaving was quadratic in the batches that queue', () => {
+describe('A10: leaving was quadratic in the batches that queue', () => {
   test('a mass timeout behind a stalled backend settles all callers', async () => {
     await expectLinear(async (count) => {
       const clock = new TestClock();

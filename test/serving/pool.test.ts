@@ -125,7 +125,7 @@ test('close waits for what drains after delete', async () => {
   expect(() => own.get('a')).toThrow(ClosedError);
 });
 
-test('a close, or a delete, that nobody awaits was an unhandled rejection', async () => {
+test('a close, or a delete, that was not awaited was an unhandled rejection', async () => {
   const stray = await strayErrors(async () => {
     const clock = new TestClock();
     const never = (): Promise<never[]> => new Promise(() => undefined);

@@ -7,7 +7,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) =
 
 describe('a call larger than maxPending was let in whole', () => {
   test.each(['reject', 'dropNewest', 'dropOldest'] as const)(
-    '%s: it is rejected, and nobody else is',
+    '%s: it is rejected, and no other caller is',
     async (overflow) => {
       const serving = new BatchServing({
         clock: new TestClock(),
@@ -124,7 +124,7 @@ test('dropOldest: what it frees is for the call that comes in, not for a pulled 
   expect(handle.calls.map(([values]) => values)).toEqual([[1], [3], [9]]);
 });
 
-test('an endless source that answers at once, and a handler that does too, let nobody else have a turn', async () => {
+test('an endless source that answers at once, and a handler that does too, starved every other caller', async () => {
   const serving = new BatchServing({ batchSize: 10, handleBatch: same });
   async function* endless(): AsyncGenerator<number> {
     for (let i = 0; ; i++) yield await Promise.resolve(i);
@@ -137,7 +137,7 @@ test('an endless source that answers at once, and a handler that does too, let n
   await expect(call).rejects.toThrow('a turn');
 });
 
-test('a call on its way in lost its place to one that a batch of it made: 3 of 3, then 2', async () => {
+test('a call that was being admitted lost its place to one that a batch of it made: 3 of 3, then 2', async () => {
   const handle = gate<[readonly number[]], readonly number[]>();
   const nested: Promise<number[]>[] = [];
   const serving = new BatchServing<number, number>({

@@ -25,7 +25,7 @@ test('the safe variants raised for a wrong argument, a map that throws and an un
   expect(outcomes.map(({ ok }) => ok)).toEqual([false, false, false]);
 });
 
-test('a short answer shifted the results of everybody behind the gap: the batch fails', async () => {
+test('a short answer shifted the results of every caller behind the gap: the batch fails', async () => {
   const serving = new BatchServing({ batchSize: 4, handleBatch: (values: readonly number[]) => values.slice(1) });
   const calls = await Promise.all([serving.tryDispatchMany([1, 2]), serving.tryDispatchMany([3, 4])]);
   for (const outcome of calls)
@@ -83,7 +83,7 @@ test('an empty source and an empty list were errors: they give an empty list', a
   expect([await serving.dispatchMany(none), await serving.dispatchMany([])]).toEqual([[], []]);
 });
 
-test('a handler that threw ended the serving for everybody: it fails its batch', async () => {
+test('a handler that threw ended the serving for all callers: it fails its batch', async () => {
   let count = 0;
   const handleBatch = (values: readonly number[]): number[] => {
     if (++count === 1) throw new Error('crash');
@@ -105,7 +105,7 @@ test('queued work was rejected at shutdown: it is drained, or rejected if that i
   }
 });
 
-test('a hook reached the callers of the next batch, and could not be for everybody', async () => {
+test('a hook reached the callers of the next batch, and could not be for all callers', async () => {
   let kept: { all: (payload: unknown) => void } | undefined;
   const serving = new BatchServing<number, number, undefined, 'note'>({
     hooks: ['note'],

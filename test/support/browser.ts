@@ -18,7 +18,7 @@ export function launchBrowser(): Promise<Browser> {
 }
 
 /** The machine may be busy with something else. */
-const PATIENCE = 20_000;
+const PATIENCE = 90_000;
 
 /** A page with what was wrong in it: messages of the console, errors and requests that failed. */
 export class WatchedPage {

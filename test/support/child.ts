@@ -29,7 +29,7 @@ const stayAlive = () => setInterval(() => {}, 1000);
 `;
 
 /**
- * Runs a program to its end; `react` sees each line it prints. One that does not end in 20 s is killed.
+ * Runs a program to its end; `react` sees each line it prints. One that does not end in 50 s is killed.
  * `through` puts another command in front, which runs it in a process group of its own.
  */
 export function child(
@@ -44,7 +44,7 @@ export function child(
     const process = spawn(command, args, {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 20_000,
+      timeout: 50_000,
       killSignal: 'SIGKILL',
       detached,
     });

@@ -1,4 +1,23 @@
-import type { Locator, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { WatchedPage } from './browser.js';
+import type { LiveServer } from './live-server.js';
+
+/** Milliseconds: ten for what is under way, and the rest for a busy machine. What hangs takes for ever. */
+const END = 40_000;
+
+/** The page of a user, connected. */
+export async function pageOf(browser: Browser, user: string, server: LiveServer): Promise<WatchedPage> {
+  const watched = await WatchedPage.open(browser, `${server.address}/?user=${user}`);
+  await watched.page.getByText('Live', { exact: true }).waitFor();
+  return watched;
+}
+
+/** The exit code of Ctrl-C, and whether it came soon. */
+export async function interrupted(server: LiveServer): Promise<[code: unknown, soon: boolean]> {
+  const start = performance.now();
+  const code = await server.end('SIGINT');
+  return [code, performance.now() - start < END];
+}
 
 /** The row of a job. */
 export function jobOf(page: Page, name: string): Locator {
@@ -6,8 +25,12 @@ export function jobOf(page: Page, name: string): Locator {
   return jobs.filter({ has: page.getByRole('heading', { name, exact: true }) });
 }
 
-export async function shows(place: Locator, text: string | RegExp): Promise<void> {
-  await place.filter({ hasText: text }).first().waitFor();
+/** `timeout`: milliseconds, where it may take longer than most things. */
+export async function shows(place: Locator, text: string | RegExp, timeout?: number): Promise<void> {
+  await place
+    .filter({ hasText: text })
+    .first()
+    .waitFor(timeout === undefined ? {} : { timeout });
 }
 
 export async function startFolder(page: Page, folder: string): Promise<void> {

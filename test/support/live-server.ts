@@ -7,15 +7,33 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Events, Hit, Job } from '../../examples/document-indexing/protocol.js';
+import { bundledIndexing } from './bundled-indexing.js';
+import { newDatabase } from './new-database.js';
 
-const program = resolve('examples/document-indexing/main.ts');
 /** The machine may be busy with something else. */
 const PATIENCE = 120_000;
 
-/** A folder that is gone after the tests of the file. */
-export function scratch(): string {
+/** Processes of the test file. */
+const started = new Set<ChildProcess>();
+
+/** Ends with the test file, whatever its tests come to. */
+export function endLater(child: ChildProcess): void {
+  started.add(child);
+}
+
+/** A folder that is gone after the tests of the file, as is whoever still writes to it; `release` comes in between. */
+export function scratch(release: () => void = () => {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'live-'));
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(async () => {
+    for (const child of started) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    }
+    release();
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }, PATIENCE);
   return folder;
 }
 
@@ -41,14 +59,16 @@ export class LiveServer {
     readonly output: () => string,
   ) {}
 
-  /** The program as a user starts it, on a free port. */
+  /** The program in a process of its own, on a free port; it ends with the test file, if no test ends it. */
   static async start(args: readonly string[], environment: Record<string, string> = {}): Promise<LiveServer> {
-    // Not through the `tsx` command, which kills a program that is slow to notice a signal.
+    const data = args[args.indexOf('--data') + 1] ?? '';
+    if (environment['DATABASE_URL'] === undefined) await newDatabase(join(data, 'postgres'));
     const port = args.includes('--port') ? [] : ['--port', '0'];
-    const child = spawn(process.execPath, ['--import', 'tsx', program, ...port, ...args], {
+    const child = spawn(process.execPath, [await bundledIndexing(), ...port, ...args], {
       env: { ...process.env, DATABASE_URL: '', EMBEDDINGS_URL: '', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    endLater(child);
     let output = '';
     const address = await new Promise<string>((resolveAddress, reject) => {
       const read = (text: string): void => {

@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { endLater } from './live-server.js';
+import { newDatabase } from './new-database.js';
 
 const program = resolve('node_modules/@electric-sql/pglite-socket/dist/scripts/server.js');
 
@@ -16,9 +18,11 @@ export class PostgresServer {
     port = 0,
     extensions = ['@electric-sql/pglite-pgvector:vector'],
   ): Promise<PostgresServer> {
+    await newDatabase(folder);
     const args = [program, `--db=${folder}`, `--port=${port}`, '--max-connections=8'];
     if (extensions.length > 0) args.push(`--extensions=${extensions.join(',')}`);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    endLater(child);
     let output = '';
     const listening = await new Promise<number>((resolvePort, reject) => {
       const read = (text: string): void => {

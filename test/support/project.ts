@@ -16,6 +16,7 @@ export function filesUnder(directory: string): string[] {
 export interface Manifest {
   version: string;
   scripts: Record<string, string>;
+  exports: Record<string, { import?: { default: string } } | undefined>;
   dependencies: Record<string, string>;
   peerDependencies?: Record<string, string>;
   bin?: Record<string, string>;

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What a test needs of the machine: `undefined` if it is there, else what is missing. */
+/** A requirement of a test: `undefined` if the machine meets it, else what is missing. */
 export type Missing = string | undefined;
 
 /**
- * `test`, or a skipped test that says why it is none: jest counts these at the end, and `.ci/run` prints that number.
+ * `test`, or `test.skip` and a line that gives the reason; `.ci/run` lists both at its end.
  */
 export function testUnless(...missing: Missing[]): jest.It {
   const reasons = missing.filter((reason) => reason !== undefined);

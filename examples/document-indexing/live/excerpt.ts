@@ -16,7 +16,8 @@ export function plainText(markdown: string): string {
     markdown
       // Fences, with the language after them.
       .replace(/(`{3,}|~{3,})[\w-]*/g, ' ')
-      .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+      // A target may have parentheses of its own.
+      .replace(/!?\[([^\]]*)\]\((?:[^()]|\([^()]*\))*\)/g, '$1')
       .replace(/!?\[([^\]]*)\]\[[^\]]*\]/g, '$1')
       .replace(/<\/?[a-z][^>]*>/gi, ' ')
       .replace(/(^|\s)[#>|*+-]+(?=\s|$)/g, '$1')

@@ -14,6 +14,8 @@ const PITCH = 9;
 const GAP = 1;
 /** A chart of batches that could be larger than this, and are not, is no higher. */
 const LOW = 32;
+/** Requests in the columns that are sketched where there is no batch yet. */
+const SKETCH = [9, 14, 6, 21, 17, 32, 12, 26, 8, 19, 32, 15, 23, 5, 11, 28, 18];
 /** Squares that are lower than this are drawn as one bar. */
 const LOWEST_SQUARE = 5;
 
@@ -54,6 +56,7 @@ class Pool {
 export class Chart {
   #place = byId('chart', HTMLElement);
   #svg = document.createElementNS(SVG, 'svg');
+  #sketch;
   #bars;
   #lines;
   #texts;
@@ -70,6 +73,7 @@ export class Chart {
     this.#changed = changed;
     setAttribute(this.#svg, 'height', HEIGHT);
     setAttribute(this.#svg, 'aria-hidden', 'true');
+    this.#sketch = new Pool(this.#svg, 'rect');
     this.#bars = new Pool(this.#svg, 'rect');
     this.#lines = new Pool(this.#svg, 'line');
     this.#texts = new Pool(this.#svg, 'text');
@@ -103,7 +107,8 @@ export class Chart {
   draw(batches) {
     if (this.#width === 0) return;
     this.#shown = batches.slice(-Math.max(1, Math.floor((this.#width - LEFT) / PITCH)));
-    const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, Math.min(capacity, LOW)), 1);
+    const least = batches.length === 0 ? LOW : 1;
+    const most = this.#shown.reduce((top, { size, capacity }) => Math.max(top, size, Math.min(capacity, LOW)), least);
     const floor = HEIGHT - BOTTOM;
     const unit = (floor - TOP) / most;
     // An empty chart has no scale.
@@ -113,6 +118,7 @@ export class Chart {
       this.#lines.draw({ x1: LEFT, x2: this.#width, y1: y, y2: y, class: 'grid' });
       this.#text(String(size), LEFT - 8, y + 4);
     }
+    if (batches.length === 0) this.#drawSketch(floor, unit);
     const left = this.#width - PITCH * this.#shown.length;
     this.#shown.forEach((batch, i) => {
       const x = left + i * PITCH;
@@ -137,7 +143,7 @@ export class Chart {
       }
     }
     this.#drawChosen(left, floor, unit);
-    for (const pool of [this.#bars, this.#lines, this.#texts, this.#marks]) pool.finish();
+    for (const pool of [this.#sketch, this.#bars, this.#lines, this.#texts, this.#marks]) pool.finish();
     setAttribute(this.#place, 'aria-valuemin', this.#shown[0]?.id ?? 0);
     setAttribute(this.#place, 'aria-valuemax', this.#shown.at(-1)?.id ?? 0);
     setAttribute(this.#place, 'aria-valuenow', (this.chosen ?? this.#shown.at(-1))?.id ?? 0);
@@ -146,6 +152,20 @@ export class Chart {
   /** What a screen reader says of it. @param {string} text */
   describe(text) {
     setAttribute(this.#place, 'aria-valuetext', text);
+  }
+
+  /**
+   * What will be there, so that the place is not taken for a fault.
+   *
+   * @param {number} floor
+   * @param {number} unit
+   */
+  #drawSketch(floor, unit) {
+    for (let i = 0; (i + 1) * PITCH <= this.#width - LEFT; i += 1) {
+      const height = (SKETCH[i % SKETCH.length] ?? 0) * unit;
+      const x = this.#width - (i + 1) * PITCH;
+      this.#sketch.draw({ x, y: floor - height, width: PITCH - GAP, height, class: 'sketch' });
+    }
   }
 
   /**

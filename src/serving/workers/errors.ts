@@ -1,4 +1,4 @@
-import { isError } from '../row.js';
+import { isError } from '../slot.js';
 import { messageOf } from '../../errors.js';
 
 /** An error, or another thrown value, as it crosses from or to a thread. */

@@ -4,7 +4,7 @@ import { cloneErrorOf, decode, encodeReason, isUncloneable } from './errors.js';
 import { type Answer, Thread, importWorkers } from './worker.js';
 import { BatchError, ClosedError, TimeoutError, messageOf } from '../../errors.js';
 import { Alarm, type Clock } from '../../core/clock.js';
-import { Fifo } from '../../core/deque.js';
+import { Deque } from '../../core/deque.js';
 import { Deferred, RESOLVED, onAbort } from '../../core/promise.js';
 
 /** How long a handler may take to heed the abort of `handlerTimeout` before its thread is terminated, in ms. */
@@ -38,7 +38,7 @@ export class ThreadPartitions implements Partitions {
   readonly #options: ThreadPartitionsOptions;
   readonly #slots = new Map<number, Slot>();
   readonly #inlineIdle: Slot[] = [];
-  readonly #inlineWaiting = new Fifo<Deferred<Slot>>();
+  readonly #inlineWaiting = new Deque<Deferred<Slot>>();
   #inlineSlots = 0;
   readonly #threads = new Set<Thread>();
   #closed = false;
@@ -115,8 +115,8 @@ export class ThreadPartitions implements Partitions {
     const thread = await this.#threadOf(slot);
     const { clock, handlerTimeout } = this.#options;
     const { partition, size, weight, reason, attempt, runtimeOptions, inline, hooks, signal } = context;
-    const told = { partition, size, weight, reason, attempt, runtimeOptions, inline, hooks: Object.keys(hooks) };
-    const task = { context: told, values, remaining: context.deadline - clock.now() };
+    const sent = { partition, size, weight, reason, attempt, runtimeOptions, inline, hooks: Object.keys(hooks) };
+    const task = { context: sent, values, remaining: context.deadline - clock.now() };
     let id = -1;
     let late: (error: unknown) => void = () => undefined;
     const alarm = new Alarm(

@@ -29,8 +29,8 @@ async function run({ id, context, values, remaining }) {
     const state = await once(making ?? (making = makeState(module)), () => (making = undefined));
     const hooks = hooksOf(id, context.hooks, size);
     const deadline = performance.now() + remaining;
-    const told = { ...context, state, hooks, deadline, signal: controller.signal };
-    answer = answerOf(id, await settled(await module.handleBatch(values, told)));
+    const own = { ...context, state, hooks, deadline, signal: controller.signal };
+    answer = answerOf(id, await settled(await module.handleBatch(values, own)));
   } catch (error) {
     answer = { id, error: encode(error) };
   }

@@ -135,7 +135,7 @@ export class Thread {
   }
 }
 
-/** The handler has gone on: a hook that fails here has no one to throw to. */
+/** The handler runs on: the failure of a hook cannot be thrown into it here. */
 function useHook({ hooks, expand }: Running, { hook, list, payload }: Extract<Message, { hook: string }>): void {
   try {
     if (list === undefined) hooks[hook]?.all(payload);

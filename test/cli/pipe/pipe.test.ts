@@ -190,7 +190,7 @@ describe('failures', () => {
     expect(code).toBe(1);
   });
 
-  test('when nobody reads the output any more it ends, with 1', async () => {
+  test('when its output pipe is closed it ends, with 1', async () => {
     const { child, ended } = start(['--size', '1', '--attempts', 'forever', '--', 'cat']);
     child.stdout?.destroy();
     child.stdin?.write('a\n');
@@ -200,7 +200,7 @@ describe('failures', () => {
     expect(code).toBe(1);
   });
 
-  test('goes on when nobody reads its messages', async () => {
+  test('goes on when its message pipe is closed', async () => {
     const out = fresh('out');
     const { child, ended } = start(['--size', '1', ...sh(`cat >> ${out}`)]);
     child.stderr?.destroy();

@@ -11,7 +11,7 @@ import { killLoop } from './proof/kill.js';
 const KILLS = 100;
 const CONTENDED_KILLS = 25;
 /** Of all cases, which `npm run proof:file:faults` runs. */
-const EVERY = 61;
+const EVERY = 127;
 
 let compiled: string;
 let folder: string;
@@ -35,7 +35,7 @@ afterEach(() => {
 test(`G1, G3, G8: ${KILLS} kills on one directory that lives on lose nothing and fabricate nothing`, async () => {
   const { violations, stored, delivered } = await killLoop(compiled, folder, KILLS, 1);
   expect(violations).toEqual([]);
-  // About 42 of 100 processes are not killed before they have stored something, however slow the machine is.
+  // Whoever waits for a process to store something kills it after that, however slow the machine is.
   expect(stored).toBeGreaterThan(KILLS / 4);
   expect(delivered).toBeGreaterThan(0);
 }, 600_000);

@@ -190,7 +190,7 @@ test('G19: two files of one name get two ids, and dead/ keeps both', async () =>
   expect(dead.sort()).toEqual(['{"day":1}\n', '{"day":2}\n']);
 });
 
-test('G21: a file of a newer format, and a name that nobody gives, are left alone and told', async () => {
+test('G21: a file of a newer format, and an unknown name, are left alone and reported', async () => {
   const path = directory();
   const names = ['000000000000001-0123456789abcdef-0-line2.batch', 'a b.batch', 'é.batch', '-x.batch'];
   for (const name of names) fs.writeFileSync(join(path, name), '1\n');
@@ -252,6 +252,20 @@ test('dead/ that was emptied by hand makes room', async () => {
   await batcher.syncAddItem(3);
   await batcher.close();
 });
+
+test.each([false, true])(
+  "'dropOldest': of 100 adds at once with a sink that is down none waits for ever (after open: %p)",
+  async (opened) => {
+    const { batcher } = outage(directory(), { maxBytes: 1000, maxBatchSize: 5, overflow: 'dropOldest' });
+    if (opened) await batcher.open();
+    await Promise.all(Array.from({ length: 100 }, (_, item) => batcher.syncAddItem(item)));
+    const { spool } = batcher.state;
+    expect(spool).toMatchObject({ added: 100, refused: 0 });
+    expect(spool.dropped).toBeGreaterThan(50);
+    balanced(spool);
+    await batcher.close({ flush: false });
+  },
+);
 
 test('a sparse file costs neither time nor disk in proportion to its size', async () => {
   const path = directory();

@@ -127,7 +127,7 @@ describe('a directory that is deleted underneath', () => {
     if (second === 'stored') expect(inFiles).toMatch(/^2\s/m);
   });
 
-  test('A1: the loss of sealed files is told, and blocks nothing', async () => {
+  test('A1: the loss of sealed files is reported, and blocks nothing', async () => {
     let down = true;
     const { batcher, lost } = collector({
       maxBatchSize: 2,

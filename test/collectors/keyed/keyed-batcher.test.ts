@@ -215,7 +215,7 @@ describe('lanes over all keys', () => {
     expect(flushed).toEqual(['b:1 size', 'a:1 size']);
   });
 
-  test('a batch whose postFlush takes long keeps its key waiting, and nobody else', async () => {
+  test('a batch whose postFlush takes long keeps its key waiting, and no other', async () => {
     const { batcher, flushed, clock } = bench({
       maxBatchSize: 1,
       batchPostFlush: ({ items }) =>
@@ -319,7 +319,9 @@ describe('bounds over all keys', () => {
     expect(dropped).toEqual(['b 1 overflow']);
     sink.openAll();
     await batcher.close();
-    expect(began()).toEqual(['a:1,2 size', 'c:1 close', 'd:1 close']);
+    const [first, ...others] = began();
+    // Keys have no order among each other.
+    expect([first, ...others.sort()]).toEqual(['a:1,2 size', 'c:1 close', 'd:1 close']);
     expectBalanced(batcher);
   });
 
@@ -621,7 +623,7 @@ describe('options', () => {
     expect(direct.state.pending).toBe(0);
   });
 
-  test('a failure that nobody listens to is a warning, once for all keys', async () => {
+  test('a failure without a listener is a warning, once for all keys', async () => {
     const seen = warnings();
     const { batcher } = bench({ maxBatchSize: 1, retry: false, batchFlush: () => Promise.reject(new Error('down')) });
     batcher.addItems(notes('a1 b1 c1'));

@@ -28,7 +28,8 @@ export function startAttempt(world: World, state: State, context: FlushContext):
   const parked = delivery.phase === 'parked';
   delivery.dueAt = parked ? delivery.retryAt : -1;
   const asked = model.demands.some(({ seq, kind }) => kind === 'flush' && seq > delivery.phaseSeq);
-  delivery.extra = parked && asked && !delivery.hurried;
+  // One that is due by now anyway is an attempt like any other.
+  delivery.extra = parked && asked && !delivery.hurried && delivery.retryAt > model.now;
   Object.assign(delivery, { attempt: context.attempt, startedAt: model.now, phase: 'running', answer: undefined });
   model.occupy(delivery);
   if (model.lanes > model.plan.lanes) model.bad(`${model.lanes} batches at the same time on ${model.plan.lanes} lanes`);

@@ -218,9 +218,10 @@ export class Listeners {
   #refusedForRoom(item: Item): void {
     const { model, plan } = this.#world;
     const room = model.pending + this.#claims(item) < plan.maxPending;
-    // Those whose call has not returned may be in line, too.
+    // Those whose call has not returned may be in line, too; with dropOldest room is just being made for one of them.
+    const makesRoom = plan.overflow === 'dropOldest';
     const inLine = model.items.some(({ id, fate, outcome }) => {
-      return id < item.id && (fate === 'waiting' || (fate === 'called' && outcome === 'pending'));
+      return id < item.id && (fate === 'waiting' || (fate === 'called' && (outcome === 'pending' || makesRoom)));
     });
     if (room && !inLine) model.bad(`item ${item.id} is refused although there is room`);
     model.turnAway(item, 'refused');

@@ -1,14 +1,5 @@
-// npm run proof:feed -- [RUNS] [FIRST SEED]: 50,000 runs by default.
-import { simulate } from './simulate.js';
+import { main } from '../harness.js';
+import { FEED_PROOF } from './proof.js';
 
-const [runs = 50_000, first = 1] = process.argv.slice(2).map(Number);
-for (let seed = first; seed < first + runs; seed++) {
-  try {
-    await simulate(seed);
-  } catch (error) {
-    console.error(String(error), `\nnpm run proof:feed -- 1 ${seed}`);
-    process.exitCode = 1;
-    break;
-  }
-}
-console.log('done');
+// npm run proof:feed -- [--runs 50000] [--from 1], or --seed N for one run.
+await main(FEED_PROOF);

@@ -1,5 +1,13 @@
-import { simulate } from './simulate.js';
+import { sweep, watchStrayFailures } from '../harness.js';
+import { FEED_PROOF } from './proof.js';
 
-test('a feed loses nothing and blames nobody that is healthy, whatever the log does', async () => {
-  for (let seed = 1; seed <= 60; seed++) await simulate(seed);
-});
+const RUNS = 60;
+
+test(`a feed loses nothing, buries no healthy item and buries poison once: ${RUNS} seeds`, async () => {
+  const unwatch = watchStrayFailures();
+  try {
+    await sweep(FEED_PROOF, { runs: RUNS });
+  } finally {
+    unwatch();
+  }
+}, 300_000);

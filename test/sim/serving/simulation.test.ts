@@ -12,7 +12,7 @@ describe('servings: many callers, partitions, failures, aborts and closes', () =
     unwatch();
   });
 
-  test(`${RUNS} seeds: everybody gets an answer, and nobody that of another`, async () => {
+  test(`${RUNS} seeds: every caller gets an answer, and none that of another`, async () => {
     await sweep(SERVING_PROOF, { runs: RUNS });
   }, 600_000);
 });

@@ -2,10 +2,9 @@ import { TestClock, random } from 'batch-please/testing';
 import { FileBatcher, type Integrity, type RecoveryReport } from '../../../../collectors/file-batcher.js';
 import { fileName } from '../../../../collectors/file/format.js';
 import { Disk } from './disk.js';
-import { SimFiles } from './sim-files.js';
+import { CALM, SimFiles } from './sim-files.js';
 
 const DIRECTORY = '/spool';
-const CALM = { crashAt: 0, trouble: [], shortWrites: 0, slowWrites: 0, slow: 0, evict: false };
 
 /** CRC-32, a bit at a time: written anew, so that the format is held against its description and not against itself. */
 function checksum(text: string): number {

@@ -33,6 +33,11 @@ export class Inode {
     this.#pending.push(change);
   }
 
+  /** What is on the disk whatever happens. */
+  get proven(): Uint8Array {
+    return this.#durable;
+  }
+
   /** How many changes a sync that starts now has to write. */
   get dirty(): number {
     return this.#pending.length;
@@ -220,7 +225,9 @@ export class Disk {
     for (const [index, change] of this.#pending.entries()) {
       if (shape === 'any' && random.chance(0.4)) ended.add(change.inode);
       const kept = shape === 'any' ? !ended.has(change.inode) : shape === 'prefix' ? index < prefix : shape === 'all';
-      if (kept) apply(this.#durable, change, false);
+      // A directory is made before anything is moved into it.
+      const target = change.to?.directory;
+      if (kept && (target === undefined || this.#durable.has(target))) apply(this.#durable, change, false);
     }
     this.#pending = [];
     this.current = new Map([...this.#durable].map(([path, names]) => [path, new Map(names)]));
@@ -231,6 +238,35 @@ export class Disk {
       inode.powerLoss(random);
     }
     for (const names of this.current.values()) for (const inode of names.values()) inode.links++;
+  }
+
+  /** Everything that was done to names is on the disk. */
+  syncNames(): void {
+    for (const change of this.#pending.splice(0)) apply(this.#durable, change, false);
+  }
+
+  /** Somebody else gives a file another name; it survives power loss. */
+  moveAway(path: string, to: string): void {
+    this.syncNames();
+    this.rename(path, to);
+    this.syncNames();
+  }
+
+  /** Somebody else renames a directory, with all that is in it. */
+  renameDirectory(path: string, to: string): void {
+    this.syncNames();
+    for (const directories of [this.current, this.#durable]) {
+      for (const [below, names] of [...directories]) {
+        if (below !== path && !below.startsWith(`${path}/`)) continue;
+        directories.delete(below);
+        directories.set(`${to}${below.slice(path.length)}`, names);
+      }
+    }
+  }
+
+  /** What of the directory would be there after a power loss that takes everything it may: its files' contents. */
+  durableIn(path: string): Uint8Array[] {
+    return [...(this.#durable.get(path)?.values() ?? [])].map(({ proven }) => proven);
   }
 
   /** Somebody removes a directory with all that is in it. */
@@ -248,10 +284,13 @@ export class Disk {
     );
   }
 
-  /** Bytes of everything. */
-  get bytes(): number {
+  /** Bytes of everything in a directory, and below it. */
+  bytesIn(directory: string): number {
     let sum = 0;
-    for (const names of this.current.values()) for (const { current } of names.values()) sum += current.length;
+    for (const [path, names] of this.current) {
+      if (path !== directory && !path.startsWith(`${directory}/`)) continue;
+      for (const { current } of names.values()) sum += current.length;
+    }
     return sum;
   }
 }

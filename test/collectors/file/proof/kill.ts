@@ -60,17 +60,49 @@ async function runAndKill(compiled: string, orders: Orders, log: string, source:
       resolve();
     });
   });
-  // From the first thing that it says on; now and then before, while it recovers.
-  const early = source.chance(0.15);
-  const after = early ? 30 + source.int(60) : source.int(source.pick([3, 15, 40]));
-  // In half of the others not before something is stored: on a slow machine nothing ever would be.
-  const stores = !early && source.chance(0.5);
-  const started = (): boolean => (stores ? /^S /m.test(fs.readFileSync(log, 'utf8')) : fs.statSync(log).size > 0);
+  try {
+    await momentOf(log, source, () => child.exitCode === null);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** How many of the processes are killed before they have said anything, while they recover. */
+const EARLY = 0.15;
+
+/** Milliseconds in which a process must get on, however slow the machine is. */
+const STUCK = 60_000;
+
+/** Waits for progress, and not for a time: a machine that is ten times slower then kills at the same moments. */
+async function momentOf(log: string, source: Random, alive: () => boolean): Promise<void> {
+  if (source.chance(EARLY)) {
+    await pause(30 + source.int(60));
+    return;
+  }
+  const [word, count] = source.pick([
+    ['A', 1 + source.int(5)],
+    ['S', 1 + source.int(10)],
+    ['S', 1 + source.int(60)],
+    ['D', 1 + source.int(4)],
+  ] as const);
+  const rest = source.int(3);
   const start = performance.now();
-  while (!early && !started() && performance.now() - start < 10_000) await pause(1);
-  await pause(after);
-  child.kill('SIGKILL');
-  await ended;
+  for (;;) {
+    const said = fs.readFileSync(log, 'utf8');
+    if (countLines(said, word) >= count) break;
+    const stuck = performance.now() - start > STUCK;
+    if (stuck || !alive()) {
+      const how = stuck ? 'is stuck' : 'has ended, and nobody has killed it';
+      throw new Error(`a process ${how}; it said last:\n${said.split('\n').slice(-20).join('\n')}`);
+    }
+    await pause(1);
+  }
+  await pause(rest);
+}
+
+function countLines(said: string, word: string): number {
+  return said.split('\n').filter((line) => line.startsWith(word)).length;
 }
 
 export function pause(ms: number): Promise<void> {

@@ -20,3 +20,12 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [5226, 'G12: what is added to a file while the directory is still being read is not held back'],
   [339663, 'G5: a recovered file is delivered though its directory could not be synced'],
 ];
+
+/** The same for what came later: files that others move and spoil, few descriptors, calls that hang, disks that lie. */
+export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [27, 'G11: a lock that a hung disk gives after the end of close is kept'],
+  [73, 'the same'],
+  [326, 'G8: a copy has its name, and is forgotten, because the directory cannot be synced: the file comes again'],
+  [2431, 'G17: a file loses its name while it is synced for the last time'],
+  [10167, 'G17: nobody is told of lost items whose file cannot be removed'],
+];

@@ -4,7 +4,8 @@ import { type Durability, type FileBatch, FileBatcher } from '../../../../collec
 import { watch } from '../../../support/collectors.js';
 import { Disk } from './disk.js';
 import { drawSink, type Generation, type Plan } from './plan.js';
-import { type Manners, SimFiles, SLOWEST } from './sim-files.js';
+import { AWAY, itemsIn, sabotage, type Harm, type Sabotage } from './sabotage.js';
+import { CALM, type Manners, SimFiles, SLOWEST } from './sim-files.js';
 
 export interface Thing {
   id: number;
@@ -39,12 +40,21 @@ interface Record_ {
   ghost: boolean;
   /** The `lost` events of its generation are to account for it. */
   evicted: boolean;
+  /** Its file had lost its name while this process wrote to it, which is to be noticed at the latest when it is sealed. */
+  risk: number;
+  /** It was on the disk before that began to lie. */
+  proven: boolean;
+  /** Somebody has damaged its line, or taken its file away. */
+  harmed: boolean;
 }
 
 const DIRECTORY = '/data/spool';
 
 /** How long a process is watched before it is looked whether it is still alive. */
 const PATIENCE = 100;
+
+/** Descriptors that a process may need beside two for each lane, however many batches wait. */
+const DESCRIPTORS = 24;
 
 /** How long a sync may take altogether, on top of the interval, when nothing goes wrong. */
 const SYNC_SLACK = 8 * SLOWEST;
@@ -83,12 +93,20 @@ export class Life {
   readonly #begun = new Map<string, number>();
   /** Processes that were not killed, so that they could say everything. */
   readonly #ended = new Set<number>();
+  #sabotaged = false;
+  #lied = false;
+  /** What was on the disk may have been replaced by a copy that it only said to have. */
+  #replaced = false;
+  /** Lines in `quarantine/` and items that are lost, as the processes count them. */
+  #accounted = 0;
+  #unaccountable = false;
   ops = 0;
 
   constructor(
     plan: Plan,
     random: Random,
     readonly more: Random,
+    readonly trials: Random,
     trace?: (line: string) => void,
   ) {
     this.#plan = plan;
@@ -98,6 +116,8 @@ export class Life {
     this.#disk.makeDirectory('');
     this.#disk.syncNewDirectory('');
     this.#disk.syncNewDirectory('/data');
+    this.#disk.makeDirectory(AWAY);
+    this.#disk.syncNewDirectory(AWAY);
   }
 
   async run(): Promise<void> {
@@ -165,6 +185,9 @@ export class Life {
       durablyFirm: false,
       ghost: false,
       evicted: false,
+      risk: -1,
+      proven: false,
+      harmed: false,
     };
     this.#items.push(record);
     return { record, thing };
@@ -299,6 +322,53 @@ export class Life {
     }
   }
 
+  get isSabotaged(): boolean {
+    return this.#sabotaged;
+  }
+
+  /** Somebody has damaged files. */
+  harm({ hit, nameless }: Harm): void {
+    this.#sabotaged = this.#damage = this.#replaced = true;
+    for (const id of hit) {
+      const record = this.#items[id - 1];
+      if (record !== undefined) record.harmed = true;
+    }
+    for (const id of nameless) {
+      const record = this.#items[id - 1];
+      if (record !== undefined) record.risk = this.#current;
+    }
+  }
+
+  /** The process has ended before it could see to everything: what only its descriptors led to is gone. */
+  abandoned(): void {
+    for (const record of this.#items) {
+      if (record.delivered < 0 && (record.risk === this.#current || record.generation === this.#current)) {
+        record.harmed = true;
+      }
+    }
+  }
+
+  account(items: number): void {
+    this.#accounted += items;
+  }
+
+  /** Whoever finds a damaged file of an earlier process cannot know how many items were in it. */
+  leaves(): void {
+    this.#unaccountable = true;
+  }
+
+  /** From now on the disk says falsely that it has synced something. */
+  lie(): void {
+    if (this.#lied) return;
+    this.#lied = true;
+    const proven = itemsIn(this.#disk.durableIn(DIRECTORY));
+    for (const record of this.#items) record.proven = proven.has(record.id);
+  }
+
+  replaced(): void {
+    this.#replaced = true;
+  }
+
   removeDirectory(): void {
     this.#trace?.('*** somebody removes the directory');
     this.#anyRemoval = true;
@@ -312,7 +382,8 @@ export class Life {
     this.#damage = true;
     this.#disk.powerLoss(this.#random);
     for (const record of this.#items) {
-      record.firm &&= record.durablyFirm;
+      record.firm &&= record.durablyFirm && !this.#lied;
+      if (this.#lied && record.delivered < 0 && (!record.proven || this.#replaced)) record.excused = true;
       // A failed sync has dropped what the operating system went on showing.
       if (record.ghost && record.delivered < 0) record.excused = true;
       if (record.said !== 'stored') continue;
@@ -357,7 +428,7 @@ export class Life {
         this.bad(`G10: item ${record.id} is in quarantine/ though nothing was damaged`);
       if (inQuarantine || inDead) continue;
       if (record.evicted && !this.#anyRemoval && this.#ended.has(record.generation)) missing++;
-      if (record.excused) continue;
+      if (record.excused || record.harmed) continue;
       if (dropped < this.#dropped) {
         dropped++;
         continue;
@@ -367,10 +438,36 @@ export class Life {
     if (missing > 0 && this.#anyEviction && this.#powerLosses === 0 && this.#lost === 0) {
       this.bad(`G7: ${missing} stored items are lost without a word`);
     }
+    this.#judgeLosses();
     this.#judgeDuplicates();
   }
 
+  /** Whatever somebody does to the files, nothing is missing that was not counted, if every process could count. */
+  #judgeLosses(): void {
+    if (
+      !this.#sabotaged ||
+      this.#unaccountable ||
+      this.#anyEviction ||
+      this.#anyRemoval ||
+      this.#powerLosses > 0 ||
+      this.#dropped > 0
+    )
+      return;
+    if (this.#ended.size < this.#plan.generations.length) return;
+    const { bytes, dead } = this.#leftovers();
+    const missing = this.#items.filter(({ id, said, delivered }) => {
+      const kept = bytes.includes(`"id":${id},`) || dead.includes(`"id":${id},`);
+      return said === 'stored' && delivered < 0 && !kept;
+    });
+    if (missing.length > this.#accounted) {
+      const ids = missing.map(({ id }) => id).join(' ');
+      this.bad(`G17: items ${ids} are missing, and ${this.#accounted} are counted as lost or quarantined`);
+    }
+  }
+
   #judgeDuplicates(): void {
+    // Nothing bounds what a disk undoes that has lied.
+    if (this.#lied && this.#powerLosses > 0) return;
     // A crash may bring back a batch for each lane; what could not be removed comes back as well.
     let allowed = 0;
     let again = 0;
@@ -391,15 +488,19 @@ export class Life {
   }
 
   #leftovers(): { bytes: string; dead: string } {
-    const text = (path: string): string => {
+    // Also in directories that were moved away.
+    const text = (folder: string): string => {
       let sum = '';
-      for (const { current } of this.#disk.current.get(path)?.values() ?? []) sum += Buffer.from(current).toString();
+      for (const [path, names] of this.#disk.current) {
+        if (!path.endsWith(folder)) continue;
+        for (const { current } of names.values()) sum += Buffer.from(current).toString();
+      }
       return sum;
     };
     for (const name of this.#disk.current.get(DIRECTORY)?.keys() ?? []) {
       this.bad(`A6: ${name} is left behind`);
     }
-    return { bytes: text(`${DIRECTORY}/quarantine`), dead: text(`${DIRECTORY}/dead`) };
+    return { bytes: text('/quarantine'), dead: text('/dead') };
   }
 }
 
@@ -425,6 +526,10 @@ class Process {
   /** The item that `encode` throws for. */
   #mute = 0;
   #removed = false;
+  #sabotages = 0;
+  /** It knows what earlier processes have left. */
+  #recovered = false;
+  #lost = 0;
   readonly #unsynced = new Set<string>();
   #closed = false;
 
@@ -436,7 +541,7 @@ class Process {
     this.#trace = trace;
     const { disk, random } = life;
     const wall = life.moveWall(generation.drift);
-    this.#found = disk.bytes;
+    this.#found = disk.bytesIn(DIRECTORY);
     this.#foundAside = life.bytesAside;
     const files: Manners = generation.files;
     this.#files = new SimFiles(
@@ -454,6 +559,9 @@ class Process {
     this.#files.onFailedSync = (evicted) => {
       if (evicted) this.#life.evicted();
       else this.#life.ghosted();
+    };
+    this.#files.onFirstLie = () => {
+      this.#life.lie();
     };
     const some = (value: number): number | undefined => (value === Infinity ? undefined : value);
     this.#batcher = new FileBatcher<Thing>(
@@ -494,7 +602,9 @@ class Process {
         this.#removed = true;
         this.#life.removeDirectory();
       }
+      for (const [at, kind] of this.#generation.sabotage) if (at === step) this.#sabotage(kind);
       this.#step();
+      this.#addUp();
       if (this.#random.chance(0.8))
         await this.#pass(this.#random.chance(0.3) ? 0 : this.#random.int(this.#random.pick([10, 100, 400, 2500])));
     }
@@ -505,6 +615,10 @@ class Process {
     for (const files of this.#contenders) files.die();
     // What the dead process still does must not be seen anywhere.
     await this.#clock.advance(0);
+    if (this.#sabotages > 0 && (!this.#closed || this.#files.trouble)) this.#life.abandoned();
+    if (this.#files.mostInUse > DESCRIPTORS + 2 * this.#generation.lanes) {
+      this.#life.bad(`G16: ${this.#files.mostInUse} descriptors at one time`);
+    }
     this.#life.moveWall(this.#files.wall - this.#life.moveWall(0));
     if (this.#files.failedOnly('write')) this.#life.firm(this.#closed, this.#files.diedAt);
     this.#life.notRemoved(this.#files.failed('remove'));
@@ -532,6 +646,7 @@ class Process {
     // What a dead process would still try concerns nobody.
     for (let rest = ms - PATIENCE; rest > 0 && !this.#isDead(); rest -= PATIENCE) {
       await this.#clock.advance(Math.min(rest, PATIENCE));
+      if (!this.#isDead()) this.#addUp();
     }
     if (!this.#isDead()) this.#check();
   }
@@ -545,8 +660,35 @@ class Process {
     } else if (dice < 10) this.#contend();
   }
 
+  #sabotage(kind: Sabotage): void {
+    const harm = sabotage(
+      this.#life.disk,
+      DIRECTORY,
+      kind,
+      this.#life.trials,
+      ({ number }) => (this.#files.writing.get(number) ?? 0) > 0 && this.#files.created.has(number),
+      (text) => {
+        this.#note(text);
+      },
+    );
+    if (harm === undefined) return;
+    this.#sabotages++;
+    if (!this.#recovered) this.#life.leaves();
+    this.#note(`  hit: ${harm.hit.join(' ')}; nameless: ${harm.nameless.join(' ')}`);
+    this.#life.harm(harm);
+  }
+
   #listen(): void {
     const batcher = this.#batcher;
+    batcher.on('unowned', () => undefined);
+    if (this.#generation.files.lies !== undefined) {
+      // A copy that was made meanwhile may be there in its place after a power loss, and be nothing.
+      for (const event of ['quarantined', 'rescued'] as const) {
+        batcher.on(event, () => {
+          this.#life.replaced();
+        });
+      }
+    }
     batcher.on('refused', () => undefined);
     batcher.on('failed', ({ error, hook }) => {
       this.#note(`failed: ${hook}: ${String(error)}`);
@@ -561,6 +703,7 @@ class Process {
     batcher.on('closed', () => undefined);
     batcher.on('recovered', (report) => {
       this.#note(`recovered: ${JSON.stringify(report)}`);
+      this.#recovered = true;
       if (report.unreadableFiles > 0) this.#life.unreadable();
       if (report.badLines > 0 && !this.#life.isDamaged) {
         this.#life.bad(`G2: ${report.badLines} bad lines though nothing was damaged`);
@@ -569,7 +712,7 @@ class Process {
     batcher.on('unreadable', ({ filename, error }) => {
       this.#note(`unreadable: ${filename}: ${String(error)}`);
       this.#life.unreadable();
-      if (!this.#files.trouble && !this.#files.dead && !this.#removed) {
+      if (!this.#files.trouble && !this.#files.dead && !this.#removed && this.#sabotages === 0) {
         this.#life.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
       }
     });
@@ -592,12 +735,14 @@ class Process {
     this.#batcher.on('unsynced', ({ id, error }) => {
       this.#note(`unsynced: ${id}: ${String(error)}`);
       this.#unsynced.add(id);
-      if (!this.#files.trouble && !this.#files.dead)
+      if (!this.#files.trouble && !this.#files.dead && this.#sabotages === 0)
         this.#life.bad(`G5: batch ${id} was not synced though nothing failed`);
     });
     this.#batcher.on('lost', ({ id, items }) => {
       this.#note(`lost: ${id}: ${items} items`);
+      this.#lost += items;
       this.#life.addLost(items);
+      this.#addUp();
     });
   }
 
@@ -610,6 +755,7 @@ class Process {
       if (this.#random.chance(0.3)) this.#add();
       for (let wait = 0; wait < 100 && opened.state === 'pending' && !this.#isDead(); wait++) await this.#pass(SLOWEST);
       if (this.#isDead() || opened.state === 'resolved') return;
+      if (opened.state === 'pending' && this.#files.hung > 0) return;
       if (opened.state === 'pending') {
         this.#life.bad('A2: open() does not settle');
         return;
@@ -672,7 +818,7 @@ class Process {
       if (!['StorageError', 'OverflowError', 'ClosedError', 'ItemError', 'TimeoutError', 'FlushError'].includes(name)) {
         this.#life.bad(`G7: item ${record.id} is refused with ${String(error)}`);
       }
-      if (name === 'StorageError' && !this.#files.trouble && this.#generation.removal < 0) {
+      if (name === 'StorageError' && !this.#files.trouble && this.#generation.removal < 0 && this.#sabotages === 0) {
         this.#life.bad(`G7: item ${record.id} is refused though nothing failed: ${String(error)}`);
       }
     };
@@ -694,7 +840,12 @@ class Process {
       if (this.#removed && durability !== 'item') record.excused = true;
       record.at = this.#clock.now();
       this.#note(`item ${record.id} is stored`);
-      if (verb === 'deliverItem' && record.delivered !== this.#life.generation && this.#life.lost === 0) {
+      if (
+        verb === 'deliverItem' &&
+        record.delivered !== this.#life.generation &&
+        this.#life.lost === 0 &&
+        !record.harmed
+      ) {
         this.#life.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
       }
     }, refuse);
@@ -704,10 +855,9 @@ class Process {
   #contend(): void {
     const { owners } = this.#life.disk;
     if (owners.get(DIRECTORY)?.() !== true || this.#life.disk.current.get(DIRECTORY) === undefined) return;
-    if (this.#generation.removal >= 0) return;
-    const calm: Manners = { crashAt: 0, trouble: [], shortWrites: 0, slowWrites: 0, slow: 0, evict: false };
+    if (this.#generation.removal >= 0 || this.#generation.sabotage.length > 0) return;
     const clock = new TestClock();
-    const files = new SimFiles(this.#life.disk, calm, this.#random, clock, this.#files.wall, undefined);
+    const files = new SimFiles(this.#life.disk, CALM, this.#random, clock, this.#files.wall, undefined);
     const batchFlush = (): void => {
       if (!this.#files.dead) this.#life.bad('G11: two owners deliver');
       files.die();
@@ -727,6 +877,7 @@ class Process {
   }
 
   async #sink(batch: FileBatch<Thing>, context: FlushContext): Promise<void> {
+    this.#addUp();
     const manner = drawSink(this.#random, this.#generation.sink);
     this.#note(`flush ${context.id} (${batch.size}, ${context.reason}, attempt ${context.attempt}): ${manner}`);
     if (this.#files.failed('rename') > 0) this.#life.renameFailed();
@@ -781,21 +932,28 @@ class Process {
 
   // What it says of itself
 
-  #check(): void {
+  /** A1. */
+  #addUp(): void {
+    if (this.#files.dead) return;
     const { spool } = this.#batcher.state;
     const { added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes } = spool;
     if (added !== delivered + refused + dropped + quarantined + dead + lost + pending) {
       this.#life.bad(`A1: the counters do not add up: ${JSON.stringify({ ...spool })}`);
     }
+    if (lost > this.#lost) this.#life.bad(`G17: ${lost} items are counted as lost, and ${this.#lost} were told`);
     if (Math.min(added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes) < 0) {
       this.#life.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
     }
+  }
+
+  #check(): void {
+    this.#addUp();
     const { maxBytes } = this.#generation;
     // What was there before is there; damaged lines are copied before they go.
     const copied = Math.max(0, this.#life.bytesAside - this.#foundAside);
     const allowed = Math.max(maxBytes, this.#found) + copied;
-    if (!this.#files.trouble && this.#life.disk.bytes > allowed) {
-      this.#life.bad(`G12: ${this.#life.disk.bytes} bytes on disk, ${allowed} are allowed`);
+    if (!this.#files.trouble && !this.#life.isSabotaged && this.#life.disk.bytesIn(DIRECTORY) > allowed) {
+      this.#life.bad(`G12: ${this.#life.disk.bytesIn(DIRECTORY)} bytes on disk, ${allowed} are allowed`);
     }
   }
 
@@ -835,7 +993,17 @@ class Process {
     for (const [id, verb] of this.#open) this.#life.bad(`A2: ${verb}(${id}) does not settle by close()`);
     if (this.#life.disk.owners.get(DIRECTORY)?.() === true)
       this.#life.bad('G11: the directory is locked after close()');
-    if (this.#files.failed() === failed) this.#life.closedCleanly();
+    const { quarantined, lost, dead, pending } = this.#batcher.state.spool;
+    this.#life.account(quarantined + lost + dead); // a file in dead/ is as it was
+    if (this.#sabotages > 0 && pending > 0) this.#life.leaves();
+    if (this.#files.failed() === failed && this.#files.hung === 0) this.#life.closedCleanly();
+    const { hang } = this.#generation.files;
+    if (this.#files.hung > 0 && hang !== undefined && hang.ms < Infinity) {
+      await this.#clock.advance(hang.ms);
+      if (!this.#isDead() && this.#life.disk.owners.get(DIRECTORY)?.() === true) {
+        this.#life.bad('G11: the directory is locked after close(), by a call that had hung');
+      }
+    }
     if (!this.#files.trouble && this.#files.inUse !== 0 && this.#hanging === 0 && closed.state === 'resolved') {
       this.#life.bad(`A6: ${this.#files.inUse} descriptors are open after close()`);
     }

@@ -1,7 +1,7 @@
 import vm from 'node:vm';
 import { random } from 'batch-please/testing';
 import { Life } from './life.js';
-import { drawMore, drawPlan } from './plan.js';
+import { drawMore, drawPlan, drawTrials } from './plan.js';
 
 export interface Outcome {
   violations: string[];
@@ -30,17 +30,19 @@ export function watchRejections(): () => void {
   };
 }
 
-/** One life, decided by its seed alone. */
-export async function live(seed: number, trace?: (line: string) => void): Promise<Outcome> {
+/** One life, decided by its seed alone; `plain` leaves out what came later, for seeds that are known for something. */
+export async function live(seed: number, trace?: (line: string) => void, plain = false): Promise<Outcome> {
   const source = random(seed);
   const plan = drawPlan(source);
   const more = random(seed + 2);
   drawMore(plan, more);
+  const trials = random(seed + 3);
+  if (!plain) drawTrials(plan, trials);
   const realRandom = Math.random;
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // half of the time goes into stacks that nobody reads
   Math.random = random(seed + 1).next;
-  const life = new Life(plan, source, more, trace);
+  const life = new Life(plan, source, more, trials, trace);
   current = life;
   try {
     await life.run();

@@ -1,6 +1,7 @@
 import type { Random } from 'batch-please/testing';
 import type { Durability, Integrity } from '../../../../collectors/file-batcher.js';
-import { type Call, CODES, type Manners, type Trouble } from './sim-files.js';
+import { SABOTAGES, type Sabotage } from './sabotage.js';
+import { CALM, type Call, CODES, type Manners, type Trouble } from './sim-files.js';
 
 /** How a process ends. */
 export type Ending = 'kill' | 'power' | 'close' | 'closeThenPower';
@@ -32,6 +33,8 @@ export interface Generation {
   ending: Ending;
   /** Whether somebody removes the directory, and at which step. */
   removal: number;
+  /** What somebody does to the files, and at which steps. */
+  sabotage: readonly (readonly [step: number, kind: Sabotage])[];
   files: Manners;
   sink: readonly (readonly [SinkManner, number])[];
   /** How far the time of day moves before it, in milliseconds. */
@@ -85,7 +88,7 @@ export function drawPlan(random: Random): Plan {
     steps: 2,
     ending: 'close',
     removal: -1,
-    files: { crashAt: 0, trouble: [], shortWrites: 0.05, slowWrites: 0, slow: 0.05, evict: false },
+    files: { ...CALM, shortWrites: 0.05, slow: 0.05 },
     sink: [['take', 1]],
   });
   return { generations, faulty };
@@ -102,6 +105,49 @@ export function drawMore({ generations }: Plan, random: Random): void {
     if (random.chance(0.3)) generation.overflow = 'dropOldest';
     if (random.chance(0.3)) generation.retries = 1 + random.int(3);
     generation.giveUp = random.pick(['hold', 'drop']);
+  }
+}
+
+const HANGING: readonly (readonly Call[])[] = [
+  ['sync'],
+  ['sync', 'syncDirectory'],
+  ['syncDirectory'],
+  ['read'],
+  ['names', 'makeDirectory', 'lock'],
+  ['sync', 'syncDirectory', 'read', 'names', 'makeDirectory', 'lock'],
+];
+
+/** What came later still: files that others move, remove and spoil, few descriptors, calls that hang, disks that lie. */
+export function drawTrials({ generations }: Plan, random: Random): void {
+  if (random.chance(0.4)) return;
+  const sabotaged = random.chance(0.5);
+  const few = random.chance(0.25);
+  const hanging = random.chance(0.25);
+  const lying = random.chance(0.2);
+  // Without anything else in the way, everything that is missing has to be accounted for.
+  const calm = sabotaged && random.chance(0.5);
+  for (const generation of generations.slice(0, -1)) {
+    if (calm) {
+      generation.files = { ...CALM, slow: generation.files.slow, shortWrites: generation.files.shortWrites };
+      generation.removal = -1;
+      generation.ending = 'close';
+    }
+    if (sabotaged) {
+      generation.sabotage = Array.from({ length: random.int(4) }, () => [
+        1 + random.int(generation.steps),
+        random.pick(SABOTAGES),
+      ]);
+    }
+    if (few && random.chance(0.7)) generation.files = { ...generation.files, descriptors: 1 + random.int(12) };
+    if (hanging && !calm && random.chance(0.7)) {
+      const from = random.int(random.pick([5, 40, 100]));
+      const to = random.chance(0.5) ? Infinity : from + 1 + random.int(10);
+      const ms = random.pick([Infinity, Infinity, 300, 3000]);
+      generation.files = { ...generation.files, hang: { from, to, calls: random.pick(HANGING), ms } };
+    }
+    if (lying && random.chance(0.7)) {
+      generation.files = { ...generation.files, lies: { from: random.int(60), chance: random.pick([0.3, 1]) } };
+    }
   }
 }
 
@@ -135,7 +181,8 @@ function drawGeneration(random: Random): Generation {
     steps: 2 + random.int(10),
     ending: random.pick<Ending>(['kill', 'kill', 'power', 'power', 'close', 'closeThenPower']),
     removal: -1,
-    files: { crashAt: 0, trouble: [], shortWrites: 0, slowWrites: 0, slow: 0, evict: false },
+    sabotage: [],
+    files: CALM,
     sink: sinkIsFine
       ? [
           ['take', 3],
@@ -169,6 +216,7 @@ function drawManners(random: Random, faulty: boolean, recovering: boolean): Mann
   }
   const early = recovering && random.chance(0.5);
   return {
+    ...CALM,
     crashAt: random.chance(0.65) ? 1 + random.int(early ? 20 : random.pick([30, 80, 150])) : 0,
     trouble,
     shortWrites: random.chance(0.3) ? 0.3 : 0.02,

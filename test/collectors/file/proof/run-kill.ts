@@ -16,7 +16,7 @@ const { values } = parseArgs({
   },
 });
 
-const STEP = 500;
+const STEP = 250;
 const compiled = compile();
 const folder = fs.mkdtempSync(join(tmpdir(), 'bp-kill-'));
 const start = performance.now();
@@ -40,8 +40,11 @@ try {
   }
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   console.log(`${kills} kills, ${failed ? 'and it failed' : 'nothing lost, nothing fabricated'}, in ${seconds} s`);
+} catch (error) {
+  console.log(`the directory stays as it is: ${folder}`);
+  throw error;
 } finally {
-  fs.rmSync(folder, { recursive: true, force: true });
   fs.rmSync(compiled, { recursive: true, force: true });
 }
+fs.rmSync(folder, { recursive: true, force: true });
 process.exitCode = failed ? 1 : 0;

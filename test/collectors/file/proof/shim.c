@@ -1,5 +1,6 @@
 /* Preloaded into a process: counts its operations on files below SHIM_DIR, and does SHIM_DO at operation SHIM_AT.
- * SHIM_DO: kill_before kill_after torn short EIO ENOSPC EMFILE EACCES EROFS, or nothing. SHIM_LOG is told of each one. */
+ * SHIM_DO: kill_before kill_after torn short EIO ENOSPC EMFILE EACCES EROFS, or nothing. SHIM_LOG is told of each one.
+ * A sync does not end while the file SHIM_HANG exists; SHIM_HANG.reached is made when the first one begins to wait. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -18,7 +19,7 @@
 
 static atomic_int count;
 static int at = -1, log_fd = -1, ready;
-static const char *dir, *what;
+static const char *dir, *what, *hang;
 static char tracked[4096];
 
 static void init(void) {
@@ -26,6 +27,7 @@ static void init(void) {
   ready = 1;
   dir = getenv("SHIM_DIR");
   what = getenv("SHIM_DO");
+  hang = getenv("SHIM_HANG");
   if (getenv("SHIM_AT")) at = atoi(getenv("SHIM_AT"));
   if (getenv("SHIM_LOG")) log_fd = syscall(SYS_openat, AT_FDCWD, getenv("SHIM_LOG"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -85,7 +87,11 @@ static int enter(const char *op) {
   } while (0)
 
 static int opened(int (*real)(const char *, int, ...), const char *path, int flags, mode_t mode) {
-  if (!ours(path)) return real(path, flags, mode);
+  if (!ours(path)) {
+    int other = real(path, flags, mode);
+    if (known(other)) tracked[other] = 0; /* its number was one of ours, and was closed past us */
+    return other;
+  }
   int how = enter(flags & O_CREAT ? "create" : "open");
   if (how < 0) return -1;
   int fd = real(path, flags, mode);
@@ -151,10 +157,19 @@ ssize_t pread64(int fd, void *bytes, size_t length, off64_t position) {
   LEAVE(how, result);
 }
 
+static void wait_while_hung(void) {
+  if (!hang || syscall(SYS_faccessat, AT_FDCWD, hang, F_OK)) return;
+  char reached[4096];
+  snprintf(reached, sizeof reached, "%s.reached", hang);
+  syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, reached, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  while (!syscall(SYS_faccessat, AT_FDCWD, hang, F_OK)) usleep(10000);
+}
+
 #define ON_FD(name, op) \
   int name(int fd) { \
     REAL(int, name, int); \
     if (!known(fd)) return real(fd); \
+    wait_while_hung(); \
     int how = enter(op); \
     if (how < 0) return -1; \
     int result = real(fd); \

@@ -60,7 +60,34 @@ export interface Manners {
   slow: number;
   /** What a failed sync does to what the operating system shows. */
   evict: boolean;
+  /** How many descriptors the process may have; with more, whatever opens a file fails. */
+  descriptors: number;
+  /** Calls that do not answer. */
+  hang: Hang | undefined;
+  /** From this operation on each sync may be answered with success though nothing was done. */
+  lies: { readonly from: number; readonly chance: number } | undefined;
 }
+
+export interface Hang {
+  readonly from: number;
+  readonly to: number;
+  readonly calls: readonly Call[];
+  /** Milliseconds until they answer after all; `Infinity` for never. */
+  readonly ms: number;
+}
+
+/** A file system without any faults. */
+export const CALM: Manners = {
+  crashAt: 0,
+  trouble: [],
+  shortWrites: 0,
+  slowWrites: 0,
+  slow: 0,
+  evict: false,
+  descriptors: Infinity,
+  hang: undefined,
+  lies: undefined,
+};
 
 /** Longest time that one call takes, in milliseconds of the test clock. */
 export const SLOWEST = 20;
@@ -77,6 +104,16 @@ export class SimFiles implements FileSystem {
   inUse = 0;
   /** A sync has failed; what was dirty may be shown no more. */
   onFailedSync: ((evicted: boolean) => void) | undefined;
+  /** A sync is about to be answered falsely for the first time. */
+  onFirstLie: (() => void) | undefined;
+  /** The most descriptors at one time. */
+  mostInUse = 0;
+  /** Files that this process writes to, by number. */
+  readonly writing = new Map<number, number>();
+  /** Files that this process has made, by number. */
+  readonly created = new Set<number>();
+  hung = 0;
+  lied = 0;
   /** How often each call was made to fail. */
   readonly failures = new Map<Call, number>();
   wall: number;
@@ -144,7 +181,7 @@ export class SimFiles implements FileSystem {
       this.die();
       throw new Crash();
     }
-    const code = this.#codeFor(call);
+    const code = this.#codeFor(call) ?? this.#lackOf(call);
     if (code !== undefined) {
       this.failures.set(call, (this.failures.get(call) ?? 0) + 1);
       this.#note?.(`#${this.ops} ${call} ${what} fails: ${code}`);
@@ -170,6 +207,7 @@ export class SimFiles implements FileSystem {
       };
     }
     await this.#delay();
+    await this.#hang(call, what);
     if (this.dead) return await new Promise<never>(() => undefined);
     if (fault === undefined) {
       // The process may end when the disk has done it and before it is told.
@@ -191,6 +229,34 @@ export class SimFiles implements FileSystem {
     });
   }
 
+  #hang(call: Call, what: string): Promise<void> | undefined {
+    const { hang } = this.#manners;
+    if (hang === undefined || this.ops < hang.from || this.ops >= hang.to || !hang.calls.includes(call))
+      return undefined;
+    this.hung++;
+    this.failures.set(call, (this.failures.get(call) ?? 0) + 1);
+    this.#note?.(`#${this.ops} ${call} ${what} hangs`);
+    return new Promise((resolve) => {
+      if (hang.ms < Infinity) this.#clock.setTimer(resolve, hang.ms);
+    });
+  }
+
+  /** Whether the disk only says that it has synced something. */
+  #lies(what: string): boolean {
+    const { lies } = this.#manners;
+    if (lies === undefined || this.ops < lies.from || !this.#random.chance(lies.chance)) return false;
+    if (this.lied === 0) this.onFirstLie?.();
+    this.lied++;
+    this.#note?.(`  that ${what} is a lie`);
+    return true;
+  }
+
+  /** Whatever opens something needs a descriptor. */
+  #lackOf(call: Call): string | undefined {
+    const opens = call === 'create' || call === 'open' || call === 'syncDirectory' || call === 'names';
+    return opens && this.inUse >= this.#manners.descriptors ? 'EMFILE' : undefined;
+  }
+
   #codeFor(call: Call): string | undefined {
     for (const { from, to, calls, chance, code } of this.#manners.trouble) {
       if (this.ops < from || this.ops >= to || !calls.includes(call) || !this.#random.chance(chance)) continue;
@@ -208,7 +274,7 @@ export class SimFiles implements FileSystem {
       const { dirty } = this.#disk;
       const below = this.#disk.below(parentOf(path));
       return () => {
-        if (sync) this.#disk.syncDirectory(parentOf(path), dirty, below);
+        if (sync && !this.#lies('sync')) this.#disk.syncDirectory(parentOf(path), dirty, below);
       };
     };
     // It may be made, and not be synced.
@@ -223,7 +289,11 @@ export class SimFiles implements FileSystem {
   }
 
   create(path: string): OpenFile {
-    return this.#now('create', path, () => this.#fileOf(this.#disk.create(path), path, true));
+    return this.#now('create', path, () => {
+      const inode = this.#disk.create(path);
+      this.created.add(inode.number);
+      return this.#fileOf(inode, path, true);
+    });
   }
 
   open(path: string, mode: 'read' | 'write'): OpenFile {
@@ -255,7 +325,7 @@ export class SimFiles implements FileSystem {
       const { dirty } = this.#disk;
       const below = this.#disk.below(path);
       return () => {
-        this.#disk.syncDirectory(path, dirty, below);
+        if (!this.#lies('sync')) this.#disk.syncDirectory(path, dirty, below);
       };
     });
   }
@@ -301,6 +371,11 @@ export class SimFiles implements FileSystem {
       if (closed) throw errno('EBADF', call);
     };
     this.inUse++;
+    this.mostInUse = Math.max(this.mostInUse, this.inUse);
+    const count = (by: number): void => {
+      if (writable) this.writing.set(inode.number, (this.writing.get(inode.number) ?? 0) + by);
+    };
+    count(1);
     const write = (bytes: Uint8Array, position: number): number => {
       usable('write');
       if (!writable) throw errno('EBADF', 'write');
@@ -364,7 +439,7 @@ export class SimFiles implements FileSystem {
           () => {
             const { dirty } = inode;
             return () => {
-              inode.sync(Math.min(dirty, inode.dirty));
+              if (!this.#lies('sync')) inode.sync(Math.min(dirty, inode.dirty));
             };
           },
           () => {
@@ -390,6 +465,7 @@ export class SimFiles implements FileSystem {
         usable('close');
         closed = true;
         this.inUse--;
+        count(-1);
         this.#now('close', name, () => undefined);
       },
     };

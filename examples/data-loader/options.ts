@@ -1,5 +1,6 @@
-// dataloader's checks of arguments and of what the loader's function returns, with its messages.
-import type { BatchLoadFn, Options } from 'dataloader';
+// dataloader's options with their defaults, and its checks of arguments and results, with its messages.
+import type { BatchLoadFn, CacheMap, Options } from 'dataloader';
+import { afterPromiseJobs } from './schedule.js';
 
 const ACCEPTS =
   'DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>';
@@ -12,16 +13,31 @@ function must(holds: boolean, message: string, given: unknown): void {
 const isList = (list: unknown): boolean =>
   typeof list === 'object' && typeof (list as ArrayLike<unknown> | null)?.length === 'number';
 
-export function checkArguments<Key, Value, CacheKey>(loadBatch: unknown, options: Options<Key, Value, CacheKey>): void {
+/** The options, or their defaults. */
+export interface Given<Key, Value, CacheKey> {
+  name: string | null;
+  batchSize: number;
+  cache: CacheMap<CacheKey, Promise<Value>> | null;
+  cacheKeyFn: (key: Key) => CacheKey;
+  batchScheduleFn: (dispatch: () => void) => void;
+}
+
+export function readOptions<Key, Value, CacheKey>(
+  loadBatch: unknown,
+  options: Options<Key, Value, CacheKey>,
+): Given<Key, Value, CacheKey> {
   if (typeof loadBatch !== 'function') throw new TypeError(`${ACCEPTS}, but got: ${String(loadBatch)}.`);
-  const { batch, maxBatchSize = 1, batchScheduleFn = must, cache, cacheKeyFn = must, cacheMap = null } = options;
+  const { batch, maxBatchSize = Infinity, cache, cacheMap, name, batchScheduleFn = afterPromiseJobs } = options;
+  const { cacheKeyFn = (key: Key) => key as unknown as CacheKey } = options;
   const isSize = typeof maxBatchSize === 'number' && maxBatchSize >= 1;
   must(batch === false || isSize, 'maxBatchSize must be a positive number', maxBatchSize);
   must(typeof batchScheduleFn === 'function', 'batchScheduleFn must be a function', batchScheduleFn);
   must(typeof cacheKeyFn === 'function', 'cacheKeyFn must be a function', cacheKeyFn);
-  const methods = (['get', 'set', 'delete', 'clear'] as const).filter((name) => typeof cacheMap?.[name] !== 'function');
-  const sound = cache === false || cacheMap === null || methods.length === 0;
-  must(sound, 'Custom cacheMap missing methods', methods.join(', '));
+  const map = cache === false ? null : cacheMap === undefined ? new Map<CacheKey, Promise<Value>>() : cacheMap;
+  const methods = (['get', 'set', 'delete', 'clear'] as const).filter((method) => typeof map?.[method] !== 'function');
+  must(map === null || methods.length === 0, 'Custom cacheMap missing methods', methods.join(', '));
+  const batchSize = batch === false ? 1 : Math.ceil(maxBatchSize);
+  return { name: name || null, batchSize, cache: map, cacheKeyFn, batchScheduleFn }; // an empty name is none
 }
 
 export function checkKey(key: unknown): void {
@@ -29,8 +45,10 @@ export function checkKey(key: unknown): void {
   must(key !== null && key !== undefined, message, `${String(key)}.`);
 }
 
-export function checkKeys(keys: unknown): void {
-  must(isList(keys), 'The loader.loadMany() function must be called with Array<key> but got', `${String(keys)}.`);
+export function checkKeys<Key>(keys: ArrayLike<Key>): Key[] {
+  const given: unknown = keys;
+  must(isList(keys), 'The loader.loadMany() function must be called with Array<key> but got', `${String(given)}.`);
+  return Array.from(keys);
 }
 
 /** Calls the loader's function with the loader as `this`, and checks what it returns. */

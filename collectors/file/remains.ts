@@ -1,0 +1,105 @@
+import { StorageError } from '../../src/index.js';
+import { fileId } from './format.js';
+import type { SealedFile } from './sealed-file.js';
+import type { Spool } from './spool.js';
+
+/** What is left of the stored items of a batch that takes no more: in its file, in `quarantine/`, or nowhere. */
+export class Remains<Item> {
+  /** Nothing of the batch is left. */
+  gone = false;
+  readonly file: SealedFile<Item>;
+  readonly #spool: Spool<Item>;
+  readonly #id: string;
+  /** Items in the file. */
+  #size: number;
+  /** Items that were stored, whatever became of them. */
+  #stored: number;
+  /** Of them, the lines that are in `quarantine/`. */
+  #quarantined = 0;
+  /** Lost items that were told. */
+  #told: number;
+
+  /** `lost` were told already. */
+  constructor(spool: Spool<Item>, file: SealedFile<Item>, size: number, lost = 0) {
+    this.#spool = spool;
+    this.file = file;
+    this.#id = fileId(file.name);
+    this.#size = size;
+    this.#stored = size + lost;
+    this.#told = lost;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Of the stored items, how many are in `quarantine/`, and how many are nowhere. */
+  get missing(): { quarantined: number; lost: number } {
+    const missing = Math.max(0, this.#stored - this.#size);
+    const quarantined = Math.min(this.#quarantined, missing);
+    return { quarantined, lost: missing - quarantined };
+  }
+
+  /** So many items are another batch's from now on, in a file of its own. */
+  give(size: number, file: SealedFile<Item>): Remains<Item> {
+    this.#size -= size;
+    this.#stored -= size;
+    return new Remains(this.#spool, file, size);
+  }
+
+  /** Compares the file to what was stored, and finds out what is left of it if it has changed. */
+  async verify(): Promise<void> {
+    if (this.#size === 0) throw this.isGone(new Error('nothing of the file could be read'));
+    const seen = this.file.look();
+    if (seen === 'missing') throw this.isGone(new Error('the file was moved or removed'));
+    if (seen === 'same') return;
+    const { size, quarantined } = await this.file.examine();
+    this.#size = Math.min(size, this.#stored);
+    this.#quarantined += quarantined;
+    this.#tellLost();
+    if (size === 0) throw this.isGone(new Error('the file has no whole line any more'));
+  }
+
+  /** What a reader has found that came to the end of the file. */
+  wasRead(good: number, bad: readonly number[], safe: boolean): void {
+    if (bad.length > 0) {
+      this.file.badLines = new Set([...this.file.badLines, ...bad]);
+      if (safe) this.#quarantined += bad.length;
+      else this.file.unsafe = true;
+    }
+    this.#size = Math.min(good, this.#stored);
+    this.#tellLost();
+  }
+
+  /** The file was moved to `quarantine/`, with every line that is not in it as an item; answers how many these are. */
+  setAside(): number {
+    const { lost } = this.missing;
+    this.#quarantined += lost;
+    return lost;
+  }
+
+  /** The error that says so. */
+  isGone(cause: unknown): StorageError {
+    if (!this.gone) {
+      this.gone = true;
+      this.#size = 0;
+      this.#tellLost(cause);
+    }
+    return new StorageError(`nothing is left of batch ${this.#id}`, cause);
+  }
+
+  #tellLost(error: unknown = new Error('the file was damaged')): void {
+    const items = this.missing.lost - this.#told;
+    // Lines that are in the file only are not lost yet.
+    if (this.file.unsafe || items <= 0) return;
+    this.#told += items;
+    const id = this.#id;
+    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
+  }
+
+  /** Lines that no copy was made of go with the file. */
+  giveUpUnsafe(): void {
+    this.file.unsafe = false;
+    this.#tellLost();
+  }
+}

@@ -1,0 +1,171 @@
+import { examine } from './examine.js';
+import type { FileStat, OpenFile } from './file-system.js';
+import { parseName, fileName } from './format.js';
+import { onDisk } from './measure.js';
+import type { Copy } from './parts.js';
+import { type Spool, isSame } from './spool.js';
+import type { Folder } from './spool-config.js';
+import { closeQuietly } from './writing.js';
+
+const NONE: ReadonlySet<number> = new Set();
+
+/** What is known of a file when it takes no more items. */
+export interface Contents {
+  /** In the directory. */
+  readonly name: string;
+  /** Up to the end of the last good line. */
+  readonly bytes: number;
+  /** Bytes that the spool counts for it. */
+  readonly counted: number;
+  readonly stat?: FileStat | undefined;
+  readonly source?: OpenFile | undefined;
+  readonly badLines?: ReadonlySet<number>;
+  readonly unsafe?: boolean;
+  /** It is on the disk as durably as asked. */
+  readonly synced: boolean;
+}
+
+/** The file of a batch that takes no more items. */
+export class SealedFile<Item> {
+  bytes: number;
+  /** The only way to a file that has no name any more. */
+  source: OpenFile | undefined;
+  /** Where the damaged lines are that are in `quarantine/`, and in the file still. */
+  badLines: ReadonlySet<number>;
+  /** Damaged lines are in this file only. */
+  unsafe: boolean;
+  readonly #spool: Spool<Item>;
+  #name: string;
+  #counted: number;
+  #stat: FileStat | undefined;
+  #synced: Promise<void> | undefined;
+
+  constructor(spool: Spool<Item>, { name, bytes, counted, stat, source, badLines, unsafe, synced }: Contents) {
+    this.#spool = spool;
+    this.#name = name;
+    this.bytes = bytes;
+    this.#counted = counted;
+    this.#stat = stat;
+    this.source = source;
+    this.badLines = badLines ?? NONE;
+    this.unsafe = unsafe ?? false;
+    this.#synced = synced ? Promise.resolve() : undefined;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get path(): string {
+    return this.#spool.path(this.#name);
+  }
+
+  /** Puts it on the disk: the process that has written it may have died before it came to that. */
+  sync(): Promise<void> {
+    if (this.#spool.config.durability === 'none') return Promise.resolve();
+    this.#synced ??= this.#sync().catch((error: unknown) => {
+      this.#synced = undefined;
+      throw error;
+    });
+    return this.#synced;
+  }
+
+  async #sync(): Promise<void> {
+    const file = this.#spool.files.open(this.path, 'read');
+    try {
+      await file.sync();
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Compares it to what was stored. */
+  look(): 'same' | 'changed' | 'missing' {
+    if (this.source !== undefined) return 'same';
+    const found = this.#spool.files.stat(this.path);
+    if (found === undefined) return 'missing';
+    const known = (this.#stat ??= found);
+    const same = isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes;
+    return same ? 'same' : 'changed';
+  }
+
+  /** Finds out what is left of it: how many lines, and how many are in `quarantine/` now. */
+  async examine(): Promise<{ size: number; quarantined: number }> {
+    const found = await examine(this.#spool, this.#name, this.bytes);
+    this.#count(found.stat);
+    this.bytes = found.bytes;
+    this.badLines = found.badLines;
+    this.unsafe ||= found.unsafe;
+    return found;
+  }
+
+  /** It was written anew, with a part of its items. */
+  written({ bytes, stat }: Copy): void {
+    this.bytes = bytes;
+    this.badLines = NONE;
+    this.#synced = Promise.resolve();
+    this.#count(stat);
+  }
+
+  #count(stat: FileStat): void {
+    this.#stat = stat;
+    this.#spool.bytes += onDisk(stat) - this.#counted;
+    this.#counted = onDisk(stat);
+  }
+
+  /** Notes in the name how many attempts were begun, where it has one of ours. */
+  note(attempts: number): void {
+    const name = parseName(this.#name);
+    if (name === undefined || this.source !== undefined) return;
+    const next = fileName({ ...name, attempts });
+    this.#spool.files.rename(this.path, this.#spool.path(next));
+    this.#name = next;
+  }
+
+  /** Moves it to a folder whose files are not delivered. */
+  async moveTo(folder: Folder): Promise<void> {
+    this.#name = await this.#spool.moveTo(folder, this.#name);
+    this.#spool.measure.aside += this.#counted;
+  }
+
+  /** May throw; the file is there then. */
+  remove(): void {
+    if (this.source === undefined) this.#spool.remove(this.#name);
+    this.close();
+  }
+
+  /** What it took is free. */
+  free(): void {
+    this.#spool.free(this.#counted);
+  }
+
+  close(): void {
+    this.source?.close();
+    this.source = undefined;
+  }
+}
+
+/** What is left of a descriptor when a file takes no more items. */
+export interface Sealed {
+  /** To be compared when it is read; `undefined` if it is not known. */
+  readonly stat: FileStat | undefined;
+  /** The only way to a file that has lost its name and could not be copied. */
+  readonly source: OpenFile | undefined;
+}
+
+/** Closes the file, unless nothing else leads to it any more. */
+export function closeNamed<Item>(spool: Spool<Item>, path: string, file: OpenFile | undefined): Sealed {
+  let stat: FileStat | undefined;
+  let named = false;
+  try {
+    stat = file?.stat();
+    const found = spool.files.stat(path);
+    named = found !== undefined && stat !== undefined && isSame(found, stat);
+  } catch {
+    named = true; // it is looked at again before it is read
+    stat = undefined;
+  }
+  if (!named) return { stat, source: file };
+  closeQuietly(file);
+  return { stat, source: undefined };
+}

@@ -1,0 +1,80 @@
+import { copyItems } from './parts.js';
+import type { SealedFile } from './sealed-file.js';
+import type { Spool } from './spool.js';
+
+/** The batch of a share. */
+interface Owner<Item> {
+  readonly file: SealedFile<Item>;
+  /** The file is delivered, dropped or dead. */
+  readonly over: boolean;
+  /** Removes a file that is of no use any more. */
+  forget(): void;
+}
+
+/**
+ * Which items of a file are a batch's. A part that is split off has no file of its own at first; it is written before that
+ * of the whole is changed or goes.
+ */
+export class Share<Item> {
+  /** Positions in the file; `undefined` for all. */
+  order: readonly number[] | undefined;
+  readonly #spool: Spool<Item>;
+  readonly #owner: Owner<Item>;
+  /** Parts that were split off, and have no file of their own yet. */
+  readonly #parts = new Set<Share<Item>>();
+  /** Of a part without a file: the share that has its items. */
+  #origin: Share<Item> | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(spool: Spool<Item>, owner: Owner<Item>) {
+    this.#spool = spool;
+    this.#owner = owner;
+  }
+
+  /** Parts need the file. */
+  get isNeeded(): boolean {
+    return this.#parts.size > 0;
+  }
+
+  /** Gives the items at these places to a part, of `size`; answers how many. */
+  give(part: Share<Item>, places: readonly number[], size: number): number {
+    const order = this.order ?? Array.from({ length: size }, (_, index) => index);
+    const taken = new Set(places);
+    part.order = order.filter((_, place) => taken.has(place));
+    this.order = order.filter((_, place) => !taken.has(place));
+    // The positions in `order` are those in the file of the whole.
+    part.#origin = this.#origin ?? this;
+    part.#origin.#parts.add(part);
+    return part.order.length;
+  }
+
+  /** Writes the file of a part, or what is left of a file whose parts have theirs. */
+  write(): Promise<void> {
+    if (this.order === undefined || this.#owner.over) return Promise.resolve();
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  /** Never rejects: a part that cannot be written yet keeps the file that has its items. */
+  async writeParts(): Promise<void> {
+    await Promise.allSettled([...this.#parts].map((part) => part.write()));
+  }
+
+  async #write(): Promise<void> {
+    const origin = this.#origin;
+    await Promise.all([...this.#parts].map((part) => part.write()));
+    const { order } = this;
+    if (order === undefined || this.#owner.over) return;
+    const { file } = (origin ?? this).#owner;
+    this.#owner.file.written(await copyItems(this.#spool, file.name, this.#owner.file.name, order, file.bytes));
+    this.order = this.#origin = undefined;
+    if (origin !== undefined) origin.#hasWritten(this);
+  }
+
+  #hasWritten(part: Share<Item>): void {
+    this.#parts.delete(part);
+    if (this.#owner.over && this.#parts.size === 0) this.#owner.forget();
+  }
+}

@@ -1,0 +1,3 @@
+import { testDamage } from './proof/test-damage.js';
+
+testDamage(1, 2000);

@@ -1,0 +1,3 @@
+import { testFuzz } from './proof/test-fuzz.js';
+
+testFuzz(10_001, 3000);

@@ -1,0 +1,125 @@
+// What goes wrong with the database, as a user of the page sees it: real processes, since they have to be killed, and a
+// real disk.
+import { spawnSync } from 'node:child_process';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { random } from 'batch-please/testing';
+import { capture, launchBrowser, noBrowser } from '../support/browser.js';
+import { interrupted, jobOf, pageOf, shows, startFolder } from '../support/live-page.js';
+import { LiveServer, scratch, writeDocuments } from '../support/live-server.js';
+import { PostgresServer } from '../support/postgres-server.js';
+import { noMounts, testUnless } from '../support/skips.js';
+
+/** Milliseconds that a busy machine may take to recover a database. */
+const RECOVERY = 300_000;
+
+jest.setTimeout(900_000);
+
+// Also when a test was given up in the middle: a folder with a mounted disk cannot be removed.
+const folder = scratch(unmount);
+const documents = join(folder, 'documents');
+const disk = join(folder, 'disk');
+const filler = join(disk, 'filler');
+let browser: Browser;
+
+beforeAll(async () => {
+  await writeDocuments(documents, 8, 50);
+  if (noBrowser === undefined) browser = await launchBrowser();
+});
+afterAll(async () => {
+  if (noBrowser === undefined) await browser.close();
+});
+
+testUnless(noBrowser)(
+  'a database that is away: the page says so, and Ctrl-C ends also after a job was cancelled',
+  async () => {
+    await mkdir(join(folder, 'database'));
+    const postgres = await PostgresServer.start(join(folder, 'database', 'postgres'));
+    const args = ['--no-index', '--root', documents, '--data', join(folder, 'data-away'), '--batch-size', '3'];
+    const server = await LiveServer.start(args, { DATABASE_URL: postgres.address });
+    const { page } = await pageOf(browser, 'ann', server);
+    await startFolder(page, '');
+    const job = jobOf(page, 'documents');
+    await shows(job, /[1-9]\d* (of \d+ )?chunks? stored/);
+    await postgres.kill();
+    await shows(page.getByRole('alert'), 'The database is away');
+    await shows(job, 'Paused');
+    await capture(page, 'database-away');
+    await job.getByRole('button', { name: 'Cancel documents' }).click();
+    await shows(job, 'Cancelled');
+    expect(await interrupted(server)).toEqual([130, true]);
+  },
+);
+
+testUnless(noBrowser, noMounts())(
+  'a full disk: jobs pause, go on by themselves when there is room, and Ctrl-C ends at any time',
+  async () => {
+    await mkdir(disk);
+    const [many, more] = [join(folder, 'roots', 'many'), join(folder, 'roots', 'more')];
+    await writeLargeDocuments(many, 1);
+    await writeLargeDocuments(more, 2);
+    mount('-t', 'tmpfs', '-o', 'size=200m', 'tmpfs', disk);
+    const args = ['--no-index', '--root', join(folder, 'roots'), '--data', join(disk, 'data')];
+    const first = await LiveServer.start(args);
+    const { page } = await pageOf(browser, 'ann', first);
+
+    // Room for some rows, and not for the next file of Postgres's log, of 16 MiB.
+    await fillDisk(18);
+    await startFolder(page, 'many');
+    await shows(jobOf(page, 'many'), 'Paused', RECOVERY);
+    await shows(jobOf(page, 'many'), /[Nn]o space left/);
+    await capture(page, 'full-disk');
+    await rm(filler);
+    await shows(jobOf(page, 'many'), 'Done', RECOVERY);
+    const all = `${(FILES * SECTIONS).toLocaleString('en')} of ${(FILES * SECTIONS).toLocaleString('en')} chunks stored`;
+    await shows(jobOf(page, 'many'), all);
+
+    await fillDisk(0);
+    await startFolder(page, 'more');
+    await shows(page.getByText('no space left').or(jobOf(page, 'more')), /[Nn]o space left/, RECOVERY);
+    expect(await interrupted(first)).toEqual([130, true]);
+
+    await rm(filler);
+    const second = await LiveServer.start(args);
+    const { page: again } = await pageOf(browser, 'ann', second);
+    if ((await jobOf(again, 'more').count()) === 0) await startFolder(again, 'more');
+    await shows(jobOf(again, 'more'), 'Done', RECOVERY);
+    await shows(jobOf(again, 'more'), all);
+    expect(await interrupted(second)).toEqual([130, true]);
+    unmount();
+  },
+);
+
+/** Leaves so many MiB. */
+async function fillDisk(free: number): Promise<void> {
+  const { bavail, bsize } = await statfs(disk);
+  await writeFile(filler, Buffer.alloc(Math.max(0, bavail * bsize - free * 1024 * 1024)));
+}
+
+function unmount(): void {
+  // Lazily: whoever still uses it keeps it.
+  spawnSync('umount', ['-l', disk]);
+}
+
+function mount(...args: string[]): void {
+  const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`mount ${args.join(' ')}: ${stderr}`);
+}
+
+const FILES = 18;
+const SECTIONS = 60;
+
+/** Of words that do not compress. */
+async function writeLargeDocuments(place: string, seed: number): Promise<void> {
+  const { int } = random(seed);
+  await mkdir(place, { recursive: true });
+  const word = (): string => int(2 ** 31).toString(36);
+  for (let file = 0; file < FILES; file += 1) {
+    const texts = Array.from(
+      { length: SECTIONS },
+      (_, i) => `# ${i}\n\n${Array.from({ length: 300 }, word).join(' ')}\n`,
+    );
+    await writeFile(join(place, `${file}.md`), texts.join('\n'));
+  }
+}
