@@ -22,7 +22,7 @@ export class SinkHealth {
   readonly #actions: HealthActions;
   /** Messages that failed since the last success. */
   readonly #failing = new Set<string>();
-  /** Of each message that failed here: how many items had been delivered by its last failure, and its strikes. */
+  /** For each message that failed here: how many items had been delivered by its last failure, and its strikes. */
   readonly #failures = new Map<string, { successes: number; strikes: number }>();
   /** How often something was held since the last success. */
   #holding = 0;

@@ -21,7 +21,7 @@ export interface Verdict {
   readonly retry: boolean;
 }
 
-/** What the feed knows about the sink. */
+/** The feed's knowledge about the sink. */
 export interface Evidence {
   readonly maxDeliveries: number;
   /** Something was delivered since this delivery was taken. */

@@ -4,7 +4,7 @@ import { LONGEST_LINE, NEWLINE } from './format.js';
 /** A piece of a file. Its bytes are overwritten by the next one. */
 export interface Block {
   bytes: Buffer;
-  /** Of its first byte, in the file. */
+  /** Position of its first byte in the file. */
   position: number;
   /**
    * Whole lines; the bytes after the last newline; a part of a line that is too long to be one of ours; or nothing, where

@@ -7,12 +7,12 @@ import { type Integrity, NEWLINE, endOfText } from './format.js';
  * stand behind a hole that has swallowed a newline. Every byte is in one piece, but for newlines of empty lines.
  */
 export class Pieces {
-  /** Of the piece, its newline included. */
+  /** Bytes of the piece, its newline included. */
   from = 0;
   to = 0;
   /** Where its text ends; -1 for a damaged one. */
   textEnd = -1;
-  /** Of the whole line that stands behind this piece. */
+  /** Bytes of the whole line that stands behind this piece. */
   #behind = -1;
   #next = 0;
   readonly #bytes: Buffer;
@@ -71,13 +71,13 @@ function behindZeros(bytes: Buffer, from: number, to: number): readonly number[]
   return behind === last ? [last] : [last, behind];
 }
 
-/** What a file consists of. */
+/** The lines of a file, by kind. */
 export interface Tally {
   good: number;
   /** Damaged pieces. */
   bad: number;
   torn: number;
-  /** Of the good lines, newlines included. */
+  /** Bytes of the good lines, newlines included. */
   goodBytes: number;
   /** Where the last whole line ends. */
   end: number;
@@ -90,7 +90,7 @@ export type Visitor = (block: Block, from: number, to: number, end: number) => v
 
 /**
  * Whether a line is one of ours is decided by its checksum, and by `accepts`, which sees the text. A last line without a
- * newline is judged like the others with `keepsTail`, and is torn without: only a checksum tells that it is whole.
+ * newline is judged like the others with `keepsTail`, and is torn without: only a checksum proves that it is whole.
  */
 export async function visitLines(
   file: OpenFile,

@@ -23,7 +23,7 @@ export interface Readable {
   whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
   readonly readers: Set<Reader>;
-  /** What a reader has found that came to the end of the file. */
+  /** The findings of a reader that came to the end of the file. */
   wasRead(good: number, bad: readonly number[], quarantined: boolean): void;
 }
 

@@ -106,7 +106,7 @@ export class Admission<Item, State> {
     }
     const turnAway = (): Error => this.turnAway(item, new ClosedError('closed while waiting for room'), false);
     const fits = (): boolean => this.#fits(entry);
-    // A listener that adds again what was dropped for its sake waits for a delivery, or it would drop without end.
+    // A listener that adds again what was dropped to make room for it waits for a delivery, or it would drop without end.
     const makeRoom = this.dropping ? undefined : (): boolean => this.#drop(entry);
     const waiting = this.room.wait(enter, turnAway, signal, 1, fits, makeRoom);
     waiting.catch(() => undefined);

@@ -1,4 +1,5 @@
-import { type Batch, RunContext } from '../core/batch.js';
+import type { Batch } from '../core/batch.js';
+import { RunContext } from '../core/run-context.js';
 import type { FlushContext } from './types.js';
 
 /** The context argument of the hooks, for one run. */

@@ -1,5 +1,6 @@
 import type { Outcome } from './outcome.js';
 import type { Awaitable, Deferred } from './promise.js';
+import type { RunContext } from './run-context.js';
 import type { Trigger } from './schedule.js';
 
 /** Where a batch is: in the queue, running, waiting for its retry or the next trigger, set aside, or settled. */
@@ -109,41 +110,4 @@ function countBelow(sorted: readonly number[], value: number): number {
     else high = middle;
   }
   return low;
-}
-
-/**
- * One run, as a hook or handler sees it. The signal is a getter of the class and made at the first look: a getter in an
- * object literal gives each object a hidden class of its own, which outlives it.
- */
-export class RunContext {
-  /** The trigger that cut the batch, the same in every attempt. */
-  readonly reason: Trigger;
-  /** From 1. */
-  readonly attempt: number;
-  readonly weight: number;
-  #controller: AbortController | undefined;
-  #aborted: { reason: unknown } | undefined;
-
-  constructor(
-    batch: Batch<unknown>,
-    readonly size: number,
-  ) {
-    this.reason = batch.reason;
-    this.attempt = batch.attempt;
-    this.weight = batch.weight;
-    batch.context = this;
-  }
-
-  /** Aborts when the run expires, and when it is given up. */
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
-    return this.#controller.signal;
-  }
-
-  /** @internal */
-  abort(reason: unknown): void {
-    this.#aborted = { reason };
-    this.#controller?.abort(reason);
-  }
 }

@@ -1,5 +1,6 @@
 import type { Context } from './partitions.js';
-import { type Batch, RunContext } from '../core/batch.js';
+import type { Batch } from '../core/batch.js';
+import { RunContext } from '../core/run-context.js';
 import type { Call, Row, Slice } from './row.js';
 import { type Settle, isError } from './slot.js';
 

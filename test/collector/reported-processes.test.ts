@@ -23,7 +23,7 @@ describe('with unref an awaited verb did not hold the process', () => {
     expect(ended).toMatchObject({ code: 0, lines: ['CloseError'] });
   });
 
-  test('a retry that nobody waits for still does not hold it', async () => {
+  test('a retry without a waiting caller still does not hold it', async () => {
     const start = Date.now();
     const ended = await child(
       `const a = new MemoryBatcher({ unref: true, maxBatchSize: 1, retry: { minDelay: 15_000, jitter: false }, batchFlush() { throw new Error('503'); } });

@@ -61,7 +61,7 @@ export function testTwoUsers(way: ProgressWay, { folder, documents }: ReturnType
     expect(await storedBy(data)).toEqual(new Map(jobs.map(({ id, chunks }) => [id, chunks.stored])));
   });
 
-  test('each is told of their own job, and both of all batches', () => {
+  test('each sees the events of their own job, and both those of all batches', () => {
     const [anns, bobs, again] = told as [Told, Told, Told];
     const [ann, bob] = jobs as [Job, Job];
     expect(anns.jobs).toEqual([[]]);

@@ -70,7 +70,7 @@ testUnless(noOtherOwners())(
 );
 
 testUnless(noOtherOwners())(
-  'G20: a dead owner that was another user is told as that, and not as a live one',
+  'G20: a dead owner that was another user is reported as that, and not as a live one',
   async () => {
     fs.mkdirSync(directory);
     fs.chmodSync(directory, 0o777);
