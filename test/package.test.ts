@@ -146,7 +146,7 @@ test('has types for both formats under nodenext, which run as compiled', async (
   for (const file of ['esm.mjs', 'cjs.cjs']) {
     expect(await mustRun(process.execPath, [join('out', file)], folder)).toBe('6 A,x function function\n');
   }
-});
+}, 180_000);
 
 /** The packages and built-in modules that a file of the package leads to. */
 function modulesOf(...entries: string[]): string[] {

@@ -1,3 +1,4 @@
+import type { SpanContext } from '@opentelemetry/api';
 import { Arrivals } from './arrivals.js';
 import { Settled, levelsOf } from './collector.js';
 import { patch } from './patch.js';
@@ -16,7 +17,7 @@ interface Failed extends Ended {
 }
 
 /** Notes in which context calls were made, by the promises that they were given. */
-function noting(settled: Settled): (original: Method) => Method {
+function noting(settled: Pick<Settled, 'note'>): (original: Method) => Method {
   return (original) =>
     function (this: unknown, ...args: never[]): unknown {
       const span = activeSpan();
@@ -26,13 +27,50 @@ function noting(settled: Settled): (original: Method) => Method {
     };
 }
 
+/** More microtasks than a `KeyedBatcher` takes from the event of a batch until the promises of its items have settled. */
+const HOPS = 16;
+
+/**
+ * Contexts of items that were just delivered. They belong to the batch of the event before, unless another batch, of
+ * another key, has ended meanwhile: then they are left out.
+ */
+class Delivered {
+  #spans: SpanContext[] = [];
+  #ended: ((spans: readonly SpanContext[]) => void)[] = [];
+
+  note(span: SpanContext | undefined, promise: unknown): void {
+    if (span === undefined || !(promise instanceof Promise)) return;
+    promise.then(
+      () => this.#spans.push(span),
+      () => undefined,
+    );
+  }
+
+  take(use: (spans: readonly SpanContext[]) => void): void {
+    const ends = this.#ended.push(use);
+    const wait = (hops: number): void => {
+      if (ends < this.#ended.length) return; // the last one tells them all
+      if (hops > 0) {
+        queueMicrotask(() => {
+          wait(hops - 1);
+        });
+        return;
+      }
+      const [ended, spans] = [this.#ended, this.#spans];
+      [this.#ended, this.#spans] = [[], []];
+      for (const end of ended) end(ended.length === 1 ? spans : []);
+    };
+    wait(HOPS);
+  }
+}
+
 /** A collector whose flush cannot be seen from outside: by its events. */
 export function instrumentKeyed(target: CollectorTarget, recorder: Recorder): () => void {
-  const settled = new Settled();
+  const delivered = new Delivered();
   const offs = [
-    patch(target, { deliverItem: noting(settled) }),
+    patch(target, { deliverItem: noting(delivered) }),
     listen(target, 'flushed', (batch: Ended) => {
-      settled.take((spans) => {
+      delivered.take((spans) => {
         recorder.ended(batch, spans);
       });
     }),

@@ -27,7 +27,14 @@ export function open<Item>(source: Batchable<Item>): Source<Item> {
     Symbol.asyncIterator in given
       ? (given as AsyncIterable<Item>)[Symbol.asyncIterator]()
       : (source as Iterable<Item>)[Symbol.iterator]();
-  return { next: () => iterator.next(), end: () => iterator.return?.() };
+  return {
+    next: () => iterator.next(),
+    end: () => {
+      // A Node stream's own iterator ends only when the read under way has been answered, which may be never.
+      if ('pipe' in given && 'destroy' in given) (given as { destroy(): void }).destroy();
+      return iterator.return?.();
+    },
+  };
 }
 
 function ofStream<Item>(stream: ReadableStream<Item>): Source<Item> {

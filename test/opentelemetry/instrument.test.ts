@@ -16,7 +16,7 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { BatchServer, BatchServing, OptionsError } from 'batch-please';
-import { FileBatcher, MemoryBatcher } from 'batch-please/collectors';
+import { FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { ATTRIBUTE, METRIC, type Target, instrument } from 'batch-please/opentelemetry';
 import { gate } from 'batch-please/testing';
 
@@ -278,6 +278,51 @@ describe('a collector', () => {
     batcher.addItem(2);
     await batcher.close();
     expect([one.spans().length, two.spans().length]).toEqual([2, 1]);
+  });
+});
+
+describe('a KeyedBatcher', () => {
+  test('sends a span per flush of a key, linked to the spans of awaited adds, and its counts', async () => {
+    const { instrument: on, within, spans, metric } = sdk();
+    let fails = 1;
+    const batcher = new KeyedBatcher<string, string>({
+      key: (item) => item.slice(0, 1),
+      maxBatchSize: 2,
+      retry: { minDelay: 1 },
+      batchFlush: () => {
+        if (fails-- > 0) throw new TypeError('once');
+      },
+    });
+    const end = on(batcher, 'tenants');
+    const delivered: Promise<void>[] = [];
+    const a = within(() => void delivered.push(batcher.deliverItem('a1'), batcher.deliverItem('a2')));
+    await Promise.all(delivered.splice(0));
+    await turn();
+    batcher.addItem('b1');
+    await batcher.flush();
+    await turn();
+    expect(spans().map(({ name, status, attributes }) => [name, status.code, attributes[ATTRIBUTE.batchSize]])).toEqual(
+      [
+        ['flush tenants', SpanStatusCode.ERROR, 2],
+        ['flush tenants', SpanStatusCode.UNSET, 2],
+        ['flush tenants', SpanStatusCode.UNSET, 1],
+      ],
+    );
+    expect(spans().map(linksOf)).toEqual([[], [a], []]);
+    within(() => void delivered.push(batcher.deliverItem('x1'), batcher.deliverItem('x2')));
+    within(() => void delivered.push(batcher.deliverItem('y1'), batcher.deliverItem('y2')));
+    await Promise.all(delivered);
+    await turn();
+    // Two keys at the same time: whose items were delivered is not known, and no link is better than a wrong one.
+    expect(spans().slice(3).map(linksOf)).toEqual([[], []]);
+    expect(await metric(METRIC.items)).toMatchObject({ delivered: 7 });
+    expect(await metric(METRIC.attempts)).toMatchObject({ all: 4, TypeError: 1 });
+    expect(await metric(METRIC.pending)).toEqual({ all: 0 });
+    end();
+    batcher.addItem('c1');
+    await batcher.flush();
+    expect(spans()).toHaveLength(5);
+    await batcher.close();
   });
 });
 

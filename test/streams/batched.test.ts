@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { batched, type BatchedOptions } from 'batch-please/streams';
 import { OptionsError } from 'batch-please';
 
@@ -269,6 +269,16 @@ describe('leaving early', () => {
       break;
     }
     await turn();
+    expect(stream.destroyed).toBe(true);
+  });
+
+  test('destroys a Node stream that waits for more, as a socket does', async () => {
+    const stream = new PassThrough({ objectMode: true });
+    for (const n of [1, 2]) stream.write(n);
+    for await (const list of batched<number>(stream, { maxBatchSize: 2 })) {
+      expect(list).toEqual([1, 2]);
+      break;
+    }
     expect(stream.destroyed).toBe(true);
   });
 

@@ -34,7 +34,7 @@ export interface Outcome {
 }
 
 /** Runs a program to its end, or kills it after `limit` milliseconds. */
-export function run(command: string, args: readonly string[], cwd: string, limit = 120_000): Promise<Outcome> {
+export function run(command: string, args: readonly string[], cwd: string, limit = 300_000): Promise<Outcome> {
   const options: SpawnOptions = { cwd, timeout: limit, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] };
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, options);
