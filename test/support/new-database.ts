@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,14 +19,15 @@ export async function newDatabase(folder: string): Promise<void> {
 let template: Promise<string> | undefined;
 
 async function open(): Promise<string> {
-  const { version } = require(join(root, 'node_modules/@electric-sql/pglite/package.json')) as { version: string };
+  const manifest = await readFile(join(root, 'node_modules/@electric-sql/pglite/package.json'), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
   const path = join(tmpdir(), `batch-please-postgres-${version}-${userInfo().username}`);
   if (existsSync(path)) return path;
   const own = await mkdtemp(`${path}-`);
   const script = resolve('test/support/ask-database.mjs');
   await promisify(execFile)(process.execPath, [script, join(own, 'postgres'), 'SELECT 1', '[]']);
   // Whole or not at all; another process may have been quicker.
-  await rename(join(own, 'postgres'), path).catch((error: NodeJS.ErrnoException) => {
+  await rename(join(own, 'postgres'), path).catch((error: unknown) => {
     if (!existsSync(path)) throw error;
   });
   await rm(own, { recursive: true, force: true });
