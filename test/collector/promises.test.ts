@@ -447,6 +447,20 @@ describe('flush', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test('a timer rang for ever for the timeout of a flush that was settled, once a later one had timed out', async () => {
+    const flush = sink();
+    const { clock, batcher } = bench({ maxBatchSize: 1, batchFlush: flush });
+    batcher.addItem(1);
+    const first = watch(batcher.flush({ timeout: 100 }));
+    batcher.addItem(2);
+    const second = watch(batcher.flush({ timeout: 50 }));
+    flush.open();
+    await clock.advance(50);
+    expect([first.state, second.state]).toEqual(['resolved', 'rejected']);
+    expect(clock.pendingTimers).toBe(0);
+    await clock.advance(50);
+  });
+
   test('the timeout holds no timer once it is settled', async () => {
     const { clock, batcher } = bench();
     batcher.addItem(1);
