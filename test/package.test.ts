@@ -207,7 +207,7 @@ test('holds the builds and the papers, and no path of the machine that built it'
   const files = filesUnder(installed);
   const built =
     /^dist\/(esm|cjs)\/(package\.json$|(src|collectors|distributed|cli|shared)\/.*(\.js|\.js\.map|\.d\.ts)$|.*thread\.cjs$)/;
-  const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+  const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/THIRD-PARTY-LICENSES', 'package.json'];
   expect(files.filter((file) => !built.test(file)).sort()).toEqual(papers);
   const leaking = files.filter((file) => {
     const text = read(file);

@@ -237,12 +237,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
       this.#remains.isGone(problem);
-      await this.remove();
-      return;
+      return await this.remove();
     }
     this.over = true;
     this.#spool.free(0);
-    this.#remains.giveUpUnsafe(); // damaged lines without a copy are in dead/ now, where nobody delivers them
+    this.#remains.giveUpUnsafe(); // damaged lines without a copy are never delivered from dead/
     const { id, size, filename } = this;
     this.#spool.tell('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
   }

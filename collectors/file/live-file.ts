@@ -99,7 +99,7 @@ export class LiveFile<Item> {
     this.readable = true;
     if (!this.#named) await this.#spool.sync();
     this.#named = true;
-    // What it has lost meanwhile is still in memory. At durability 'item' it is looked at before each promise resolves.
+    // Items that the file has lost meanwhile are still in memory. 'item' checks this before each promise resolves.
     const damage = this.#spool.config.durability === 'item' ? undefined : this.seenDamage();
     if (damage !== undefined) throw damage;
     this.#synced = Math.max(this.#synced, bytes);

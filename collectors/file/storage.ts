@@ -8,7 +8,7 @@ import { checkText } from './text.js';
 
 type FileStorage<Item> = Storage<Item, FileBatch<Item>>;
 
-/** What the base class asks of the files: what is kept of an item, whether there is room, when a batch is given up. */
+/** The storage of the base class on files: keeps items, says whether there is room, and when a batch is given up. */
 export function storageOf<Item>(
   spool: Spool<Item>,
   delivery: Delivery<Item>,

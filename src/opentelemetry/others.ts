@@ -49,7 +49,7 @@ class Delivered {
   take(use: (spans: readonly SpanContext[]) => void): void {
     const ends = this.#ended.push(use);
     const wait = (hops: number): void => {
-      if (ends < this.#ended.length) return; // the last one tells them all
+      if (ends < this.#ended.length) return; // the last one reports them all
       if (hops > 0) {
         queueMicrotask(() => {
           wait(hops - 1);

@@ -19,7 +19,7 @@ export class Writer<Item> {
     this.#collector = collector;
   }
 
-  /** Waits as `syncAddItem` does, but for a batch that is held: maybe nobody but this stream would have it tried again. */
+  /** Waits as `syncAddItem` does, but for a batch that is held: perhaps only this stream has it tried again. */
   write(item: Item, signal: AbortSignal | undefined): Promise<void> {
     const options = signal && { signal };
     this.#unlisten ??= this.#collector.on?.('held', () => {

@@ -19,7 +19,7 @@ export function toWritableStream<Item>(collector: StreamCollector<Item>): Writab
       try {
         await writer.write(item, signal);
       } catch (error) {
-        writer.end(); // nothing else tells that the stream has failed
+        writer.end(); // no other call reports that the stream has failed
         throw error;
       }
     },

@@ -339,7 +339,7 @@ describe('names and values of users that met ours', () => {
 });
 
 test.each([1e7, Number.MAX_SAFE_INTEGER, Infinity])(
-  'flushConcurrency: %p ended the process, or cost memory for lanes that nobody used',
+  'flushConcurrency: %p ended the process, or cost memory for unused lanes',
   async (flushConcurrency) => {
     const { batcher, batches } = bench({ flushConcurrency, maxBatchSize: 1 });
     const start = process.memoryUsage().heapUsed;

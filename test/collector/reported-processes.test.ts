@@ -131,16 +131,18 @@ describe('a process that stood still took answers for timeouts', () => {
        // In a process of its own, so that it answers meanwhile.
        const server = spawn(process.execPath, ['-e', \`
          let requests = 0;
-         const server = require('http').createServer((_, response) => { requests++; setTimeout(() => response.end(String(requests)), 50); });
+         const server = require('http').createServer((_, response) => { console.log(++requests); setTimeout(() => response.end(String(requests)), 50); });
          server.listen(0, '127.0.0.1', () => console.log(server.address().port));\`], { stdio: ['ignore', 'pipe', 'inherit'] });
        const port = await new Promise((resolve) => server.stdout.once('data', (data) => resolve(Number(data))));
        const post = () => new Promise((resolve, reject) => request({ host: '127.0.0.1', port, method: 'POST', agent: false }, (response) => {
          response.on('data', (data) => resolve(String(data))); }).on('error', reject).end('x'));
-       await post(); // warms up
+       const received = () => new Promise((resolve) => server.stdout.once('data', resolve));
+       await Promise.all([received(), post()]); // warms up
        const a = new MemoryBatcher({ maxBatchSize: 1, flushTimeout: 1000, batchFlush: () => post() });
        a.on('failed', ({ error }) => say(error.message)); a.on('flushed', ({ result, attempt }) => say('answer ' + result + ' attempt ' + attempt));
-       a.addItem(1); await sleep(10);
-       // Somebody else continues us.
+       // A process that is stopped before its request has arrived would get no answer in time.
+       const arrived = received(); a.addItem(1); await arrived;
+       // Another process continues this one.
        spawn('sh', ['-c', 'kill -STOP ' + process.pid + '; sleep 1.5; kill -CONT ' + process.pid], { stdio: 'ignore' });
        await a.flush(); server.kill();`,
     );

@@ -12,7 +12,7 @@ import { until } from './support/time.js';
 /** The server's configuration that the guide shows, without its address and store. */
 function fromGuide(certificate: string, key: string): string {
   const page = readFileSync('docs/guide/several-machines.md', 'utf8');
-  const block = /```\n(listen:[^`]*)```/.exec(page)?.[1] ?? '';
+  const block = /```text\n(listen:[^`]*)```/.exec(page)?.[1] ?? '';
   return block
     .split('\n')
     .filter((line) => !/^(listen|jetstream)/.test(line))

@@ -59,7 +59,7 @@ describe('callers with and without options share a batch', () => {
     expect(serving.state.counts).toMatchObject({ delivered: 0, failed: 3 });
   });
 
-  test('one that leaves takes nobody else with it: 1, 2 (left), 3', async () => {
+  test('one that leaves takes no other with it: 1, 2 (left), 3', async () => {
     const clock = new TestClock();
     const serving = new BatchServing({
       clock,
