@@ -6,6 +6,7 @@ export interface StreamCollector<Item> {
   syncAddItem(item: Item, options?: { signal?: AbortSignal }): Promise<void>;
   /** Delivers what is pending; called at the end of the stream. */
   flush(options?: { signal?: AbortSignal }): Promise<void>;
+  /** Listens for batches that are held, whose failure ends the stream; returns a function that removes the listener. */
   on?(event: 'held', listener: () => void): () => void;
 }
 

@@ -142,9 +142,10 @@ describe('a process that stood still took answers for timeouts', () => {
        a.on('failed', ({ error }) => say(error.message)); a.on('flushed', ({ result, attempt }) => say('answer ' + result + ' attempt ' + attempt));
        // A process that is stopped before its request has arrived would get no answer in time.
        const arrived = received(); a.addItem(1); await arrived;
+       const flushed = a.flush();
        // Another process continues this one.
        spawn('sh', ['-c', 'kill -STOP ' + process.pid + '; sleep 1.5; kill -CONT ' + process.pid], { stdio: 'ignore' });
-       await a.flush(); server.kill();`,
+       await flushed; server.kill();`,
     );
     expect(ended.lines).toEqual(['answer 2 attempt 1']);
   });
