@@ -4,9 +4,11 @@ import type { Item } from './records.js';
 /** A call that waits is in the line before it returns, and its hooks and listeners may bring others behind it. */
 export function nextInLine({ items, plan, waiting }: Model): Item | undefined {
   const called = items.filter(({ fate }) => fate === 'called');
-  const inLine = plan.overflow === 'wait' ? called.find(({ outcome }) => outcome === 'pending') : undefined;
   const first = waiting[0];
   if (first === undefined) return called.at(-1);
+  // Room that a call makes by dropping is its own, not that of callers who began to wait within it.
+  const drops = plan.overflow === 'dropOldest' ? called.at(-1) : undefined;
+  const inLine = plan.overflow === 'wait' ? called.find(({ outcome }) => outcome === 'pending') : drops;
   return inLine !== undefined && inLine.seq < first.seq ? inLine : first;
 }
 
