@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   // Nothing here is timed: a slow machine gets the time it needs.
   testTimeout: 60_000,
+  // The default leaves one core unused, which is half of a machine with two.
+  maxWorkers: '100%',
   // `npm run test:long` runs the long lives, `npm test` everything else.
   testMatch: [
     process.env['LONG'] === '1'

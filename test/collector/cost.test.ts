@@ -2,26 +2,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
+import { cost, expectLinear as linear } from '../support/cost.js';
 
 const ITEMS = 500;
-
-/** How long the work takes, in ms, at best of two. */
-async function cost(work: () => unknown): Promise<number> {
-  let best = Infinity;
-  for (let i = 0; i < 2; i++) {
-    const start = performance.now();
-    await work();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
-
-/** Ten times as much takes at most thirty times as long; quadratic would be a hundred times. */
-async function expectLinear(work: (count: number) => unknown): Promise<void> {
-  await work(ITEMS);
-  const [few, many] = [await cost(() => work(ITEMS)), await cost(() => work(10 * ITEMS))];
-  expect(many).toBeLessThan(30 * Math.max(few, 2));
-}
+const expectLinear = (work: (count: number) => unknown): Promise<void> => linear(work, ITEMS);
 
 /** As many sealed batches of one behind a sink that never answers. */
 function backlog(count: number, options: ConstructorParameters<typeof MemoryBatcher<number>>[0] = {}) {

@@ -1,28 +1,11 @@
 import { BatchServing, ClosedError, TimeoutError, type ServingContext } from 'batch-please';
 import { TestClock, gate } from 'batch-please/testing';
 import { settled } from '../support/collectors.js';
+import { expectLinear } from '../support/cost.js';
 
 const never = (): Promise<never[]> => new Promise(() => undefined);
 const same = (values: readonly number[]): number[] => [...values];
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-
-/** How long the work takes, in ms, at best of two: a slow machine is no failure, growth is. */
-async function cost(work: () => unknown): Promise<number> {
-  let best = Infinity;
-  for (let i = 0; i < 2; i++) {
-    const start = performance.now();
-    await work();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
-
-/** Ten times as much takes at most thirty times as long; quadratic would be a hundred times. */
-async function expectLinear(work: (count: number) => unknown, count: number): Promise<void> {
-  await work(count);
-  const [few, many] = [await cost(() => work(count)), await cost(() => work(10 * count))];
-  expect(many).toBeLessThan(30 * Math.max(few, 2));
-}
 
 describe('A10: leaving was quadratic in the batches that queue', () => {
   test('a mass timeout behind a stalled backend settles all callers', async () => {

@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { CONTROL_PROOF } from './proof.js';
 
-const RUNS = 10_000;
+const RUNS = 4000;
 
 test(`simulation of delivery control, long run: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();

@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { FEED_PROOF } from './proof.js';
 
-const RUNS = 2_000;
+const RUNS = 600;
 
 test(`simulation of Feed, long run: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();

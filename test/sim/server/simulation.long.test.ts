@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { SERVER_PROOF } from './proof.js';
 
-const RUNS = 5_000;
+const RUNS = 2000;
 
 test(`simulation of a batch server, long run: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();

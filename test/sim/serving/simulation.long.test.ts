@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { SERVING_PROOF } from './proof.js';
 
-const RUNS = 3_000;
+const RUNS = 1500;
 
 test(`simulation of servings, long run: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();
