@@ -2,5 +2,5 @@ import { testLives } from './proof/test-lives.js';
 
 /** Other seeds than those that run with every commit. */
 describe('simulated lives in the long run', () => {
-  testLives(1_000_001, 4000, 800);
+  testLives(1_000_001, 1500, 500);
 });

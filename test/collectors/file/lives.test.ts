@@ -3,7 +3,7 @@ import { live, watchRejections } from './proof/lives.js';
 import { testLives } from './proof/test-lives.js';
 
 describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the sink do', () => {
-  testLives(1, 1500);
+  testLives(1, 700);
 });
 
 describe('seeds that once found a bug', () => {

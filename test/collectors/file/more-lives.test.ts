@@ -1,5 +1,5 @@
 import { testLives } from './proof/test-lives.js';
 
 describe('more simulated lives', () => {
-  testLives(10_001, 1500);
+  testLives(10_001, 700);
 });

@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { KERNEL_PROOF } from './proof.js';
 
-const RUNS = 4000;
+const RUNS = 1500;
 /** Real work, not waiting: a slow machine gets the time it needs. */
 const TIME = 15 * 60_000;
 

@@ -1,7 +1,7 @@
 import { sweep, watchStrayFailures } from '../harness.js';
 import { CONTROL_PROOF } from './proof.js';
 
-const RUNS = 4000;
+const RUNS = 1500;
 
 test(`simulation of delivery control, long run: ${RUNS} seeds`, async () => {
   const unwatch = watchStrayFailures();
