@@ -227,17 +227,16 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.over) return;
     await this.seal();
     await this.whole();
-    if (this.#remains.gone) {
-      await this.remove();
-      return;
-    }
     this.endAttempt();
     try {
-      await this.file.moveTo(DEAD);
+      if (!this.#remains.gone) await this.file.moveTo(DEAD);
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
       this.#remains.isGone(problem);
-      return await this.remove();
+    }
+    if (this.#remains.gone) {
+      await this.remove();
+      return;
     }
     this.over = true;
     this.#spool.free(0);

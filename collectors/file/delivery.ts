@@ -66,15 +66,15 @@ export class Delivery<Item> {
     this.#ahead.add(batch);
   }
 
-  /** Nothing more is read or synced ahead. */
+  /** No other file is synced ahead. */
   stop(): void {
-    this.#ahead.stop();
+    void this.#ahead.stop();
   }
 
   /** Every file is left as it is. */
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    await Promise.all([this.#sealing.release(), ...this.#returning]);
+    await Promise.all([this.#sealing.release(), this.#ahead.stop(), ...this.#returning]);
   }
 
   /** The batch was dropped. */

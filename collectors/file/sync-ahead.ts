@@ -3,30 +3,31 @@ import type { BatchFile } from './batch-file.js';
 /** Syncs files that were found, one after the other, in the background: their delivery then need not wait for it. */
 export class SyncAhead<Item> {
   readonly #waiting = new Set<BatchFile<Item>>();
-  #running = false;
+  #running: Promise<void> | undefined;
   #stopped = false;
 
   add(batch: BatchFile<Item>): void {
+    if (this.#stopped) return;
     this.#waiting.add(batch);
-    if (!this.#running) void this.#run();
+    this.#running ??= this.#run();
   }
 
   forget(batch: BatchFile<Item>): void {
     this.#waiting.delete(batch);
   }
 
-  stop(): void {
+  /** Begins no other sync; resolves when the one under way has ended, and its descriptor is closed. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#waiting.clear();
+    await this.#running;
   }
 
   async #run(): Promise<void> {
-    this.#running = true;
     for (const batch of this.#waiting) {
       this.#waiting.delete(batch);
-      if (!batch.over) await batch.syncFound().catch(() => undefined); // its delivery tries again
-      if (this.#stopped) break;
+      await (batch.over ? undefined : batch.syncFound().catch(() => undefined)); // its delivery tries again
     }
-    this.#running = false;
+    this.#running = undefined;
   }
 }

@@ -29,6 +29,9 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [2431, 'G17: a file loses its name while it is synced for the last time'],
   [2102577, 'G14: an extra attempt that does not begin is taken back twice, and the next one has the number -1'],
   [2103436, 'A1: a batch is counted twice as dead, because its move to dead/ takes longer than a flush may'],
-  [2000983, 'G17: nobody is told of damaged lines that are in dead/ only'],
-  [10167, 'G17: nobody is told of lost items whose file cannot be removed'],
+  [2000983, 'G17: no event reports damaged lines that are in dead/ only'],
+  [10167, 'G17: no event reports lost items whose file cannot be removed'],
+  [1002659, 'A6: close() resolves while a file that was found is still being synced'],
+  [1002473, 'A2: the model took a line that was written behind damage for an intact one'],
+  [1011869, 'the same, with a restart in between'],
 ];
