@@ -96,17 +96,11 @@ export class Deadlines {
 
   /** The earliest moment; `Infinity` if there is none. One that was called off counts for nothing, or a timer would ring for it. */
   get next(): number {
-    let { top } = this.#heap;
-    for (; top !== undefined && top.expire === undefined; { top } = this.#heap) {
-      this.#heap.pop();
-      this.#left--;
-    }
-    return top?.deadline ?? Infinity;
+    return this.#first?.deadline ?? Infinity;
   }
 
   /** Returns a function that calls it off. */
   add(at: number, expire: () => void): () => void {
-    if (at === Infinity) return () => undefined;
     const entry = new Entry(at, expire);
     this.#heap.push(entry);
     return () => {
@@ -121,13 +115,22 @@ export class Deadlines {
 
   /** Calls everything that is due. */
   expire(now: number): void {
-    for (let top = this.#heap.top; top !== undefined && top.deadline <= now; top = this.#heap.top) {
+    for (let first = this.#first; first !== undefined && first.deadline <= now; first = this.#first) {
       this.#heap.pop();
-      const { expire } = top;
-      top.expire = undefined;
-      if (expire === undefined) this.#left--;
-      else expire();
+      const { expire } = first;
+      first.expire = undefined;
+      expire?.();
     }
+  }
+
+  /** The earliest entry that was not called off; those before it leave the heap. */
+  get #first(): Entry | undefined {
+    let { top } = this.#heap;
+    for (; top !== undefined && top.expire === undefined; { top } = this.#heap) {
+      this.#heap.pop();
+      this.#left--;
+    }
+    return top;
   }
 }
 

@@ -45,14 +45,7 @@ export class Waiters {
   add(position: number, now: number, timeout: number): Promise<void> {
     const last = this.#last;
     if (timeout === Infinity && last?.shared === true && last.position === position) return last.promise;
-    const waiter = this.#append(position, timeout === Infinity);
-    if (timeout < Infinity) {
-      waiter.release = this.#deadlines.add(now + timeout, () => {
-        this.#remove(waiter);
-        waiter.reject(new TimeoutError('flush', timeout));
-      });
-    }
-    return waiter.promise;
+    return this.#append(position, now, timeout, timeout === Infinity).promise;
   }
 
   /** For a caller that may leave: a promise of its own, and a function that takes it out. */
@@ -61,14 +54,9 @@ export class Waiters {
     now: number,
     timeout: number,
   ): { promise: Promise<void>; leave: (error: unknown) => void } {
-    const waiter = this.#append(position, false);
-    waiter.release = this.#deadlines.add(now + timeout, () => {
-      this.#remove(waiter);
-      waiter.reject(new TimeoutError('flush', timeout));
-    });
+    const waiter = this.#append(position, now, timeout, false);
     const leave = (error: unknown): void => {
-      this.#remove(waiter);
-      waiter.reject(error);
+      this.#leave(waiter, error);
     };
     return { promise: waiter.promise, leave };
   }
@@ -101,13 +89,23 @@ export class Waiters {
     };
   }
 
-  #append(position: number, shared: boolean): Waiter {
+  #append(position: number, now: number, timeout: number, shared: boolean): Waiter {
     const waiter = new Waiter(position, shared);
+    if (timeout < Infinity) {
+      waiter.release = this.#deadlines.add(now + timeout, () => {
+        this.#leave(waiter, new TimeoutError('flush', timeout));
+      });
+    }
     waiter.previous = this.#last;
     if (this.#last === undefined) this.#first = waiter;
     else this.#last.next = waiter;
     this.#last = waiter;
     return waiter;
+  }
+
+  #leave(waiter: Waiter, error: unknown): void {
+    this.#remove(waiter);
+    waiter.reject(error);
   }
 
   #remove(waiter: Waiter): void {
