@@ -8,8 +8,6 @@ import { type Sync, syncInTurn } from './sync-slots.js';
 /** The fields that are compared to find whether a name still leads to the same, unchanged file. */
 export interface FileStat {
   readonly bytes: number;
-  /** 0 once its last name was removed. */
-  readonly links: number;
   readonly device: number;
   readonly inode: number;
   /** When its content last changed, in milliseconds. */
@@ -154,8 +152,8 @@ class NodeFile implements OpenFile {
   }
 }
 
-function statOf({ size, nlink, dev, ino, mtimeMs, blocks }: fs.Stats): FileStat {
-  return { bytes: size, links: nlink, device: dev, inode: ino, modified: mtimeMs, allocated: blocks * 512 };
+function statOf({ size, dev, ino, mtimeMs, blocks }: fs.Stats): FileStat {
+  return { bytes: size, device: dev, inode: ino, modified: mtimeMs, allocated: blocks * 512 };
 }
 
 /** The descriptor is opened when it is its turn: a queue of syncs holds none. */

@@ -90,7 +90,7 @@ export async function inspect(
     if (error instanceof VisitError) throw error;
     if (isMissing(error)) return undefined;
     const message = error instanceof Error ? error.message : 'of no known kind';
-    return { good: 0, bad: 0, torn: 0, goodBytes: 0, end: 0, unended: false, bytes: 0, error: message };
+    return { good: 0, bad: 0, torn: 0, end: 0, unended: false, bytes: 0, error: message };
   }
 }
 

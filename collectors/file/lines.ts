@@ -77,8 +77,6 @@ export interface Tally {
   /** Damaged pieces. */
   bad: number;
   torn: number;
-  /** Bytes of the good lines, newlines included. */
-  goodBytes: number;
   /** Where the last whole line ends. */
   end: number;
   /** The last line is good, and has no newline. */
@@ -100,7 +98,7 @@ export async function visitLines(
   visit?: Visitor,
   keepsTail = integrity !== 'none',
 ): Promise<Tally> {
-  const tally: Tally = { good: 0, bad: 0, torn: 0, goodBytes: 0, end: 0, unended: false };
+  const tally: Tally = { good: 0, bad: 0, torn: 0, end: 0, unended: false };
   let overlong = false;
   for await (const block of blocksOf(file, length)) {
     const { kind } = block;
@@ -134,7 +132,6 @@ async function visitBlock(
     const isLast = kind === 'tail' && to === bytes.length;
     if (textEnd >= 0) {
       tally.good++;
-      tally.goodBytes += to - from;
       tally.unended = isLast;
     } else if (isLast) tally.torn++;
     else tally.bad++;

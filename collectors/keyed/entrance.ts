@@ -2,8 +2,6 @@ import type { Keys } from './keys.js';
 import type { Entry } from './entry.js';
 import type { Lanes } from './lanes.js';
 
-type Overflow = 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
-
 interface Waiting<Item, Key, Batch> {
   readonly key: Key;
   readonly order: number;
@@ -25,7 +23,6 @@ export class Entrance<Item, Key, Batch> {
     readonly keys: Keys<Item, Key, Batch>,
     readonly lanes: Lanes,
     public maxPending: number,
-    public overflow: Overflow,
   ) {}
 
   get crowded(): boolean {

@@ -50,10 +50,6 @@ export class Lanes {
     return !this.paused && this.#queue.size === 0 && this.#used - this.#ready.size < this.limit;
   }
 
-  get running(): number {
-    return this.#used - this.#ready.size;
-  }
-
   /** Calls user code that a collector asks for. */
   call<T>(fn: () => T): T {
     this.inside++;

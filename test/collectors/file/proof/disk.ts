@@ -11,7 +11,6 @@ let inodes = 0;
 export class Inode {
   /** Of the operating system. */
   current: Uint8Array = new Uint8Array(0);
-  links = 0;
   /** Of no other file. */
   readonly number = ++inodes;
   /** Counts the changes. */
@@ -186,7 +185,7 @@ export class Disk {
   }
 
   #rename(change: NameChange): void {
-    apply(this.current, change, true);
+    apply(this.current, change);
     this.#pending.push(change);
   }
 
@@ -205,7 +204,7 @@ export class Disk {
     }
     const rest: NameChange[] = [];
     for (const [index, change] of this.#pending.entries()) {
-      if (index <= (until.get(change.inode) ?? -1)) apply(this.#durable, change, false);
+      if (index <= (until.get(change.inode) ?? -1)) apply(this.#durable, change);
       else rest.push(change);
     }
     this.#pending = rest;
@@ -227,22 +226,18 @@ export class Disk {
       const kept = shape === 'any' ? !ended.has(change.inode) : shape === 'prefix' ? index < prefix : shape === 'all';
       // A directory is made before anything is moved into it.
       const target = change.to?.directory;
-      if (kept && (target === undefined || this.#durable.has(target))) apply(this.#durable, change, false);
+      if (kept && (target === undefined || this.#durable.has(target))) apply(this.#durable, change);
     }
     this.#pending = [];
     this.current = new Map([...this.#durable].map(([path, names]) => [path, new Map(names)]));
     const inodes = new Set<Inode>();
     for (const names of this.current.values()) for (const inode of names.values()) inodes.add(inode);
-    for (const inode of inodes) {
-      inode.links = 0;
-      inode.powerLoss(random);
-    }
-    for (const names of this.current.values()) for (const inode of names.values()) inode.links++;
+    for (const inode of inodes) inode.powerLoss(random);
   }
 
   /** Everything that was done to names is on the disk. */
   syncNames(): void {
-    for (const change of this.#pending.splice(0)) apply(this.#durable, change, false);
+    for (const change of this.#pending.splice(0)) apply(this.#durable, change);
   }
 
   /** Somebody else gives a file another name; it survives power loss. */
@@ -295,21 +290,12 @@ export class Disk {
   }
 }
 
-function apply(directories: Directories, { from, to, inode }: NameChange, counting: boolean): void {
+function apply(directories: Directories, { from, to, inode }: NameChange): void {
   if (from !== undefined) {
     const names = directories.get(from.directory);
-    if (names?.get(from.name) === inode) {
-      names.delete(from.name);
-      if (counting) inode.links--;
-    }
+    if (names?.get(from.name) === inode) names.delete(from.name);
   }
-  if (to !== undefined) {
-    const names = directories.get(to.directory);
-    const replaced = names?.get(to.name);
-    if (replaced !== undefined && counting) replaced.links--;
-    names?.set(to.name, inode);
-    if (names !== undefined && counting) inode.links++;
-  }
+  if (to !== undefined) directories.get(to.directory)?.set(to.name, inode);
 }
 
 export function parentOf(path: string): string {

@@ -845,7 +845,7 @@ class Process {
       if (this.#files.dead) return;
       record.said = 'stored';
       if (muted || beforehand) this.#life.bad(`G7: item ${record.id} is stored, and should have been refused`);
-      // Until somebody looks at its links, nobody can know that a file has lost its name.
+      // Until its name is looked at, the process cannot know that the file has lost it.
       if (this.#removed && durability !== 'item') record.excused = true;
       record.at = this.#clock.now();
       this.#note(`item ${record.id} is stored`);

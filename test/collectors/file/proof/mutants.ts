@@ -289,7 +289,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a file that has lost its name goes on taking items',
     file: 'file/live-file.ts',
     from: `if (named === undefined || !isSame(own, named)) return`,
-    to: `if (named === undefined && isSame(own, own) && own.links < 0) return`,
+    to: `if (named === undefined && isSame(own, own) && own.bytes < 0) return`,
     by: 'file/surroundings',
   },
   {

@@ -472,6 +472,6 @@ export class SimFiles implements FileSystem {
   }
 }
 
-function statOf({ current, links, number, modified }: Inode): FileStat {
-  return { bytes: current.length, links, device: 1, inode: number, modified, allocated: current.length };
+function statOf({ current, number, modified }: Inode): FileStat {
+  return { bytes: current.length, device: 1, inode: number, modified, allocated: current.length };
 }
