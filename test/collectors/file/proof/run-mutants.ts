@@ -43,7 +43,7 @@ function run(command: string, args: string[]): Promise<{ code: number | null; ou
 
 function check(by: Mutant['by']): Promise<{ code: number | null; output: string }> {
   if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/${by}.test.ts`]);
-  return run('npx', ['tsx', 'test/collectors/file/proof/run-lives.ts', '--lives', values.lives, '--failures', '1']);
+  return run('npx', ['tsx', 'test/collectors/file/proof/run.ts', '--runs', values.lives, '--failures', '1']);
 }
 
 function reasonOf(output: string): string {
