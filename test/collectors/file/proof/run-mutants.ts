@@ -34,7 +34,7 @@ function run(command: string, args: string[]): Promise<{ code: number | null; ou
       try {
         end();
       } catch {
-        // Nobody is left.
+        // None is left.
       }
       resolve({ code, output });
     });
