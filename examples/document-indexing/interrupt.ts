@@ -30,6 +30,21 @@ export function listenForInterrupt(): Interrupt {
   return { signal: controller.signal, exitCode: () => code };
 }
 
+/** `undefined` when the signal comes first: what takes long at the start must not hold Ctrl-C. */
+export async function unlessInterrupted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
+  let leave: (() => void) | undefined;
+  const aborted = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    if (leave !== undefined) signal.removeEventListener('abort', leave);
+  }
+}
+
 /** npm does not pass SIGTERM on, and what it has started would stay behind without it. */
 function endWithNpm(end: () => void): void {
   if (process.env['npm_lifecycle_event'] !== 'start') return;

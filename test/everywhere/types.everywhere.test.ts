@@ -43,11 +43,13 @@ export async function main(): Promise<void> {
   const stream: WritableStream<string> = toWritableStream(batcher);
   const serving = new BatchServing({ handleBatch: (values: readonly number[]) => values.map(String) });
   const answer: string = await serving.dispatch(1);
+  for await (const event of serving.stream([1])) if (event.type === 'batch') { const texts: readonly string[] = event.output; console.log(texts); }
   const error: unknown = answer;
   if (error instanceof FlushError) console.log(error.code, stream);
   await summer.close();
 }
 export class Log extends BatchServer<never, never, string, string> {
+  override init() {}
   override handleBatch() {}
 }
 `;

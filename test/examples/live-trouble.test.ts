@@ -65,6 +65,7 @@ testUnless(noBrowser)('a failing embedding API is reported as what it is, and bl
   api.mode = 'away';
   const hits = await search(ann, 'pear', /The embedding does not answer: these are by the words alone\./);
   await shows(hits.first(), 'pear');
+  await capture(ann, 'words-only');
   api.mode = 'well';
   await startText(bob, 'again.md', sections('plum'));
   await shows(jobOf(bob, 'again.md'), 'Done');
