@@ -77,6 +77,11 @@ export class Batch<State> {
     return this.begun > this.ended;
   }
 
+  /** Runs, or its run has ended and user code that decides its fate is being called: nobody else may end it. */
+  get inFlight(): boolean {
+    return this.status === 'running';
+  }
+
   /** Takes the entries at these places out, as a batch of their own; `state` holds them. */
   split(state: State, indexes: readonly number[]): Batch<State> {
     const sorted = [...indexes].sort((a, b) => a - b);

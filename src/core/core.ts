@@ -108,7 +108,7 @@ export class Core<State> extends OpenBatch<State> {
   dropOldest(error: Error): boolean {
     let oldest: Batch<State> | undefined;
     for (oldest = this.log.first; oldest !== undefined; oldest = oldest.next) {
-      if (!oldest.running && oldest.status !== 'settled') break;
+      if (!oldest.inFlight && oldest.status !== 'settled') break;
     }
     if (oldest === undefined && this.size > 0 && this.still) oldest = this.seal('demand');
     if (oldest === undefined) return false;
