@@ -39,6 +39,8 @@ export class Batch<State> {
   extra = false;
   /** Held: how many triggers had fired by then. */
   heldAt = Infinity;
+  /** Held: the error of the `flush()` calls that cover it. */
+  heldBy: Error | undefined;
   /** Why the last attempt failed. */
   failure: unknown;
   /** Set for a part that is given up as soon as it has a lane. */
