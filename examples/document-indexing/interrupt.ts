@@ -7,7 +7,7 @@ export interface Interrupt {
   exitCode(): number;
 }
 
-/** npm, and tsx too, pass the terminal's Ctrl-C on to a program that the terminal has already told. */
+/** npm, and tsx too, pass the terminal's Ctrl-C on to a program that has already received it from the terminal. */
 const ECHO_MS = 500;
 
 /** The first signal asks the program to finish what it has begun, the second one ends it. */

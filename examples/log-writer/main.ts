@@ -6,7 +6,7 @@ import { LogWriter } from './log-writer.js';
 
 /** Many writers at once, each of which waits for its line to be on disk before it writes the next. */
 const { path: asked, writers, lines } = optionsOf(process.argv.slice(2));
-// Without a name the log goes where it is in nobody's way.
+// Without a name the log goes to a temporary folder.
 const path = asked ?? join(await mkdtemp(join(tmpdir(), 'log-writer-')), 'app.log');
 await using log = await LogWriter.start(path);
 

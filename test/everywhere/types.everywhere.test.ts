@@ -71,7 +71,7 @@ const resolutions = [
 
 const cases = compilers.flatMap((compiler) =>
   resolutions
-    // TypeScript 6 wants to be told that this is old, and 7 has it no longer.
+    // TypeScript 6 asks for a flag that says it is deprecated; 7 has removed it.
     .filter(({ resolution }) => !(resolution === 'node10' && compiler === 'ts7'))
     .flatMap((one) => [
       { ...one, compiler, where: 'browser', lib: ['es2022', 'dom'], types: [] as string[], source: BROWSER },

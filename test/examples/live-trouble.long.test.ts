@@ -115,7 +115,7 @@ async function fillDisk(free: number): Promise<void> {
 }
 
 function unmount(): void {
-  // Lazily: whoever still uses it keeps it.
+  // Lazily: processes that still use it keep it.
   spawnSync('umount', ['-l', disk]);
 }
 

@@ -103,7 +103,7 @@ suite('the page of the document indexing', () => {
     // Without a click: why it is amber is what one wants to know.
     await shows(blue, '<b>latin.md: not UTF-8');
 
-    // The batches are everybody's.
+    // The batches are those of all users.
     for (const { page } of [ann, bob]) {
       await page.getByRole('heading', { name: /^1,000 requests → \d+ batches, \d+ at a time, 2 users$/ }).waitFor();
       expect((await page.getByRole('list', { name: 'Users in the chart' }).innerText()).split('\n').sort()).toEqual([
@@ -188,7 +188,7 @@ suite('the page of the document indexing', () => {
     await first.page.reload();
     await shows(jobOf(first.page, 'one.md'), 'Done');
     expect(await first.page.getByLabel('You are').inputValue()).toBe('tab0');
-    // Without a batch that would come now: nobody is at work.
+    // Without a batch that would come now: no job runs.
     await expectSoon(async () => (await columnsOf(first.page)).length > 20);
     const [opened] = await Promise.all([
       context.waitForEvent('page'),
@@ -384,7 +384,7 @@ suite('the page of the document indexing', () => {
     // What a cancelled job has stored is counted afterwards, and before a later job is done.
     await startText(page, 'last.md', '# Last\n\nText of the last job.');
     await shows(jobOf(page, 'last.md'), 'Done');
-    // Of requests while there was nobody to answer.
+    // Requests while no server was there to answer.
     ann.complaints.splice(0);
     bob.complaints.splice(0);
   });
