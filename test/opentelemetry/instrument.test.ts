@@ -449,6 +449,18 @@ test('what is none of these throws OptionsError', () => {
   }
 });
 
+test.each([
+  ['meter', 5],
+  ['tracer', {}],
+  ['name', 7],
+  ['nome', 'orders'],
+])('a wrong or unknown option throws OptionsError: %s', (option, given) => {
+  const batcher = new MemoryBatcher<number>({ batchFlush: () => undefined });
+  const instrumenting = (): unknown => instrument(batcher, { [option]: given });
+  expect(instrumenting).toThrow(OptionsError);
+  expect(instrumenting).toThrow(new RegExp(`${option}: expected .*, given`));
+});
+
 test('without an SDK it does nothing, and harms nothing', async () => {
   const batcher = new MemoryBatcher<number>({ batchFlush: () => undefined });
   instrument(batcher);
