@@ -11,7 +11,7 @@ const { positionals, values } = parseArgs({
 });
 const writers = Number(values.writers);
 const lines = Number(values.lines);
-// Without a name the log goes where it is in nobody's way.
+// Without a name the log goes to a temporary folder.
 const path = positionals[0] ?? join(await mkdtemp(join(tmpdir(), 'log-writer-')), 'app.log');
 await using log = await LogWriter.start(path);
 

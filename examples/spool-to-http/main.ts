@@ -9,7 +9,7 @@ import { Shipper, type Event } from './shipper.js';
  *   tsx examples/spool-to-http/main.ts --directory ./spool --url http://localhost:8080/events < events.ndjson
  *
  * An event counts as taken once its `stored` line is printed. From then on it arrives, whatever happens to this program.
- * A line that is no event is reported and left out: what comes after it must not wait for somebody to mend it.
+ * A line that is no event is reported and left out: what comes after it must not wait until it is mended.
  */
 const { values } = parseArgs({ options: { directory: { type: 'string' }, url: { type: 'string' } } });
 const { directory, url } = values;
