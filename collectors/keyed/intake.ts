@@ -117,20 +117,12 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   }
 
   #room(key: Key): Entry<Item, Key, Batch> | Error {
-    const full = (): OverflowError => {
-      const { pending } = this.keys;
-      const { maxPending, maxKeys } = this.config;
-      return pending >= maxPending || this.entrance.crowded
-        ? new OverflowError(`full: ${maxPending} items are pending`, pending, maxPending)
-        : new OverflowError(`full: all ${maxKeys} keys are busy`, this.keys.all.size, maxKeys);
-    };
     try {
-      for (;;) {
-        const entry = this.entrance.find(key);
-        if (entry !== undefined) return entry;
-        if (this.config.overflow !== 'dropOldest' || !this.entrance.dropOldest(full())) return full();
-      }
+      const found = this.entrance.find(key);
+      // A listener of the drop may have closed.
+      return this.isShut ? new ClosedError('it takes no more items') : found;
     } catch (error) {
+      this.entrance.admit(); // room that was made for this item goes to those that wait for it
       return new ItemError('batcher', error);
     }
   }
