@@ -16,7 +16,6 @@ class Waiter extends Deferred {
   }
 
   // By adoption, which takes two microtasks: the promises of the entries (see `Outcome`) settle before.
-
   override resolve(): void {
     super.resolve(RESOLVED);
   }
