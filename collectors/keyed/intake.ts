@@ -62,9 +62,11 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     const key = this.#key as Key; // #find has just asked for it
     return new Promise((resolve, reject) => {
       let off = (): void => undefined;
+      let entered = false;
       const leave = this.entrance.wait(
         key,
         (entry) => {
+          entered = true;
           off();
           resolve(this.#give(verb, entry, item, options));
         },
@@ -77,7 +79,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
         },
       );
       const signal = options?.signal;
-      if (signal == null) return;
+      if (signal == null || entered) return; // its demand may have made room at once
       off = onAbort(signal, () => {
         leave();
         reject(signal.reason);
@@ -103,6 +105,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     try {
       key = this.hooks.key?.(item) as Key; // `start` has looked for it
       if (typeof (key as { then?: unknown } | null | undefined)?.then === 'function') {
+        Promise.resolve(key).then(undefined, () => undefined); // its rejection has no other receiver
         throw new TypeError('it returned a promise');
       }
     } catch (error) {

@@ -136,8 +136,9 @@ export class BatchServing<
    * @example
    * for await (const event of serving.stream(values)) if (event.type === 'batch') write(event.output);
    */
-  stream(values: Values<In>, options?: DispatchOptions): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
-    return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>, undefined>;
+  stream(values: Values<In>, options?: DispatchOptions): AsyncIterableIterator<StreamEvent<Out, Hook>> {
+    // With one type argument: TypeScript before 5.6 knows no second one.
+    return this.#core.stream(values, options) as Channel & AsyncIterableIterator<StreamEvent<Out, Hook>>;
   }
 
   /** Executes the value at once and alone; `handlerTimeout` and `retry` hold. It takes no options. */
@@ -152,11 +153,8 @@ export class BatchServing<
   }
 
   /** As `inlineMany`, as a stream; each chunk is executed when it is read. */
-  inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>, undefined> {
-    return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<
-      StreamEvent<Out, Hook>,
-      undefined
-    >;
+  inlineStream(values: Values<In>, options?: undefined): AsyncIterableIterator<StreamEvent<Out, Hook>> {
+    return inlineStream(this.#core, values, options) as unknown as AsyncIterableIterator<StreamEvent<Out, Hook>>;
   }
 
   /**

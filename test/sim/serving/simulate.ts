@@ -3,7 +3,7 @@ import type { MapsBoth, ServingOptions } from '../../../src/serving/types.js';
 import { CloseError } from '../../../src/errors.js';
 import { TestClock, random, type Random } from '../../../src/testing.js';
 
-/** A value knows whose it is; its result is told by its number alone. */
+/** A value knows whose it is; its result is recognised by its number alone. */
 interface Value {
   id: number;
   call: number;
@@ -212,7 +212,7 @@ export async function simulate(seed: number): Promise<string[]> {
       (error: unknown) => {
         own.settled = true;
         own.outcome = { error };
-        // Whoever was told that it failed does not see it start.
+        // A caller that saw it fail does not see it start.
         if (!closed) own.gone = true;
       },
     );
