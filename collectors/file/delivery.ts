@@ -117,7 +117,7 @@ export class Delivery<Item> {
     // Delivery matters more than a sync that fails: it frees the disk.
     await batch.sync().catch((error: unknown) => {
       this.#ahead.failed(batch);
-      // Of a file that is gone it is said below.
+      // A file that was removed is reported below.
       if (isMissing(error)) return;
       const { id, size } = batch;
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
