@@ -6,8 +6,12 @@ import { Sealing } from './sealing.js';
 import type { Spool } from './spool.js';
 import { type Counts, noCounts } from './state.js';
 import { SyncAhead } from './sync-ahead.js';
+import { isMissing } from './writing.js';
 
 export type Hooks<Item> = BatchPleaseHooks<Item, FileBatch<Item>>;
+
+/** Reads of attempts that are over: Node has four threads for files, and more of them would only take descriptors. */
+const MOST_ABANDONED = 4;
 
 /** The batches from their first item to their end: what happens to their files around the user's hooks. */
 export class Delivery<Item> {
@@ -16,8 +20,10 @@ export class Delivery<Item> {
   /** `this` of the user's hooks. */
   readonly #batcher: object;
   #users: Hooks<Item> = {};
-  readonly #sealing = new Sealing<Item>();
   readonly #ahead = new SyncAhead<Item>();
+  readonly #sealing = new Sealing<Item>((batch) => {
+    if (batch.file.isDoubtful) this.#ahead.add(batch);
+  });
   /** By id: the user's hooks may put another state in their place. */
   readonly #inFlight = new Map<string, BatchFile<Item>>();
   /** Cleared batches whose files are being moved. */
@@ -74,7 +80,7 @@ export class Delivery<Item> {
   /** Every file is left as it is. */
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    await Promise.all([this.#sealing.release(), this.#ahead.stop(), ...this.#returning]);
+    await Promise.all([this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
   }
 
   /** The batch was dropped. */
@@ -105,8 +111,14 @@ export class Delivery<Item> {
     await batch.seal();
     this.#sealing.forget(batch);
     await this.#spool.ensure();
+    if (this.#spool.abandonedReads >= MOST_ABANDONED) {
+      throw new StorageError('the disk has not answered the reads of earlier attempts');
+    }
     // Delivery matters more than a sync that fails: it frees the disk.
-    await batch.syncFound().catch((error: unknown) => {
+    await batch.sync().catch((error: unknown) => {
+      this.#ahead.failed(batch);
+      // A file that was removed is reported below.
+      if (isMissing(error)) return;
       const { id, size } = batch;
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
     });

@@ -112,7 +112,7 @@ export class Entrance<Item, Key, Batch> {
       let some = false;
       for (;;) {
         const next = this.#next();
-        // What has just been let in is not dropped for the next before it could start.
+        // An item that has just been let in is not dropped for the next before it could start.
         if (next === undefined ? some || !this.#makeRoom() : !this.#admit(next)) break;
         some ||= next !== undefined;
       }

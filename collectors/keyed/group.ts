@@ -162,9 +162,15 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.entrance.close(() => new ClosedError('closed while waiting for room'));
   }
 
+  get #left(): number {
+    return [...this.keys.all.values()].reduce((sum, { collector }) => sum + collector.state.pending, 0);
+  }
+
   async close(timeout: number, flush: boolean): Promise<void> {
     const error = await closeAll(this.keys, this.lanes, timeout, flush);
-    if (error === undefined) {
+    // Without `flush` what is left is no error; its batches have been terminated one by one all the same.
+    const undelivered = error?.undelivered ?? this.#left;
+    if (undelivered === 0) {
       try {
         this.start();
       } catch {
@@ -176,10 +182,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
         this.events.warn('batchTerminate failed', failure);
       }
     }
-    const undelivered = error?.undelivered ?? 0;
     this.emit('closed', { undelivered });
-    if (error === undefined) return;
-    if (!this.events.has('closed')) this.events.warn('not everything was delivered', error);
-    if (flush) throw error;
+    if (undelivered > 0 && !this.events.has('closed')) {
+      this.events.warn('not everything was delivered', error ?? `${undelivered} undelivered`);
+    }
+    if (flush && error !== undefined) throw error;
   }
 }

@@ -121,11 +121,19 @@ describe('user code that threw within a turn wedged the batcher', () => {
     { what: 'batchId returns a number', options: { batchId: (() => 5) as never } },
     { what: 'batchId returns a symbol', options: { batchId: (() => Symbol('id')) as never } },
     {
+      what: 'batchId returns a promise that rejects',
+      options: { batchId: (() => Promise.reject(new Error('id'))) as never },
+    },
+    {
       what: 'weigh throws now and then',
       options: { maxBatchWeight: 5, weigh: (item) => (item % 2 === 0 ? fail() : 1) },
     },
     { what: 'shouldFlush throws', options: { shouldFlush: fail } },
     { what: 'retry.delay throws', options: { retry: { attempts: 2, delay: fail } } },
+    {
+      what: 'retry.delay returns a promise that rejects',
+      options: { retry: { attempts: 2, delay: (() => Promise.reject(new Error('delay'))) as never } },
+    },
     { what: 'the clock throws', options: { clock: broken } },
     { what: 'the clock returns nonsense', options: { clock: { ...broken, now: () => NaN, setTimer: () => null } } },
     { what: 'process.emitWarning was replaced by one that throws', options: { batchId: fail }, warns: false },

@@ -98,7 +98,7 @@ inBrowser('also while an earlier batch is on its way', async () => {
   });
   const { page } = await WatchedPage.open(browser, url);
   // The second does not fit into the batch of the first, which is sent at once. Together they fit into what a browser
-  // sends for pages that are gone.
+  // sends for pages that were closed.
   await page.evaluate(`track('x'.repeat(35_000)); track('y'.repeat(26_000))`);
   await until(() => requests.length === 1);
   await page.goto('about:blank');

@@ -120,7 +120,8 @@ it.each([
   [['--batch-age', 'soon'], /^document-indexing: option .* argument 'soon' is invalid/],
   [['--query', ' '], /^document-indexing: option .* must not be empty/],
   [['--colour'], /^document-indexing: unknown option '--colour' \(--help lists the options\)$/m],
-  [['no-such-directory'], /^document-indexing: there is no directory 'no-such-directory'/],
+  [['no-such-directory'], /^document-indexing: \[directory\] must be .*: there is no 'no-such-directory'/],
+  [['--data', 'package.json'], /^document-indexing: --data must be a directory .*'package.json' is a file/],
   [['--user', 'x'.repeat(61)], /^document-indexing: option .* It has at most 60 characters/],
   [['--port', '80'], /^document-indexing: option '--port' is not for --no-server/],
 ])('the program ends with code 2 and one line on %j', async (args, message) => {

@@ -50,7 +50,8 @@ const FRAME_EVERY = 150;
 async function takePicture(): Promise<void> {
   const server = await LiveServer.start(['--no-index', '--root', 'node_modules', '--data', data]);
   try {
-    const viewport = { width: 1120, height: 700 };
+    // As wide as a README is shown.
+    const viewport = { width: 840, height: 700 };
     const { page } = await WatchedPage.open(browser, `${server.address}/?user=ann`, { viewport });
     await page.getByText('Live', { exact: true }).waitFor();
     await server.index('ann', join(root, 'node_modules', 'zod'));
@@ -59,7 +60,7 @@ async function takePicture(): Promise<void> {
     const frames: Buffer[] = [];
     for (let frame = 0; frame < FRAMES; frame += 1) {
       if (frame === 4) await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
-      frames.push(await page.screenshot({ clip: { x: 0, y: 0, width: 1120, height: 640 } }));
+      frames.push(await page.screenshot({ clip: { x: 0, y: 0, width: 840, height: 600 } }));
       await page.waitForTimeout(FRAME_EVERY);
     }
     await mkdir(join(root, 'docs'), { recursive: true });

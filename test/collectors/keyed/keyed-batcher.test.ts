@@ -12,7 +12,7 @@ import {
 } from 'batch-please';
 import { type FileBatch, FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
-import { expectBalanced, settled, warnings, watch } from '../../support/collectors.js';
+import { expectBalanced, settled, strayErrors, warnings, watch } from '../../support/collectors.js';
 import { bench, gated, note, notes, shown } from './support.js';
 
 afterEach(() => {
@@ -657,6 +657,51 @@ describe('verbs', () => {
     expect(batcher.state.of('a')?.pending).toBe(2);
     expect(batcher.state.of('z')).toBeUndefined();
     expect(batcher.state.counts).toMatchObject({ batchItems: 3, totalItems: 3 });
+  });
+});
+
+describe('close({ flush: false })', () => {
+  test('closed says how much is left, and batchTerminate is called for each batch and not for none', async () => {
+    const terminated: unknown[] = [];
+    const { batcher, sink } = gated({
+      maxBatchSize: 1,
+      batchTerminate: (batch, key) => void terminated.push([key, batch?.items.length]),
+    });
+    const closed = jest.fn();
+    batcher.on('closed', closed);
+    batcher.addItems(notes('a1 b1 c1'));
+    const closing = watch(batcher.close({ flush: false }));
+    sink.open();
+    await settled();
+    expect(closing.state).toBe('resolved');
+    expect(terminated).toEqual([
+      ['b', 1],
+      ['c', 1],
+    ]);
+    expect(closed.mock.calls).toEqual([[{ undelivered: 2 }]]);
+    expect(batcher.state).toMatchObject({ pending: 2, counts: { delivered: 1 } });
+  });
+});
+
+describe('A4: functions that return a promise where none is allowed', () => {
+  const late = (): never => Promise.reject(new Error('late')) as never;
+
+  test.each([
+    ['key', { key: late }],
+    ['batcher', { batcher: late }],
+    ['batcher', { batcher: (() => undefined) as never }],
+  ])('%s: the item is refused, and nothing else happens', async (hook, options) => {
+    const refused = jest.fn();
+    const stray = await strayErrors(async () => {
+      const { batcher } = bench(options);
+      batcher.on('refused', refused);
+      expect(batcher.addItem(note('a1'))).toBe(false);
+      await expect(batcher.deliverItem(note('a2'))).rejects.toBeInstanceOf(ItemError);
+      await batcher.close();
+      expectBalanced(batcher);
+    });
+    expect(refused.mock.calls).toMatchObject([[{ error: { hook } }], [{ error: { hook } }]]);
+    expect(stray).toEqual([]);
   });
 });
 

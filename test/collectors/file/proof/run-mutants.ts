@@ -17,8 +17,19 @@ const copy = fs.mkdtempSync(join(tmpdir(), 'bp-mutants-'));
 for (const name of COPIED) if (fs.existsSync(name)) fs.cpSync(name, join(copy, name), { recursive: true });
 fs.symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 
-/** Its exit code, and what it printed. */
-function run(command: string, args: string[]): Promise<{ code: number | null; output: string }> {
+/** How a check has ended, and what it printed. `cut` is one that took too long, was killed, or did not begin: it says nothing. */
+interface Ended {
+  result: 'green' | 'red' | 'cut';
+  output: string;
+}
+
+/** How jest begins a test that failed, and the lives one that did. */
+const FINDING = /^ {2}● |^seed \d+: /m;
+
+/** Milliseconds that one check may take: the lives of a mutant that survives are the longest. */
+const PATIENCE = 600_000;
+
+function run(command: string, args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
@@ -28,20 +39,20 @@ function run(command: string, args: string[]): Promise<{ code: number | null; ou
       // With all that it has started.
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     };
-    const patience = setTimeout(end, 150_000);
+    const patience = setTimeout(end, PATIENCE);
     child.on('exit', (code) => {
       clearTimeout(patience);
       try {
         end();
       } catch {
-        // Nobody is left.
+        // None is left.
       }
-      resolve({ code, output });
+      resolve({ result: code === 0 ? 'green' : code !== null && FINDING.test(output) ? 'red' : 'cut', output });
     });
   });
 }
 
-function check(by: Mutant['by']): Promise<{ code: number | null; output: string }> {
+function check(by: Mutant['by']): Promise<Ended> {
   if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/${by}.test.ts`]);
   return run('npx', ['tsx', 'test/collectors/file/proof/run.ts', '--runs', values.lives, '--failures', '1']);
 }
@@ -55,9 +66,9 @@ function reasonOf(output: string): string {
   ).slice(0, 140);
 }
 
-let alive = 0;
+const WORDS = { red: 'caught ', green: 'ALIVE  ', cut: 'CUT    ' };
+const counts = { red: 0, green: 0, cut: 0 };
 let stale = 0;
-let caught = 0;
 try {
   const chosen = MUTANTS.filter(({ name }) => name.includes(values.only));
   for (const { name, file, from, to, by } of chosen) {
@@ -72,14 +83,14 @@ try {
       path,
       original.replace(from, () => to),
     );
-    const { code, output } = await check(by);
+    const { result, output } = await check(by);
     fs.writeFileSync(path, original);
-    if (code === 0) alive++;
-    else caught++;
-    console.log(`${code === 0 ? 'ALIVE  ' : 'caught '} ${name} (${by})${code === 0 ? '' : `: ${reasonOf(output)}`}`);
+    counts[result]++;
+    console.log(`${WORDS[result]} ${name} (${by})${result === 'red' ? `: ${reasonOf(output)}` : ''}`);
   }
-  console.log(`${chosen.length} mutants: ${caught} caught, ${alive} alive, ${stale} stale`);
+  const { red, green, cut } = counts;
+  console.log(`${chosen.length} mutants: ${red} caught, ${green} alive, ${cut} cut short, ${stale} stale`);
 } finally {
   fs.rmSync(copy, { recursive: true, force: true });
 }
-process.exitCode = alive + stale === 0 ? 0 : 1;
+process.exitCode = counts.green + counts.cut + stale === 0 ? 0 : 1;
