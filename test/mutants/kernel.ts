@@ -26,6 +26,7 @@ const OVERFLOW = ['test/collector/overflow.test.ts'];
 const EVENTS = ['test/collector/events.test.ts'];
 const REPORTED = ['test/collector/reported-faults.test.ts'];
 const ADMITS = ['test/core/admission.test.ts'];
+const CALLBACKS = ['test/collector/callbacks.test.ts'];
 const ABUSE = ['test/abuse.test.ts'];
 
 /** Deliberate bugs of the core and of the collector. */
@@ -139,8 +140,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'held batches reject no flush',
     file: FATES,
     by: RETRY,
-    from: `    reject(this.driver.waits(batch, error, Infinity));`,
-    to: `    void reject;\n    this.driver.waits(batch, error, Infinity);`,
+    from: `    reject(batch.heldBy);`,
+    to: `    void reject;`,
   },
   {
     name: 'an entry set aside alone is never held',
@@ -195,7 +196,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'clear takes back what runs',
     file: OPEN,
     by: CONTROL,
-    from: `if (batch.running || batch.status === 'settled') continue;`,
+    from: `if (batch.inFlight || batch.status === 'settled') continue;`,
     to: `if (batch.status === 'settled') continue;`,
   },
   {
@@ -402,6 +403,20 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     by: CONTROL,
     from: `if (this.size > 0 && this.still) this.seal('demand');\n    const error`,
     to: `const error`,
+  },
+  {
+    name: 'a batch whose fate is being decided is dropped',
+    file: CORE,
+    by: CALLBACKS,
+    from: `if (!oldest.inFlight && oldest`,
+    to: `if (!oldest.running && oldest`,
+  },
+  {
+    name: 'flush({ hurry: false }) waits for a batch that is held already',
+    file: CORE,
+    by: EDGES,
+    from: `    if (!hurry) this.leaveHeld(position, leave);\n`,
+    to: ``,
   },
   {
     name: 'the process ends with pending items in silence',
