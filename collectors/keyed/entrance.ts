@@ -57,7 +57,7 @@ export class Entrance<Item, Key, Batch> {
   #find(key: Key, made: boolean): Entry<Item, Key, Batch> | undefined {
     const { keys } = this;
     if (this.#dropping || (this.crowded && !made) || keys.pending >= this.maxPending) return undefined;
-    return keys.all.get(key) ?? (made || this.#forKeys.size === 0 ? keys.make(key) : undefined);
+    return keys.all.get(key) ?? (this.#forKeys.size === 0 ? keys.make(key) : undefined);
   }
 
   /** Drops the oldest batch that is not in flight, of the key that was served least lately, where the policy says so. */
