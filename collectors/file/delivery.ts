@@ -30,7 +30,7 @@ export class Delivery<Item> {
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
-  /** What was counted as missing from them. */
+  /** Items that were counted as missing from them. */
   readonly #missing = new WeakMap<BatchFile<Item>, { quarantined: number; lost: number }>();
   /** They are counted as dead. */
   readonly #buried = new WeakSet<BatchFile<Item>>();
