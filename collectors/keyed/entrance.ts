@@ -57,7 +57,7 @@ export class Entrance<Item, Key, Batch> {
   #find(key: Key, made: boolean): Entry<Item, Key, Batch> | undefined {
     const { keys } = this;
     if (this.#dropping || (this.crowded && !made) || keys.pending >= this.maxPending) return undefined;
-    return keys.all.get(key) ?? (made || this.#forKeys.size === 0 ? keys.make(key) : undefined);
+    return keys.all.get(key) ?? (this.#forKeys.size === 0 ? keys.make(key) : undefined);
   }
 
   /** Drops the oldest batch that is not in flight, of the key that was served least lately, where the policy says so. */
@@ -112,7 +112,7 @@ export class Entrance<Item, Key, Batch> {
       let some = false;
       for (;;) {
         const next = this.#next();
-        // What has just been let in is not dropped for the next before it could start.
+        // An item that has just been let in is not dropped for the next before it could start.
         if (next === undefined ? some || !this.#makeRoom() : !this.#admit(next)) break;
         some ||= next !== undefined;
       }

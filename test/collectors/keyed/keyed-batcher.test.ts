@@ -572,6 +572,18 @@ describe('verbs', () => {
     expect(began()[2]).toBe('c:1,2 size');
   });
 
+  test('configure: more batches of one key at the same time, also of a key that has some', async () => {
+    const { batcher, sink, began } = gated({ maxBatchSize: 1, flushConcurrency: 4 });
+    batcher.addItems(notes('a1 a2 a3'));
+    expect(began()).toEqual(['a:1 size']);
+    batcher.configure({ keyConcurrency: 2 });
+    await settled();
+    expect(began()).toEqual(['a:1 size', 'a:2 size']);
+    sink.openAll();
+    await batcher.close();
+    expectBalanced(batcher);
+  });
+
   test('close delivers all keys through the lanes, and says what it could not deliver', async () => {
     const { batcher, clock } = bench({
       flushConcurrency: 1,
