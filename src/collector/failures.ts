@@ -212,9 +212,9 @@ function readErrors(error: unknown, size: number): [number, unknown][] {
 }
 
 /** The error of a hook before the flush: nothing was delivered, so the batch cannot have failed in part. */
-export function asWhole(error: unknown): unknown {
-  if (codeOf(error) !== 'ERR_BATCH_PARTIAL') return error;
-  return new TypeError('batchPreFlush cannot fail in part, since nothing was delivered yet', { cause: error });
+export function throwWhole(error: unknown): never {
+  if (codeOf(error) !== 'ERR_BATCH_PARTIAL') throw error;
+  throw new TypeError('batchPreFlush cannot fail in part, since nothing was delivered yet', { cause: error });
 }
 
 /** `Object.entries` makes pairs whose positions are text; taken for an aligned list, they would blame other items. */

@@ -8,7 +8,7 @@ import type { AppendHooks, Stage } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
-import { FailurePolicy, asWhole } from './failures.js';
+import { FailurePolicy, throwWhole } from './failures.js';
 import type { Reports } from './reports.js';
 import type { BatchPleaseConfig, BatchPleaseHooks, BatchPleaseOptions, BatchPleaseState } from './types.js';
 import type { FlushContext, Prepared, Storage } from './types.js';
@@ -144,7 +144,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     try {
       prepared = this.#batcher.batchPreFlush(batch.state, context);
     } catch (error) {
-      throw asWhole(error);
+      return throwWhole(error);
     }
     const flush = (state: State | void): Awaitable<Flushed<State>> =>
       this.#flush(state === undefined ? batch.state : state, context);
@@ -153,9 +153,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       if (run <= batch.ended) throw new Error('expired'); // ends the run, whose result is ignored; flush must not run
       return flush(state);
     };
-    return Promise.resolve(prepared).then(next, (error: unknown) => {
-      throw asWhole(error);
-    });
+    return Promise.resolve(prepared).then(next, throwWhole);
   }
 
   #flush(state: State, context: FlushContext): Awaitable<Flushed<State>> {

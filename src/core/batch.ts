@@ -79,7 +79,7 @@ export class Batch<State> {
     return this.begun > this.ended;
   }
 
-  /** Runs, or its run has ended and user code that decides its fate is being called: nobody else may end it. */
+  /** Runs, or its run has ended and user code that decides its fate is being called: nothing else may end it. */
   get inFlight(): boolean {
     return this.status === 'running';
   }

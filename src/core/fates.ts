@@ -114,7 +114,7 @@ export abstract class Fates<State> extends Lanes<State> {
     }
   }
 
-  /** Takes out a call that covers a held batch, which it does not hurry: nobody knows when the next trigger comes. */
+  /** Takes out a call that covers a held batch, which it does not hurry: the next trigger may never come. */
   protected leaveHeld(position: number, leave: (error: unknown) => void): void {
     if (this.helds === 0) return;
     for (const { status, from, heldBy } of this.active) if (status === 'held' && from < position) leave(heldBy);

@@ -421,7 +421,7 @@ describe("giveUp: 'split'", () => {
     expect(batcher.state).toMatchObject({ pending: 0, counts: { delivered: 8 } });
   });
 
-  test('close() tells poison from an outage, too: what fails again after others were delivered is a dead letter', async () => {
+  test('close() distinguishes poison from an outage, too: what fails again after others were delivered is a dead letter', async () => {
     const letters: number[][] = [];
     const { batcher } = bench({
       retry: { ...RETRY, attempts: 1 },
