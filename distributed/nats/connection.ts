@@ -22,6 +22,28 @@ export function checkNumber(owner: string, option: string, value: unknown, least
   );
 }
 
+/** Refuses unknown options, a bad name, and what is no connection. @throws OptionsError */
+export function checkOptions(owner: string, options: object, names: readonly string[]): void {
+  const wrong = (option: string, expected: string): OptionsError => {
+    const given: unknown = Reflect.get(options, option);
+    return new OptionsError(
+      `${owner}: ${option}: expected ${expected}, given ${typeof given}`,
+      option,
+      expected,
+      given,
+    );
+  };
+  for (const name of Object.keys(options)) if (!names.includes(name)) throw wrong(name, 'no such option');
+  const { connection, name } = options as { connection?: { publish?: unknown } | null; name: unknown };
+  checkName(owner, name);
+  if (typeof connection?.publish !== 'function') throw wrong('connection', 'a connection of NATS');
+}
+
+/** Bytes that a message may have. */
+export function largestMessage(connection: NatsConnection): number {
+  return connection.info?.max_payload ?? 1_048_576;
+}
+
 export function headersOf(fields: Readonly<Record<string, string | number>>): MsgHdrs {
   const made = headers();
   for (const [key, value] of Object.entries(fields)) made.set(key, String(value));

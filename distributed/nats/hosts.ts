@@ -48,8 +48,8 @@ export class Hosts {
     return this.#hosts.values();
   }
 
-  delete(id: string): void {
-    this.#hosts.delete(id);
+  delete(id: string): boolean {
+    return this.#hosts.delete(id);
   }
 
   /** Takes note of an announcement. */

@@ -10,7 +10,7 @@ import { OptionsError, TooLargeError } from '../../src/index.js';
 import type { DurableLog, Source } from '../contract.js';
 import { errorText, packFrame } from '../frames.js';
 import { Acks } from './acks.js';
-import { checkName, checkNumber, headersOf, sleep, type NatsConnection } from './connection.js';
+import { checkNumber, checkOptions, headersOf, largestMessage, sleep, type NatsConnection } from './connection.js';
 import { JetStreamSource, type SourceLog } from './source.js';
 import { checkConsumer, consumerOf, deadOf, ensureConsumer, ensureStreams, isTransient, streamOf } from './streams.js';
 
@@ -37,6 +37,7 @@ export interface JetStreamLogOptions {
   ackWait?: number | undefined;
 }
 
+const OPTIONS = ['connection', 'name', 'replicas', 'partitions', 'maxBytes', 'duplicateWindow', 'ackWait'];
 /** Milliseconds that `open` waits for a cluster to have a leader. */
 const openTimeout = 30_000;
 /** Bytes left for subject and headers. */
@@ -60,7 +61,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
 
   /** @throws OptionsError */
   constructor(options: JetStreamLogOptions) {
-    checkName('JetStreamLog', options.name);
+    checkOptions('JetStreamLog', options, OPTIONS);
     checkNumber('JetStreamLog', 'replicas', options.replicas, 1);
     checkNumber('JetStreamLog', 'partitions', options.partitions, 1);
     checkNumber('JetStreamLog', 'maxBytes', options.maxBytes, -1);
@@ -69,7 +70,7 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
     this.#options = options;
     this.#connection = options.connection;
     this.#ackWait = options.ackWait ?? 30_000;
-    this.largest = (this.#connection.info?.max_payload ?? 1_048_576) - headroom;
+    this.largest = largestMessage(this.#connection) - headroom;
     this.#client = jetstream(this.#connection, { timeout: 3000 });
     this.#acks = new Acks(this.#connection, this.#ackWait);
   }

@@ -1,7 +1,7 @@
 import { createInbox, nuid, type Msg, type Subscription } from '@nats-io/transport-node';
 import { ClosedError } from '../../src/index.js';
 import { Call, type Waiting } from './call.js';
-import { listen, type NatsConnection } from './connection.js';
+import { largestMessage, listen, type NatsConnection } from './connection.js';
 import { HostLostError, NoHostError } from './errors.js';
 import { Hosts, type Balance, type Host } from './hosts.js';
 import { Mailer } from './mailer.js';
@@ -32,7 +32,7 @@ export class RemoteLink {
   readonly #probes: Probes;
   readonly #prefix = nuid.next();
   #count = 0;
-  #closed = false;
+  #ended: ClosedError | undefined;
 
   constructor(options: LinkOptions) {
     const { connection, name, probeAfter, probeTimeout } = options;
@@ -48,12 +48,13 @@ export class RemoteLink {
       missing: (host, ids) => this.#missing(host, ids),
       unaccepted: (call) => this.#again(call, new NoHostError(`nobody has taken a call of '${name}'`)),
     });
+    void connection.closed().then((error) => this.close(new ClosedError('its connection is closed', error)));
     this.#ask();
   }
 
   /** One outcome for each value, which is JSON already. Rejects when no caller waits any more, or no host answers. */
   execute(values: readonly string[], waiting: Waiting): Promise<unknown[]> {
-    if (this.#closed) return Promise.reject(new ClosedError('it is closed'));
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     if (waiting.signal.aborted) return Promise.reject(waiting.signal.reason);
     const id = this.#prefix + (this.#count++).toString(36);
     const call = new Call(id, values, waiting, () => {
@@ -75,11 +76,11 @@ export class RemoteLink {
     return call.done;
   }
 
-  close(): void {
-    this.#closed = true;
-    for (const call of [...this.#calls.values()]) call.fail(new ClosedError('it was closed before an answer came'));
+  close(error = new ClosedError('it was closed before an answer came')): void {
+    this.#ended ??= error;
+    for (const call of [...this.#calls.values()]) call.fail(error);
     this.#probes.stop();
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
   }
 
   #cancel(host: string, id: string): void {
@@ -133,7 +134,7 @@ export class RemoteLink {
     const { connection } = this.#options;
     const calls = all.filter(({ over }) => !over);
     const encoded = new Map(calls.map((call) => [call.encode(), call]));
-    for (const entries of inMessages([...encoded.keys()], connection.info?.max_payload ?? 1_048_576)) {
+    for (const entries of inMessages([...encoded.keys()], largestMessage(connection))) {
       const token = `t${(this.#count++).toString(36)}`;
       const now = performance.now();
       for (const entry of entries) Object.assign(encoded.get(entry) ?? {}, { token, sentAt: now });
@@ -141,7 +142,7 @@ export class RemoteLink {
       try {
         connection.publish(subject, `[${entries.join(',')}]`, { reply: `${this.#inbox}.${token}` });
       } catch (error) {
-        for (const entry of entries) encoded.get(entry)?.fail(error); // the connection is closed
+        for (const entry of entries) encoded.get(entry)?.fail(error); // closed
       }
     }
   }
@@ -240,9 +241,7 @@ export class RemoteLink {
   }
 
   #lost(id: string): void {
-    const host = this.hosts.get(id);
-    this.hosts.delete(id);
-    if (host !== undefined) this.counts.hostsLost++;
+    if (this.hosts.delete(id)) this.counts.hostsLost++;
     for (const call of [...this.#calls.values()]) {
       if (call.host === id) this.#again(call, new HostLostError(`host ${id} is gone`, id));
     }

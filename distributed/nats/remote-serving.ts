@@ -1,5 +1,7 @@
 import {
   BatchServing,
+  OptionsError,
+  TooLargeError,
   type Awaitable,
   type Handler,
   type PlainOptions,
@@ -7,7 +9,7 @@ import {
   type ServingContext,
   type ServingOptions,
 } from '../../src/index.js';
-import { checkName, checkNumber, type NatsConnection } from './connection.js';
+import { checkNumber, checkOptions, largestMessage, type NatsConnection } from './connection.js';
 import { checkBalance, type Balance } from './hosts.js';
 import { RemoteLink } from './remote-link.js';
 import type { Waiting } from './call.js';
@@ -70,7 +72,14 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
   constructor(options: RemoteServingOptions<In, Out, Hook, Mapped, Raw>) {
     const { connection, balance, idempotent, maxAttempts, probeAfter, probeTimeout, ...rest } = options;
     const { name, hooks, partitions, batchSize, batchTimeout, clock } = rest;
-    checkName('RemoteServing', name);
+    checkOptions('RemoteServing', { connection, name }, ['connection', 'name']); // a serving checks its own
+    if (idempotent !== undefined && typeof idempotent !== 'boolean')
+      throw new OptionsError(
+        'RemoteServing: idempotent must be true or false',
+        'idempotent',
+        'true or false',
+        idempotent,
+      );
     for (const [option, value] of Object.entries({ maxAttempts, probeAfter, probeTimeout })) {
       checkNumber('RemoteServing', option, value, 1);
     }
@@ -78,7 +87,8 @@ export class RemoteServing<In, Out, Hook extends string = never, Mapped = In, Ra
     const streams = (hooks?.length ?? 0) > 0;
     const handleBatch: Handler<Mapped, Raw, undefined, Hook> = (values, context) => {
       const now = (): number => clock?.now() ?? performance.now();
-      return executeRemotely(link, values, context, streams, now) as Promise<(Raw | Error)[]>;
+      const largest = largestMessage(connection) - headroom;
+      return executeRemotely(link, values, context, { hooks: streams, now, largest }) as Promise<(Raw | Error)[]>;
     };
     super({
       ...rest,
@@ -124,8 +134,7 @@ async function executeRemotely(
   link: RemoteLink,
   values: readonly unknown[],
   context: ServingContext<undefined, string>,
-  hooks: boolean,
-  now: () => number,
+  { hooks, now, largest }: { hooks: boolean; now: () => number; largest: number },
 ): Promise<unknown[]> {
   const waiting: Waiting = {
     signal: context.signal,
@@ -137,7 +146,7 @@ async function executeRemotely(
     },
   };
   const results = new Array<unknown>(values.length);
-  const parts = partsOf(values, results, link.hosts.room);
+  const parts = partsOf(values, results, link.hosts.room, largest);
   await Promise.all(
     parts.map(async ({ indexes, encoded }) => {
       const received = await link.execute(encoded, waiting);
@@ -157,13 +166,18 @@ interface Part {
   readonly encoded: string[];
 }
 
-/** Bytes of values in one message. The smallest limit that servers are given in practice is well above. */
+/** Bytes of values in one message that holds several. The smallest limit that servers are given in practice is above. */
 const largestPart = 512 * 1024;
+/** Bytes of a message that are not its values. */
+const headroom = 8192;
 
-/** Encodes the values, in parts that a host has room for. A value that cannot be encoded has its error as its result. */
-function partsOf(values: readonly unknown[], results: unknown[], room: number): Part[] {
+/**
+ * Encodes the values, in parts that a host has room for. A value that cannot be encoded, or is too large for a message, has
+ * its error as its result.
+ */
+function partsOf(values: readonly unknown[], results: unknown[], room: number, largest: number): Part[] {
   const parts: Part[] = [];
-  let bytes = 0;
+  let filled = 0;
   values.forEach((value, index) => {
     let text: string;
     try {
@@ -172,15 +186,20 @@ function partsOf(values: readonly unknown[], results: unknown[], room: number): 
       results[index] = error instanceof Error ? error : new TypeError('a value cannot be encoded as JSON');
       return;
     }
+    const bytes = Buffer.byteLength(text) + 1;
+    if (bytes > largest) {
+      results[index] = new TooLargeError(`a value of ${bytes} bytes, and a message takes ${largest}`);
+      return;
+    }
     const last = parts.at(-1);
-    if (last === undefined || last.encoded.length >= room || bytes + text.length > largestPart) {
+    if (last === undefined || last.encoded.length >= room || filled + bytes > Math.min(largestPart, largest)) {
       parts.push({ indexes: [index], encoded: [text] });
-      bytes = text.length;
+      filled = bytes;
       return;
     }
     last.indexes.push(index);
     last.encoded.push(text);
-    bytes += text.length + 1;
+    filled += bytes;
   });
   return parts;
 }

@@ -1,6 +1,6 @@
 import { nuid, type Msg, type Subscription } from '@nats-io/transport-node';
 import { BatchError, OptionsError, type DispatchOptions } from '../../src/index.js';
-import { checkName, checkNumber, listen, type NatsConnection } from './connection.js';
+import { checkName, checkNumber, checkOptions, largestMessage, listen, type NatsConnection } from './connection.js';
 import { answerOf, encodeAnswer, type Settled } from './answers.js';
 import { Mailer } from './mailer.js';
 import { inMessages, pack, subjects, type Answer, type Control, type HostCard, type Request } from './wire.js';
@@ -61,8 +61,12 @@ export class ServingHost {
   #closed: Promise<void> | undefined;
 
   /** @throws OptionsError */
-  constructor({ connection, name, serving, id = nuid.next(), weight = 1, maxPending = Infinity }: ServingHostOptions) {
-    this.#name = checkName('ServingHost', name);
+  constructor(input: ServingHostOptions) {
+    checkOptions('ServingHost', input, ['connection', 'name', 'serving', 'id', 'weight', 'maxPending']);
+    const { connection, name, serving, id = nuid.next(), weight = 1, maxPending = Infinity } = input;
+    if (typeof (serving as Partial<HostedServing> | null)?.settleMany !== 'function')
+      throw new OptionsError('ServingHost: serving must be a BatchServing', 'serving', 'a BatchServing', serving);
+    this.#name = name;
     this.id = checkName('ServingHost', id, 'id');
     checkNumber('ServingHost', 'maxPending', maxPending, 1);
     if (!(weight > 0))
@@ -204,7 +208,7 @@ export class ServingHost {
 
   #reply(to: string, list: readonly Answer[]): void {
     if (this.#connection.isClosed() || to === '') return;
-    const largest = this.#connection.info?.max_payload ?? 1_048_576;
+    const largest = largestMessage(this.#connection);
     const entries = list.flatMap((answer) => encodeAnswer(answer, largest / 2));
     for (const message of inMessages(entries, largest)) {
       const head = `{"host":${JSON.stringify(this.id)},"pending":${this.#pending},"list":[`;

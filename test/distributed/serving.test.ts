@@ -1,6 +1,13 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { BatchServing, OptionsError } from '../../src/index.js';
-import { type Balance, HostLostError, NoHostError, RemoteServing, ServingHost } from '../../distributed/nats/index.js';
+import {
+  type Balance,
+  HostLostError,
+  JetStreamLog,
+  NoHostError,
+  RemoteServing,
+  ServingHost,
+} from '../../distributed/nats/index.js';
 import { killAll, start, type Child } from './support/processes.js';
 import { sleep, until } from './support/time.js';
 import { describeWithServer, startServers, type Servers } from './support/server.js';
@@ -158,6 +165,23 @@ describeWithServer('servings on several machines', () => {
     expect(() => made({ balance: 'fair' })).toThrow(expect.objectContaining({ option: 'balance' }) as Error);
     expect(() => made({ name: 'a.b' })).toThrow(OptionsError);
     expect(() => made({ batchSise: 1 })).toThrow(OptionsError);
+    expect(() => made({ idempotent: 'no' })).toThrow(OptionsError);
+    expect(() => made({ connection: {} })).toThrow(OptionsError);
+    const serving = new BatchServing({ handleBatch: (values: readonly number[]) => values });
+    const hosting = (options: object): unknown => new ServingHost({ connection, name: 'x', serving, ...options });
+    expect(() => hosting({ serving: 5 })).toThrow(OptionsError);
+    expect(() => hosting({ wait: 2 })).toThrow(OptionsError);
+    expect(() => new JetStreamLog({ connection, name: 'x', partition: 2 } as never)).toThrow(OptionsError);
+  });
+
+  test('with its connection closed, calls under way and later ones fail at once instead of after many attempts', async () => {
+    const own = await connect({ servers: servers.urls });
+    const remote = new RemoteServing<number, number>({ connection: own, name: 'unplugged', maxAttempts: 1e6 });
+    const calling = expect(remote.dispatch(1)).rejects.toMatchObject({ code: 'ERR_BATCH_CLOSED' });
+    await own.close();
+    await calling;
+    await expect(remote.dispatch(2)).rejects.toMatchObject({ code: 'ERR_BATCH_CLOSED' });
+    await remote.close();
   });
 
   describe('with a host in this process', () => {
@@ -213,6 +237,26 @@ describeWithServer('servings on several machines', () => {
         const remote = new RemoteServing<unknown, unknown>({ connection, name: 'encoding' });
         const outcomes = await Promise.allSettled([1, 10n, 2].map((value) => remote.dispatch(value)));
         expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+        await remote.close();
+      });
+    });
+
+    test('a value larger than a message fails alone, and values whose sum is too large go in parts', async () => {
+      const serving = new BatchServing({
+        batchSize: 64,
+        handleBatch: (values: readonly number[]) => values.map(() => 1),
+      });
+      await withHost('large', serving, async () => {
+        const remote = new RemoteServing<string, number>({ connection, name: 'large' });
+        const values = [
+          'small',
+          'x'.repeat(3e6),
+          'y'.repeat(800_000),
+          ...Array.from({ length: 6 }, () => '\u20ac'.repeat(120_000)),
+        ];
+        const outcomes = await remote.settleMany(values);
+        expect(outcomes.map(({ status }) => status[0]).join('')).toBe('frfffffff');
+        expect(outcomes[1]).toMatchObject({ reason: { code: 'ERR_BATCH_TOO_LARGE' } });
         await remote.close();
       });
     });
