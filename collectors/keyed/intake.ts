@@ -62,7 +62,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     const key = this.#key as Key; // #find has just asked for it
     return new Promise((resolve, reject) => {
       let off = (): void => undefined;
-      let entered = false;
+      let entered = false as boolean; // set by a function that may be called at once
       const leave = this.entrance.wait(
         key,
         (entry) => {
