@@ -1,7 +1,6 @@
 import mitt from 'mitt';
 import { hush } from './core/promise.js';
-import { messageOf } from './errors.js';
-import { optionsError } from './options/check.js';
+import { messageOf, OptionsError } from './errors.js';
 
 /** Its return value is ignored, except that the rejection of a promise is reported. */
 export type Listener<Payload> = (payload: Payload) => unknown;
@@ -17,7 +16,10 @@ export class Events<Payloads extends Record<string, unknown>> {
 
   /** Returns a function that removes the listener. @throws OptionsError if it is no function */
   on<Name extends keyof Payloads>(name: Name, listener: Listener<Payloads[Name]>): () => void {
-    if (typeof listener !== 'function') throw optionsError('on', String(name), 'a function', listener);
+    if (typeof listener !== 'function') {
+      const message = `on: ${String(name)}: expected a function, given ${typeof listener}`;
+      throw new OptionsError(message, String(name), 'a function', listener);
+    }
     this.#emitter.on(name, listener);
     let registered = true;
     return () => {

@@ -1,4 +1,5 @@
 import { MemoryOfKey } from './memory-of-key.js';
+import type { KeyCollector } from './types.js';
 
 /** An empty collector, for what is the same as without any key: checks of a call's options, and its answer. */
 export function probe(): MemoryOfKey<never> {
@@ -10,4 +11,11 @@ export function callAll(promises: readonly Promise<void>[]): Promise<void> {
   const all = Promise.all(promises).then(() => undefined);
   all.catch(() => undefined);
   return all;
+}
+
+/** A factory written in JavaScript may forget to return, or be async. */
+export function collectorOf<Item, Batch>(made: KeyCollector<Item, Batch>): KeyCollector<Item, Batch> {
+  if (typeof (made as Partial<KeyCollector<Item, Batch>> | undefined)?.on === 'function') return made;
+  Promise.resolve(made).then(undefined, () => undefined); // its rejection has no other receiver
+  throw new TypeError('it must return a collector');
 }

@@ -6,13 +6,12 @@ import type {
   Clock,
   FlushContext,
 } from '../../src/index.js';
+import { type Attempt, hop, isThenable, then } from './attempt.js';
+import { collectorOf } from './calls.js';
 import { Context } from './context.js';
 import { type Lanes, Seat, type Tenant } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
 import type { KeyCollector, KeyedContext, KeyedHooks } from './types.js';
-
-/** Promise callbacks that a result passes through until the collector has seen it, and some more. */
-const HOPS = 8;
 
 const FORWARDED = ['flushed', 'failed', 'held', 'dropped', 'refused'] as const;
 export type Forwarded = (typeof FORWARDED)[number];
@@ -27,6 +26,8 @@ export interface Owner<Item, Key, Batch> {
   readonly batcher: ((key: Key, options: BatchPleaseOptions<Item, Batch>) => KeyCollector<Item, Batch>) | undefined;
   /** An attempt of this key begins. */
   began(entry: Entry<Item, Key, Batch>): void;
+  /** A lane was released after the events of its attempt. */
+  released(): void;
   /** An event of a key's collector, which is about to be handed on. */
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void;
 }
@@ -37,14 +38,16 @@ export class Entry<Item, Key, Batch> implements Tenant {
   readonly collector: KeyCollector<Item, Batch>;
   /** Items accepted and not settled, at the last look. */
   pending = 0;
+  /** Items that closing has left, once it has ended. */
+  undelivered = 0;
   /** Since when nothing is pending. */
   idleSince = 0;
   /** Set while its collector is to be closed as soon as there is a lane for it. */
   closing: (() => void) | undefined;
   /** Attempts that have begun, ever; for seeing that an add has started one. */
   begun = 0;
-  /** Functions that end an attempt, by the context argument of its hooks. */
-  readonly #attempts = new WeakMap<FlushContext, () => void>();
+  /** Attempts, by the context argument of their hooks. */
+  readonly #attempts = new WeakMap<FlushContext, Attempt>();
 
   constructor(
     readonly key: Key,
@@ -62,7 +65,9 @@ export class Entry<Item, Key, Batch> implements Tenant {
         });
       });
     }
-    this.collector.on('closed', () => undefined); // what it could not deliver is reported for all keys together
+    this.collector.on('closed', ({ undelivered }) => {
+      this.undelivered = undelivered; // reported for all keys together
+    });
     // Also when it is flushed by others: by its owner, and when the process ends by itself.
     const flush = this.collector.flush.bind(this.collector);
     this.collector.flush = (given) => {
@@ -158,28 +163,42 @@ export class Entry<Item, Key, Batch> implements Tenant {
 
   /** Calls a part of an attempt; the attempt is over when it fails, or with its last part. */
   #attempt<T>(context: FlushContext, last: boolean, work: (keyed: KeyedContext<Key>) => Awaitable<T>): Awaitable<T> {
-    const over = (): void => this.#attempts.get(context)?.();
     const begins = this.#attempts.has(context) ? undefined : this.#begin(context);
     try {
       const answer = then(begins, () => this.owner.lanes.call(() => work(new Context(context, this.key))));
       if (isThenable(answer)) {
         return Promise.resolve(answer).then(
           (value) => {
-            if (last) over();
+            if (last) this.#over(context);
             return value;
           },
           (error: unknown) => {
-            over();
+            this.#over(context);
             throw error;
           },
         );
       }
-      if (last) over();
+      if (last) this.#over(context);
       return answer;
     } catch (error) {
-      over();
+      this.#over(context);
       throw error;
     }
+  }
+
+  /** Releases the lane once the collector has seen the result: taking its next turn before, it may expire the attempt. */
+  #over(context: FlushContext): void {
+    const attempt = this.#attempts.get(context);
+    if (attempt === undefined) return;
+    if (attempt.inTurn) {
+      attempt.over();
+      return;
+    }
+    void hop().then(() => {
+      attempt.over();
+      this.owner.lanes.want(this.seat); // it has asked in vain while it had its lane
+      this.owner.released();
+    });
   }
 
   /** Takes a lane for an attempt; a promise if there is none at the moment. */
@@ -195,7 +214,11 @@ export class Entry<Item, Key, Batch> implements Tenant {
       signal.removeEventListener('abort', over);
       if (has) lanes.end(this.seat);
     };
-    this.#attempts.set(context, over);
+    const attempt = { over, inTurn: true };
+    this.#attempts.set(context, attempt);
+    queueMicrotask(() => {
+      attempt.inTurn = false;
+    });
     // The collector gives the attempt up; what its hook still does holds no lane.
     signal.addEventListener('abort', over);
     const waiting = lanes.begin(this.seat);
@@ -224,22 +247,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
     } catch {
       // Reported by the collector.
     }
-    for (let hop = 0; hop < HOPS; hop++) await Promise.resolve();
+    await hop();
     if (this.pending > 0) this.owner.lanes.want(this.seat);
   }
-}
-
-/** A factory written in JavaScript may forget to return, or be async. */
-function collectorOf<Item, Batch>(made: KeyCollector<Item, Batch>): KeyCollector<Item, Batch> {
-  if (typeof (made as Partial<KeyCollector<Item, Batch>> | undefined)?.on === 'function') return made;
-  Promise.resolve(made).then(undefined, () => undefined); // its rejection has no other receiver
-  throw new TypeError('it must return a collector');
-}
-
-function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
-  return (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value;
-}
-
-function then<T>(begins: Promise<void> | undefined, next: () => Awaitable<T>): Awaitable<T> {
-  return begins === undefined ? next() : begins.then(next);
 }

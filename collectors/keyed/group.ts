@@ -80,6 +80,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.keys.served(entry);
   }
 
+  released(): void {
+    this.entrance.admit();
+  }
+
   // Events
 
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void {
@@ -163,7 +167,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   }
 
   get #left(): number {
-    return [...this.keys.all.values()].reduce((sum, { collector }) => sum + collector.state.pending, 0);
+    return [...this.keys.all.values()].reduce((sum, { undelivered }) => sum + undelivered, 0);
   }
 
   async close(timeout: number, flush: boolean): Promise<void> {

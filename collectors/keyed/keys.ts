@@ -31,10 +31,13 @@ export class Keys<Item, Key, Batch> {
   /** `undefined` if there is no room for another key, or its last collector has not closed yet. */
   make(key: Key): Entry<Item, Key, Batch> | undefined {
     if (this.owner.batcher !== undefined && this.closing.has(key)) return undefined;
-    if (this.all.size >= this.limit) {
+    while (this.all.size >= this.limit) {
       const [oldest] = this.#idle;
       if (oldest === undefined) return undefined;
       this.#giveUp(oldest);
+      // Its last events have called listeners, and one of them may have added an item of this key.
+      const made = this.all.get(key);
+      if (made !== undefined) return made;
     }
     const entry = new Entry(key, this.owner);
     this.all.set(key, entry);

@@ -12,7 +12,7 @@ import {
 } from 'batch-please';
 import { type FileBatch, FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
-import { expectBalanced, settled, strayErrors, warnings, watch } from '../../support/collectors.js';
+import { type Watched, expectBalanced, settled, strayErrors, warnings, watch } from '../../support/collectors.js';
 import { bench, gated, note, notes, shown } from './support.js';
 
 afterEach(() => {
@@ -658,6 +658,54 @@ describe('verbs', () => {
     expect(batcher.state.of('z')).toBeUndefined();
     expect(batcher.state.counts).toMatchObject({ batchItems: 3, totalItems: 3 });
   });
+});
+
+describe('A12: the answer of a sink that came in time counts', () => {
+  const prepared = { batchPreFlush: () => Promise.resolve() };
+
+  test('close({ timeout: 0 }) right after it: delivered, and not left', async () => {
+    const { batcher, flushed } = bench(prepared);
+    const added = watch(batcher.deliverItem(note('a1')));
+    void batcher.flush();
+    await batcher.close({ timeout: 0 });
+    await settled();
+    expect(flushed).toEqual(['a:1 demand']);
+    expect(added.state).toBe('resolved');
+    expectBalanced(batcher);
+  });
+
+  test('a flushTimeout that is over by the time it is seen repeats nothing', async () => {
+    const { clock, batcher, sink, began } = gated({ ...prepared, maxBatchSize: 1, flushTimeout: 50 });
+    batcher.on('failed', () => {});
+    clock.setTimer(() => {
+      sink.open(); // in the same moment, and before it
+    }, 50);
+    batcher.addItem(note('a1'));
+    await clock.advance(500);
+    expect(began()).toEqual(['a:1 size']);
+    await batcher.close();
+  });
+});
+
+test('A1: a listener that adds to a new key while an idle key makes room for it: one collector has both items', async () => {
+  let added: Watched | undefined;
+  const { batcher, flushed } = bench({
+    maxKeys: 1,
+    batchPostFlush: (_batch, { key }) => {
+      if (key === 'a') throw new Error('later');
+    },
+  });
+  batcher.on('failed', ({ retryAt }) => {
+    if (retryAt === Infinity) added = watch(batcher.deliverItem(note('b2'))); // its key makes room, and is closed
+  });
+  batcher.addItem(note('a1'));
+  await batcher.flush();
+  batcher.addItem(note('b1'));
+  expectBalanced(batcher);
+  await batcher.flush();
+  expect(flushed).toEqual(['a:1 demand', 'b:2,1 demand']);
+  expect(added).toMatchObject({ state: 'resolved' });
+  await batcher.close();
 });
 
 describe('close({ flush: false })', () => {
