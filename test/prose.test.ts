@@ -22,7 +22,7 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md']
     filesUnder(join(root, 'docs')).map((file) => `docs/${file}`),
     filesUnder(join(root, 'bench')).map((file) => `bench/${file}`),
   )
-  .filter((path) => path.endsWith('.md'));
+  .filter((path) => path.endsWith('.md') && !path.includes('node_modules'));
 
 describe('plain English', () => {
   test('in the comments of everything that is published', () => {

@@ -119,7 +119,7 @@ function parse(
     return parseArgs({ args: [...args], options: FLAGS, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // The advice of Node is about positional arguments, and takes three lines.
+    // Node adds advice about positional arguments, which takes three lines.
     const [message = ''] = error.message.split(/\. To specify|\n/);
     const option = /--[\w-]+/.exec(message)?.[0];
     if (/is ambiguous/.test(message)) throw new Error(`${String(option)} needs a value, which does not begin with "-"`);

@@ -1,9 +1,9 @@
 import type { Awaitable } from '../../src/index.js';
-import { batchId, fileName } from './format.js';
+import { type Sealed, closeFile } from './closing.js';
+import { fileName } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import { LiveFile } from './live-file.js';
 import { PeriodicSync } from './periodic-sync.js';
-import { type Sealed, closeNamed } from './sealed-file.js';
 import { type Spool, storageError } from './spool.js';
 import { Turns, asError, isMissing, writeAll } from './writing.js';
 
@@ -42,17 +42,12 @@ export class AppendFile<Item> {
     return this.#sealed;
   }
 
-  /** The file stays as it is, for the next process; without anything in it there is none. */
+  /** A file that could not be sealed stays as it is, for the next process; without anything in it there is none. */
   async release(): Promise<void> {
     const { live } = this;
     if (live.file === undefined) return;
     if (live.bytes > 0) {
-      try {
-        const { source } = await this.seal();
-        source?.close();
-      } finally {
-        live.letGo()?.close();
-      }
+      live.letGo()?.close();
       return;
     }
     // A group that was refused meanwhile may still be written.
@@ -221,28 +216,12 @@ export class AppendFile<Item> {
 
   async #closeNow(): Promise<Sealed> {
     const { live } = this;
-    const spool = this.#spool;
-    if (live.file === undefined) return { stat: undefined, source: undefined };
+    if (live.file === undefined) return { stat: undefined, source: undefined, doubtful: false };
     try {
       if (live.torn) live.cutOff();
     } catch {
       // Nothing beyond `bytes` is ever read.
     }
-    try {
-      let failure = live.failure ?? live.seenDamage();
-      if (failure === undefined && spool.config.durability !== 'none' && live.dirty) {
-        await live.sync();
-        failure = live.seenDamage(); // the name may be lost during the sync as well
-      }
-      if (failure !== undefined) throw failure;
-    } catch (error) {
-      await live.restore(asError(error)).catch((problem: unknown) => {
-        if (!live.readable) throw problem;
-        const { size } = live;
-        const id = batchId(live.name);
-        spool.tell('unsynced', { id, size, error: problem }, `batch ${id} is delivered without being on the disk`);
-      });
-    }
-    return closeNamed(spool, live.path, live.letGo());
+    return closeFile(this.#spool, live);
   }
 }

@@ -105,9 +105,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async #seal(): Promise<void> {
     const writer = this.#writer;
     if (writer === undefined) return;
-    const { stat, source } = await writer.seal();
+    const { stat, source, doubtful } = await writer.seal();
     const { name, size, lost, bytes } = writer.live;
-    const contents = { name: fileName(name), bytes, counted: bytes, stat, source, synced: true };
+    const contents = { name: fileName(name), bytes, counted: bytes, stat, source, synced: !doubtful, doubtful };
     this.#remains = new Remains(this.#spool, new SealedFile(this.#spool, contents), size, lost);
     this.#writer = undefined;
     if (this.over) this.file.close();
@@ -115,7 +115,9 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** The file stays as it is, for the next process. */
   async release(): Promise<void> {
-    await this.#writer?.release();
+    const writer = this.#writer;
+    const sealed = writer !== undefined && writer.live.bytes > 0 ? this.seal() : Promise.resolve();
+    await sealed.finally(() => writer?.release());
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
       this.remains.isGone(new Error('the file had lost its name, and no copy was made'));
@@ -123,8 +125,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.file.close();
   }
 
-  /** Puts a file that was found on the disk. */
-  syncFound(): Promise<void> {
+  /** Puts a sealed file on the disk, if it is not: it was found, or its sync has failed. */
+  sync(): Promise<void> {
     return this.#writer === undefined ? this.file.sync() : Promise.resolve();
   }
 
@@ -234,10 +236,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
       this.#remains.isGone(problem);
     }
-    if (this.#remains.gone) {
-      await this.remove();
-      return;
-    }
+    if (this.#remains.gone) return this.remove();
     this.over = true;
     this.#spool.free(0);
     this.#remains.giveUpUnsafe(); // damaged lines without a copy are never delivered from dead/

@@ -6,8 +6,12 @@ import { Sealing } from './sealing.js';
 import type { Spool } from './spool.js';
 import { type Counts, noCounts } from './state.js';
 import { SyncAhead } from './sync-ahead.js';
+import { isMissing } from './writing.js';
 
 export type Hooks<Item> = BatchPleaseHooks<Item, FileBatch<Item>>;
+
+/** Reads of attempts that are over: Node has four threads for files, and more of them would only take descriptors. */
+const MOST_ABANDONED = 4;
 
 /** The batches from their first item to their end: what happens to their files around the user's hooks. */
 export class Delivery<Item> {
@@ -16,14 +20,18 @@ export class Delivery<Item> {
   /** `this` of the user's hooks. */
   readonly #batcher: object;
   #users: Hooks<Item> = {};
-  readonly #sealing = new Sealing<Item>();
   readonly #ahead = new SyncAhead<Item>();
+  readonly #sealing = new Sealing<Item>((batch) => {
+    if (batch.file.isDoubtful) this.#ahead.add(batch);
+  });
   /** By id: the user's hooks may put another state in their place. */
   readonly #inFlight = new Map<string, BatchFile<Item>>();
   /** Cleared batches whose files are being moved. */
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
+  /** Items that were counted as missing from them. */
+  readonly #missing = new WeakMap<BatchFile<Item>, { quarantined: number; lost: number }>();
   /** They are counted as dead. */
   readonly #buried = new WeakSet<BatchFile<Item>>();
 
@@ -74,7 +82,7 @@ export class Delivery<Item> {
   /** Every file is left as it is. */
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    await Promise.all([this.#sealing.release(), this.#ahead.stop(), ...this.#returning]);
+    await Promise.all([this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
   }
 
   /** The batch was dropped. */
@@ -105,8 +113,14 @@ export class Delivery<Item> {
     await batch.seal();
     this.#sealing.forget(batch);
     await this.#spool.ensure();
+    if (this.#spool.abandonedReads >= MOST_ABANDONED) {
+      throw new StorageError('the disk has not answered the reads of earlier attempts');
+    }
     // Delivery matters more than a sync that fails: it frees the disk.
-    await batch.syncFound().catch((error: unknown) => {
+    await batch.sync().catch((error: unknown) => {
+      this.#ahead.failed(batch);
+      // A file that was removed is reported below.
+      if (isMissing(error)) return;
       const { id, size } = batch;
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
     });
@@ -121,18 +135,30 @@ export class Delivery<Item> {
   async #postFlush(state: FileBatch<Item>, context: FlushContext): Promise<void> {
     const batch = this.#inFlight.get(context.id);
     if (batch === undefined) return;
+    // The end of `close` may cut short what follows. Lines that are in the file only go to `quarantine/` with it.
+    if (!batch.over) this.#countMissing(batch, batch.file.unsafe);
     try {
       if (!this.#posted.has(batch)) await this.#users.batchPostFlush?.call(this.#batcher, state, context);
       this.#posted.add(batch);
     } finally {
       if (!batch.over) {
         await batch.remove();
-        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined += quarantined;
-        this.counts.lost += lost;
+        this.#countMissing(batch, false);
       }
     }
     this.#letGo(batch);
+  }
+
+  /** Counts what the sink did not get of a batch that is delivered; `kept`: what is in no copy is not lost. */
+  #countMissing(batch: BatchFile<Item>, kept: boolean): void {
+    const missing = batch.remains.missing;
+    const before = this.#missing.get(batch) ?? { quarantined: 0, lost: 0 };
+    const lost = kept ? 0 : missing.lost;
+    const quarantined = missing.quarantined + missing.lost - lost;
+    if (quarantined + lost + before.quarantined + before.lost === 0) return;
+    this.counts.quarantined += quarantined - before.quarantined;
+    this.counts.lost += lost - before.lost;
+    this.#missing.set(batch, { quarantined, lost });
   }
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {

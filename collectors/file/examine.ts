@@ -1,6 +1,7 @@
 import type { FileStat, OpenFile } from './file-system.js';
 import { type BatchName, fileId, parseName, temporaryName } from './format.js';
 import { type Tally, visitLines } from './lines.js';
+import { Quarantine } from './quarantine.js';
 import { type Spool, isSame } from './spool.js';
 import { Writer, discard } from './writing.js';
 
@@ -93,7 +94,7 @@ class Examination<Item> {
 
   /** Copies what is no good line; answers where that is. */
   async #quarantine(file: OpenFile, bytes: number): Promise<ReadonlySet<number>> {
-    const quarantine = this.#spool.quarantine(this.#name);
+    const quarantine = new Quarantine(this.#spool, this.#name);
     const positions = new Set<number>();
     try {
       await this.#visit(file, bytes, (block, from, to, end) => {

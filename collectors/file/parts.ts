@@ -1,8 +1,8 @@
 import type { FileStat } from './file-system.js';
-import { parseName, temporaryName } from './format.js';
+import { fileName, parseName, temporaryName } from './format.js';
 import { visitLines } from './lines.js';
 import type { Spool } from './spool.js';
-import { Writer, discard } from './writing.js';
+import { Writer, copyRange, discard } from './writing.js';
 
 /** The bytes that were written. */
 export interface Copy {
@@ -67,5 +67,37 @@ function isItem(decode: (text: string) => unknown, text: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Puts a copy that is on the disk into the place of a file, if that is the same still. The name is not synced. */
+export async function copyWhole<Item>(
+  spool: Spool<Item>,
+  name: string,
+  length: number,
+  isSame: () => boolean,
+): Promise<FileStat> {
+  const { files } = spool;
+  const parsed = parseName(name);
+  // No other call copies to this name, whatever is done to the file meanwhile.
+  const unique = parsed === undefined ? name : fileName({ ...parsed, nonce: files.nonce() });
+  const temporary = spool.path(temporaryName(unique));
+  const source = files.open(spool.path(name), 'read');
+  try {
+    const copy = files.create(temporary);
+    try {
+      await copyRange(source, copy, 0, length);
+      await copy.sync();
+      if (!isSame()) throw new Error('the file was changed, moved or removed');
+      files.rename(temporary, spool.path(name));
+      const stat = copy.stat();
+      copy.close();
+      return stat;
+    } catch (error) {
+      discard(files, copy, temporary);
+      throw error;
+    }
+  } finally {
+    source.close();
   }
 }

@@ -4,6 +4,7 @@ import type { OpenFile } from './file-system.js';
 import { type Block, blocksOf } from './blocks.js';
 import { parseName } from './format.js';
 import { Pieces } from './lines.js';
+import { Quarantine } from './quarantine.js';
 import { type Spool, storageError } from './spool.js';
 
 /** A batch that is read. */
@@ -31,10 +32,12 @@ export interface Readable {
 export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
   readonly #file: OpenFile;
   readonly #shared: boolean;
+  readonly #reads: { abandonedReads: number };
   #reading = false;
   #closed = false;
 
-  constructor(file: OpenFile, shared: boolean) {
+  constructor(file: OpenFile, shared: boolean, reads: { abandonedReads: number }) {
+    this.#reads = reads;
     this.#file = file;
     this.#shared = shared;
   }
@@ -43,10 +46,15 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
     this.#check();
     this.#reading = true;
     try {
-      return await this.#file.read(into, position);
+      const count = await this.#file.read(into, position);
+      this.#check();
+      return count;
     } finally {
       this.#reading = false;
-      if (this.#closed) this.#close();
+      if (this.#closed) {
+        this.#reads.abandonedReads--;
+        this.#close();
+      }
     }
   }
 
@@ -59,7 +67,8 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
     if (this.#closed) return;
     this.#closed = true;
     // The descriptor's number must not be given to another file before the read is done.
-    if (!this.#reading) this.#close();
+    if (this.#reading) this.#reads.abandonedReads++;
+    else this.#close();
   }
 
   #check(): void {
@@ -82,7 +91,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
   const name = basename(batch.filename);
   const { order } = batch.share;
   let own = 0;
-  const quarantine = spool.quarantine(name);
+  const quarantine = new Quarantine(spool, name);
   const bad: number[] = [];
   let safe = true;
   const condemn = async (bytes: Uint8Array, position: number): Promise<void> => {
@@ -153,9 +162,9 @@ function* linesOf<Item>(
 
 function open<Item>(spool: Spool<Item>, batch: Readable): Reader {
   const { source } = batch.file;
-  if (source !== undefined) return new Reader(source, true);
+  if (source !== undefined) return new Reader(source, true, spool);
   try {
-    return new Reader(spool.files.open(batch.filename, 'read'), false);
+    return new Reader(spool.files.open(batch.filename, 'read'), false, spool);
   } catch (error) {
     throw storageError(`the file of batch ${batch.id} cannot be read`, error);
   }

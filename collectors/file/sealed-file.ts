@@ -2,10 +2,9 @@ import { examine } from './examine.js';
 import type { FileStat, OpenFile } from './file-system.js';
 import { parseName, fileName } from './format.js';
 import { onDisk } from './measure.js';
-import type { Copy } from './parts.js';
+import { type Copy, copyWhole } from './parts.js';
 import { type Spool, isSame } from './spool.js';
 import type { Folder } from './spool-config.js';
-import { closeQuietly } from './writing.js';
 
 const NONE: ReadonlySet<number> = new Set();
 
@@ -23,6 +22,8 @@ export interface Contents {
   readonly unsafe?: boolean;
   /** It is on the disk as durably as asked. */
   readonly synced: boolean;
+  /** A sync has failed. */
+  readonly doubtful?: boolean;
 }
 
 /** The file of a batch that takes no more items. */
@@ -39,8 +40,11 @@ export class SealedFile<Item> {
   #counted: number;
   #stat: FileStat | undefined;
   #synced: Promise<void> | undefined;
+  /** A sync has failed: the next one may succeed without anything being on the disk. */
+  #doubtful: boolean;
 
-  constructor(spool: Spool<Item>, { name, bytes, counted, stat, source, badLines, unsafe, synced }: Contents) {
+  constructor(spool: Spool<Item>, contents: Contents) {
+    const { name, bytes, counted, stat, source, badLines, unsafe, synced, doubtful } = contents;
     this.#spool = spool;
     this.#name = name;
     this.bytes = bytes;
@@ -50,6 +54,7 @@ export class SealedFile<Item> {
     this.badLines = badLines ?? NONE;
     this.unsafe = unsafe ?? false;
     this.#synced = synced ? Promise.resolve() : undefined;
+    this.#doubtful = doubtful ?? false;
   }
 
   get name(): string {
@@ -60,7 +65,15 @@ export class SealedFile<Item> {
     return this.#spool.path(this.#name);
   }
 
-  /** Puts it on the disk: the process that has written it may have died before it came to that. */
+  /** A sync has failed: it may not be on the disk. */
+  get isDoubtful(): boolean {
+    return this.#doubtful;
+  }
+
+  /**
+   * Puts it on the disk: the process that has written it may have died before it came to that, or its sync has failed. Then
+   * a copy takes its place, since it is unknown what of the file is on the disk.
+   */
   sync(): Promise<void> {
     if (this.#spool.config.durability === 'none') return Promise.resolve();
     this.#synced ??= this.#sync().catch((error: unknown) => {
@@ -71,9 +84,17 @@ export class SealedFile<Item> {
   }
 
   async #sync(): Promise<void> {
+    if (this.#doubtful) {
+      this.#count(await copyWhole(this.#spool, this.#name, this.bytes, () => this.look() === 'same'));
+      this.#doubtful = false;
+      return this.#spool.sync();
+    }
     const file = this.#spool.files.open(this.path, 'read');
     try {
       await file.sync();
+    } catch (error) {
+      this.#doubtful = true;
+      throw error;
     } finally {
       file.close();
     }
@@ -103,6 +124,7 @@ export class SealedFile<Item> {
   written({ bytes, stat }: Copy): void {
     this.bytes = bytes;
     this.badLines = NONE;
+    this.#doubtful = false;
     this.#synced = Promise.resolve();
     this.#count(stat);
   }
@@ -143,29 +165,4 @@ export class SealedFile<Item> {
     this.source?.close();
     this.source = undefined;
   }
-}
-
-/** The descriptor that remains when a file takes no more items. */
-export interface Sealed {
-  /** To be compared when it is read; `undefined` if it is not known. */
-  readonly stat: FileStat | undefined;
-  /** The only way to a file that has lost its name and could not be copied. */
-  readonly source: OpenFile | undefined;
-}
-
-/** Closes the file, unless nothing else leads to it any more. */
-export function closeNamed<Item>(spool: Spool<Item>, path: string, file: OpenFile | undefined): Sealed {
-  let stat: FileStat | undefined;
-  let named = false;
-  try {
-    stat = file?.stat();
-    const found = spool.files.stat(path);
-    named = found !== undefined && stat !== undefined && isSame(found, stat);
-  } catch {
-    named = true; // it is looked at again before it is read
-    stat = undefined;
-  }
-  if (!named) return { stat, source: file };
-  closeQuietly(file);
-  return { stat, source: undefined };
 }

@@ -7,6 +7,11 @@ const MOST_SEALING = 8;
 export class Sealing<Item> {
   #open: BatchFile<Item> | undefined;
   readonly #sealing = new Set<Promise<void>>();
+  readonly #sealed: (batch: BatchFile<Item>) => void;
+
+  constructor(sealed: (batch: BatchFile<Item>) => void) {
+    this.#sealed = sealed;
+  }
 
   /** A new batch begins: the one before takes no more items. Resolves, or returns nothing, when the new one may have a file. */
   begin(batch: BatchFile<Item>): Promise<void> | undefined {
@@ -32,6 +37,9 @@ export class Sealing<Item> {
     // One that fails is tried again before the batch is delivered.
     const sealing: Promise<void> = batch
       .seal()
+      .then(() => {
+        this.#sealed(batch);
+      })
       .catch(() => undefined)
       .finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);

@@ -7,7 +7,6 @@ import { type BatchName, QUARANTINE } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Measure } from './measure.js';
-import { Quarantine } from './quarantine.js';
 import type { Folder, Owner, SpoolConfig, Tell } from './spool-config.js';
 import { discard, freeName } from './writing.js';
 
@@ -22,6 +21,8 @@ export class Spool<Item> {
   readonly encoder = new Encoder();
   /** Bytes that all files keep in memory until they are synced. */
   readonly kept = { bytes: 0 };
+  /** Reads whose attempt is over, and which the disk has not answered: each has a descriptor. */
+  abandonedReads = 0;
   readonly measure: Measure;
   readonly tell: Tell;
   readonly #owner: Owner;
@@ -225,10 +226,6 @@ export class Spool<Item> {
     // The move has happened; that it survives power loss is worth no failure: it would be made again.
     await this.sync(folder).catch(() => undefined);
     return target;
-  }
-
-  quarantine(name: string): Quarantine {
-    return new Quarantine(this, name);
   }
 }
 

@@ -1,8 +1,13 @@
 import type { BatchFile } from './batch-file.js';
 
-/** Syncs files that were found, one after the other, in the background: their delivery then need not wait for it. */
+/**
+ * Syncs files that were found, or whose sync has failed when they were sealed, one after the other, in the background: their
+ * delivery then need not wait for it.
+ */
 export class SyncAhead<Item> {
   readonly #waiting = new Set<BatchFile<Item>>();
+  /** Their sync has failed; it is tried again before they are delivered, and at the end. */
+  readonly #failed = new Set<BatchFile<Item>>();
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -14,6 +19,11 @@ export class SyncAhead<Item> {
 
   forget(batch: BatchFile<Item>): void {
     this.#waiting.delete(batch);
+    this.#failed.delete(batch);
+  }
+
+  failed(batch: BatchFile<Item>): void {
+    this.#failed.add(batch);
   }
 
   /** Begins no other sync; resolves when the one under way has ended, and its descriptor is closed. */
@@ -26,8 +36,28 @@ export class SyncAhead<Item> {
   async #run(): Promise<void> {
     for (const batch of this.#waiting) {
       this.#waiting.delete(batch);
-      await (batch.over ? undefined : batch.syncFound().catch(() => undefined)); // its delivery tries again
+      await this.#try(batch);
     }
     this.#running = undefined;
+  }
+
+  /** Afterwards the files that outlast this process are on the disk, if that takes them. */
+  async finish(): Promise<void> {
+    await this.stop();
+    for (const batch of this.#failed) {
+      this.#failed.delete(batch);
+      if (!(await this.#try(batch))) return;
+    }
+  }
+
+  async #try(batch: BatchFile<Item>): Promise<boolean> {
+    if (batch.over) return true;
+    try {
+      await batch.sync();
+      return true;
+    } catch {
+      this.failed(batch);
+      return false;
+    }
   }
 }

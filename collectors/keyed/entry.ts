@@ -86,6 +86,10 @@ export class Entry<Item, Key, Batch> implements Tenant {
     return this.collector.state.waiting > 0;
   }
 
+  get inFlight(): boolean {
+    return this.collector.state.inFlight.batches > 0;
+  }
+
   /** Makes the open batch due without hurrying what waits for a retry. */
   demand(): void {
     void this.collector.flush({ hurry: false });

@@ -55,7 +55,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.keys = new Keys(this, config.maxKeys, config.idleTimeout, () => {
       this.entrance.admit();
     });
-    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending);
+    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending, config.overflow === 'dropOldest');
     const { keys, lanes, turnedAway } = this;
     this.state = keyedState({ keys, lanes, turnedAway, config: () => this.config });
   }
@@ -143,6 +143,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     keys.limit = config.maxKeys;
     keys.idleTimeout = this.isShut ? Infinity : config.idleTimeout;
     entrance.maxPending = config.maxPending;
+    entrance.drops = config.overflow === 'dropOldest';
     const { maxPending: _1, overflow: _2, highWaterMark: _3, ...perKey } = changed;
     for (const entry of keys.all.values()) {
       entry.collector.configure({ ...perKey, flushConcurrency: config.keyConcurrency });

@@ -23,7 +23,7 @@ console.log(
   `${batches} syncs of ${durations.p50.toFixed(1)} ms; lines per sync: median ${sizes.p50}, most ${sizes.max}`,
 );
 
-/** Ends the program with a line for whoever called it, if an option is wrong. */
+/** If an option is wrong, it prints a line that says so and ends the program. */
 function optionsOf(args: string[]): { path: string | undefined; writers: number; lines: number } {
   try {
     const { positionals, values } = parseArgs({

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { MemoryBatcher, type MemoryBatch } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
 import {
@@ -357,3 +358,54 @@ test.each([1e7, Number.MAX_SAFE_INTEGER, Infinity])(
     expect(batches).toEqual([[1]]);
   },
 );
+
+describe('the async context of a flush is that of what started it, and says nothing about its items', () => {
+  const request = new AsyncLocalStorage<string>();
+
+  /** The context of each delivery, and its items; a delivery takes 10 ms. */
+  function contexts(options: NumberOptions) {
+    const seen: [string | undefined, number[]][] = [];
+    const { clock, batcher } = bench({
+      batchFlush: ({ items }) => {
+        seen.push([request.getStore(), items]);
+        return new Promise<void>((resolve) => clock.setTimer(resolve, 10));
+      },
+      ...options,
+    });
+    const add = (item: number): void => {
+      request.run(`request ${item}`, () => batcher.addItem(item));
+    };
+    return { clock, batcher, seen, add };
+  }
+
+  test('3 and 4, added by requests of their own behind a busy lane, ran in the context of request 2', async () => {
+    const { clock, seen, add } = contexts({ maxBatchSize: 2 });
+    [1, 2, 3, 4].forEach(add);
+    await clock.advance(20);
+    expect(seen).toEqual([
+      ['request 2', [1, 2]],
+      ['request 2', [3, 4]],
+    ]);
+  });
+
+  test('a batch that its age makes due runs in the context in which its timer was set: that of its first item', async () => {
+    // The platform's own timers, since they carry the context.
+    const seen = new Promise((resolve) => {
+      const batcher = new MemoryBatcher<number>({
+        maxTimeSinceFirstItem: 5,
+        batchFlush: ({ items }) => {
+          resolve([request.getStore(), items]);
+        },
+      });
+      for (const item of [1, 2]) request.run(`request ${item}`, () => batcher.addItem(item));
+    });
+    expect(await seen).toEqual(['request 1', [1, 2]]);
+  });
+
+  test('one that flush() makes due runs in the context of that call', () => {
+    const { batcher, seen, add } = contexts({});
+    add(1);
+    void request.run('flush', () => batcher.flush());
+    expect(seen).toEqual([['flush', [1]]]);
+  });
+});

@@ -203,8 +203,12 @@ export class Disk {
       if (from?.directory === path || to?.directory === path) until.set(inode, index);
     }
     const rest: NameChange[] = [];
+    const held = new Set<Inode>();
     for (const [index, change] of this.#pending.entries()) {
-      if (index <= (until.get(change.inode) ?? -1)) apply(this.#durable, change);
+      // A directory that is not on the disk can take nothing there: the file keeps the name that it has on the disk.
+      const target = change.to?.directory;
+      if (target !== undefined && !this.#durable.has(target)) held.add(change.inode);
+      if (index <= (until.get(change.inode) ?? -1) && !held.has(change.inode)) apply(this.#durable, change);
       else rest.push(change);
     }
     this.#pending = rest;

@@ -46,7 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a sealed batch is not synced before flush sees it',
-    file: 'file/append-file.ts',
+    file: 'file/closing.ts',
     from: `if (failure === undefined && spool.config.durability !== 'none' && live.dirty) {`,
     to: `if (failure === undefined && spool.config.durability === undefined && live.dirty) {`,
     by: 'lives',
@@ -349,7 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the last sync of a file is believed although a part of it was gone before',
-    file: 'file/append-file.ts',
+    file: 'file/closing.ts',
     from: `let failure = live.failure ?? live.seenDamage();`,
     to: `let failure = live.failure;`,
     by: 'file/holes',
