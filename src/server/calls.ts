@@ -6,7 +6,7 @@ import { Alarm, type Clock } from '../core/clock.js';
 /** Heap entries of callers that no longer wait are removed once they are more than this many and more than half. */
 const FEW_GONE = 1024;
 /** Callers that time out per timer callback, so that tens of thousands at once do not block the event loop. */
-const EXPIRIES_PER_TURN = 1000;
+const EXPIRIES_PER_TURN = 250;
 
 /**
  * All callers that wait for a reply, and their timeouts.

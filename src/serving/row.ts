@@ -1,5 +1,5 @@
 import type { Batch } from '../core/batch.js';
-import { Gate, type Settle, capture, captured, isError } from './slot.js';
+import { type Settle, capture, captured, isError } from './slot.js';
 
 /**
  * Which value belongs to which call.
@@ -62,14 +62,23 @@ export interface Call {
   send?(slice: Slice, hook: string, payload: unknown): void;
 }
 
+/** The callers of a row, while each has one value and no options. */
+export interface PlainCallers {
+  readonly callers: number;
+  wait(): Promise<unknown>;
+  /** Answers all callers in their order; returns how many got an error. */
+  deliver(results: unknown[]): number;
+  /** The functions that answer one caller, where each is answered by itself. The promises settle with the last one. */
+  functionsOf(caller: number): { resolve: Settle; reject: Settle };
+}
+
 /** Shared by all rows that are settled: nothing joins them. */
 const NOTHING: never[] = [];
 
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
   values: unknown[];
-  /** The callers, while each has one value and no options. */
-  plain: Gate | undefined = undefined;
+  plain: PlainCallers | undefined = undefined;
   #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
   gone = 0;
@@ -110,10 +119,8 @@ export class Row {
     else slices.push(slice);
   }
 
-  /** The promise of the caller of a value that has just joined, and has no options. */
-  addPlain(): Promise<unknown> {
-    if (this.values.length === 1) this.plain = new Gate();
-    if (this.plain !== undefined) return this.plain.wait();
+  /** The promise of the caller of a value that has just joined, and has no options, in a row of others that have. */
+  wait(): Promise<unknown> {
     const promise = new Promise<unknown>(capture);
     this.#addSingle(captured);
     return promise;
@@ -125,7 +132,7 @@ export class Row {
     this.#slices.push(single);
   }
 
-  #makeSlices(plain: Gate): void {
+  #makeSlices(plain: PlainCallers): void {
     this.plain = undefined;
     // The value that makes them necessary is in the list already.
     for (let i = 0; i < plain.callers; i++) this.#addSingle(plain.functionsOf(i));

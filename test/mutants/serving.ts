@@ -16,21 +16,21 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   // Plain rows
   {
     name: 'an Error in a slot of a caller without options resolves it',
-    file: 'src/serving/slot.ts',
+    file: ROWS,
     from: `if (typeof result === 'object' && isError(result)) (this`,
     to: `if (typeof result === 'symbol') (this`,
     tests: PLAIN,
   },
   {
     name: 'callers without options all get the answer of the first',
-    file: 'src/serving/slot.ts',
+    file: ROWS,
     from: `const at = this.#called++;`,
     to: `const at = 0 * this.#called++;`,
     tests: PLAIN,
   },
   {
     name: 'the failure of a batch resolves callers without options',
-    file: 'src/serving/slot.ts',
+    file: ROWS,
     from: `.set(caller, error);`,
     to: `.set(-1, error);`,
     tests: PLAIN,
@@ -44,9 +44,9 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a caller without options joins a row of others as if it were plain',
-    file: 'src/serving/row.ts',
-    from: `if (this.values.length === 1) this.plain = new Gate();`,
-    to: `this.plain ??= new Gate();`,
+    file: ROWS,
+    from: `if (row.values.length === 1) row.plain = new Gate();`,
+    to: `row.plain ??= new Gate();`,
     tests: PLAIN,
   },
   {
