@@ -30,6 +30,8 @@ export class Delivery<Item> {
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
+  /** What was counted as missing from them. */
+  readonly #missing = new WeakMap<BatchFile<Item>, { quarantined: number; lost: number }>();
   /** They are counted as dead. */
   readonly #buried = new WeakSet<BatchFile<Item>>();
 
@@ -133,18 +135,30 @@ export class Delivery<Item> {
   async #postFlush(state: FileBatch<Item>, context: FlushContext): Promise<void> {
     const batch = this.#inFlight.get(context.id);
     if (batch === undefined) return;
+    // The end of `close` may cut short what follows. Lines that are in the file only go to `quarantine/` with it.
+    if (!batch.over) this.#countMissing(batch, batch.file.unsafe);
     try {
       if (!this.#posted.has(batch)) await this.#users.batchPostFlush?.call(this.#batcher, state, context);
       this.#posted.add(batch);
     } finally {
       if (!batch.over) {
         await batch.remove();
-        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined += quarantined;
-        this.counts.lost += lost;
+        this.#countMissing(batch, false);
       }
     }
     this.#letGo(batch);
+  }
+
+  /** Counts what the sink did not get of a batch that is delivered; `kept`: what is in no copy is not lost. */
+  #countMissing(batch: BatchFile<Item>, kept: boolean): void {
+    const missing = batch.remains.missing;
+    const before = this.#missing.get(batch) ?? { quarantined: 0, lost: 0 };
+    const lost = kept ? 0 : missing.lost;
+    const quarantined = missing.quarantined + missing.lost - lost;
+    if (quarantined + lost + before.quarantined + before.lost === 0) return;
+    this.counts.quarantined += quarantined - before.quarantined;
+    this.counts.lost += lost - before.lost;
+    this.#missing.set(batch, { quarantined, lost });
   }
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {

@@ -57,6 +57,11 @@ export function parseName(name: string): BatchName | undefined {
   return { sequence: Number(sequence), nonce, attempts: Number(attempts), integrity: integrity as Integrity };
 }
 
+/** Without reading the name: a directory may have many. */
+export function isOurName(name: string): boolean {
+  return OURS.test(name);
+}
+
 /** A file without our name, whose lines have no checksums. */
 export function isBareName(name: string): boolean {
   return BARE.test(name) && !LIKE_OURS.test(name);

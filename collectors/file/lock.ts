@@ -57,9 +57,8 @@ function nameOf(generation: number): string {
 }
 
 /** Highest first; an entry that is not a socket is no lock. */
-function generations(directory: string): number[] {
-  return fs
-    .readdirSync(directory)
+function generations(directory: string, names: readonly string[] = fs.readdirSync(directory)): number[] {
+  return names
     .filter((name) => LOCK.test(name) && fs.lstatSync(join(directory, name), { throwIfNoEntry: false })?.isSocket())
     .map((name) => Number(name.slice('lock.'.length)))
     .sort((a, b) => b - a);
@@ -78,7 +77,10 @@ async function take(directory: string, generation: number): Promise<Lock | undef
   } finally {
     fs.rmSync(join(directory, fresh), { force: true });
   }
-  if (taken === undefined || generations(directory)[0] !== taken) {
+  // Once for all that follows: with many files waiting in the directory, it is the most of the time until the first add.
+  const names = fs.readdirSync(directory);
+  const [newest, ...older] = generations(directory, names);
+  if (taken === undefined || newest !== taken) {
     // Ours was free only because newer owners had come and cleared it away.
     if (taken !== undefined) fs.rmSync(join(directory, nameOf(taken)), { force: true });
     server.close();
@@ -86,8 +88,8 @@ async function take(directory: string, generation: number): Promise<Lock | undef
   }
   const path = join(directory, nameOf(taken));
   const { ino, dev } = fs.lstatSync(path);
-  for (const older of generations(directory).slice(1)) fs.rmSync(join(directory, nameOf(older)), { force: true });
-  sweep(directory);
+  for (const one of older) fs.rmSync(join(directory, nameOf(one)), { force: true });
+  sweep(directory, names);
   return {
     held: () => {
       const found = fs.lstatSync(path, { throwIfNoEntry: false });
@@ -118,8 +120,8 @@ function linkNext(from: string, directory: string, generation: number): number |
 }
 
 /** Sockets of contenders that died before they had linked them; no process connects to those. */
-function sweep(directory: string): void {
-  for (const name of fs.readdirSync(directory)) {
+function sweep(directory: string, names: readonly string[]): void {
+  for (const name of names) {
     if (!/^lock\.[0-9a-f]{16}\.new$/.test(name)) continue;
     const found = fs.lstatSync(join(directory, name), { throwIfNoEntry: false });
     // A younger one may be about to be linked.

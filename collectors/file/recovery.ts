@@ -1,6 +1,6 @@
 import type { RecoveryReport } from './contract.js';
 import { type Examined, examine } from './examine.js';
-import { type BatchName, batchId, byAge, fileName, isBareName, isTemporary, parseName } from './format.js';
+import { type BatchName, batchId, byAge, fileName, isBareName, isOurName, isTemporary, parseName } from './format.js';
 import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { asError, discard, freeName } from './writing.js';
@@ -33,7 +33,7 @@ export async function findNames<Item>(spool: Spool<Item>): Promise<Names> {
   for (const name of names) {
     if (isTemporary(name)) discard(spool.files, undefined, spool.path(name));
     else if (!name.endsWith('.batch')) continue;
-    else if (parseName(name) !== undefined) ours.push(name);
+    else if (isOurName(name)) ours.push(name);
     else (isBareName(name) ? bare : foreign).push(name);
   }
   // The numbers in names of ours have a fixed width.

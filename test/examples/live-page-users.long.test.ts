@@ -326,7 +326,7 @@ suite('the page of the document indexing', () => {
         expect.arrayContaining(['textbox You are', 'button Start', 'slider Batches, the newest on the right']),
       );
       expect(controls.filter((control) => control.endsWith(' '))).toEqual([]);
-      for (const width of [320, 1200]) {
+      for (const width of [320, 700, 840, 1200]) {
         await page.setViewportSize({ width, height: 800 });
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       }

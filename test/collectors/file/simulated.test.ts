@@ -48,7 +48,8 @@ function start(disk: Disk, manners: Partial<Manners> = {}, options: Partial<File
   for (const event of ['lost', 'unsynced', 'rescued', 'quarantined', 'unreadable'] as const) {
     batcher.on(event, () => told.push(event));
   }
-  for (const event of ['closed', 'failed', 'refused', 'dropped', 'unowned'] as const) batcher.on(event, () => undefined);
+  for (const event of ['closed', 'failed', 'refused', 'dropped', 'unowned'] as const)
+    batcher.on(event, () => undefined);
   return { files, clock, batcher, delivered, told };
 }
 
@@ -169,4 +170,56 @@ test('attempts begin again when the disk answers late reads', async () => {
   batcher.addItems([1, 2, 3]);
   await clock.advance(10_000);
   expect({ delivered, inUse: files.inUse }).toEqual({ delivered: [1, 2, 3], inUse: 0 });
+});
+
+test('the first add waits for the names of 500 files, and for none of their contents', async () => {
+  const disk = newDisk();
+  const first = start(disk, {}, { maxBatchSize: 1, batchFlush: refuse });
+  first.batcher.addItems(Array.from({ length: 500 }, (_, item) => item));
+  await first.clock.advance(0);
+  first.files.die();
+  disk.owners.clear();
+  expect(disk.names(DIRECTORY)).toHaveLength(500);
+
+  const hang = { from: 0, to: Infinity, calls: ['read', 'sync'], ms: Infinity } as const;
+  const { files, clock, batcher } = start(disk, { hang });
+  let stored = false;
+  void batcher.syncAddItem(-1).then(() => {
+    stored = true;
+  });
+  await clock.advance(0);
+  expect(stored).toBe(true);
+  // Eight files are read ahead.
+  expect(files.ops).toBeLessThan(60);
+});
+
+test('damaged lines do not count as delivered when close() ends while their file is moved to quarantine/ (A1)', async () => {
+  const disk = newDisk();
+  const trouble: Trouble[] = [];
+  const hang = { from: Infinity, to: Infinity, calls: ['makeDirectory'] as const, ms: Infinity };
+  let down = true;
+  const { clock, batcher } = start(
+    disk,
+    { trouble, hang },
+    {
+      maxBatchSize: 3,
+      async batchFlush(batch) {
+        if (down) refuse();
+        for await (const item of batch.items()) void item;
+        hang.from = 0; // the move begins, and never ends
+      },
+    },
+  );
+  await clock.advance(0);
+  batcher.addItems([1, 2, 3]);
+  await clock.advance(0);
+  const name = disk.names(DIRECTORY).find((found) => found.endsWith('.batch')) ?? '';
+  disk.find(`${DIRECTORY}/${name}`).write(0, Buffer.from('?'));
+  // No copy can be made of the damaged line: its file itself is kept.
+  trouble.push({ from: 0, to: Infinity, calls: ['create'], chance: 1, code: 'ENOSPC' });
+  down = false;
+  await clock.advance(100);
+  batcher.close({ timeout: 50 }).catch(() => undefined);
+  await clock.advance(5000);
+  expect(batcher.state.spool).toMatchObject({ added: 3, delivered: 2, quarantined: 1, lost: 0, pending: 0 });
 });

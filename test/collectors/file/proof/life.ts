@@ -699,8 +699,6 @@ class Process {
     batcher.on('refused', () => undefined);
     batcher.on('failed', ({ error, hook }) => {
       this.#note(`failed: ${hook}: ${String(error)}`);
-      // What was left of it is counted when the work after a flush is done, which the end has cut short.
-      if (hook !== 'batchFlush' && (error as Error).name === 'ClosedError') this.#life.leaves();
       // Whatever a hook of the collector's own says must be an error of ours.
       if (!(error instanceof Refusal) && !(error instanceof Error)) this.#life.bad('G7: a failure without an error');
     });
