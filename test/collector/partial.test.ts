@@ -359,6 +359,15 @@ describe("giveUp: 'split'", () => {
     expectBalanced(batcher);
   });
 
+  test('nothing is split any further after 2·log2(16)+2 = 10 failures: 16, 8, 4, 2, 1, 1, 2, 1, 1, 4', async () => {
+    const { batcher, attempts } = poisoned(() => true, { maxBatchSize: 16 });
+    batcher.addItems(Array.from({ length: 16 }, (_, i) => i));
+    await settled();
+    expect(attempts.map(({ length }) => length)).toEqual([16, 8, 4, 2, 1, 1, 2, 1, 1, 4]);
+    expect(batcher.state.pending).toBe(16);
+    batcher.clear();
+  });
+
   test.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'poison item %i in what an outage has left is found when the sink is back, with one lane',
     async (poison) => {

@@ -196,6 +196,22 @@ describe('maxTimeSinceLastFlush', () => {
     expect(times).toEqual([50, 150]);
   });
 
+  test('a delivery puts off what had become due behind it: due at 110, delivered at 150, flushed at 250', async () => {
+    const flush = sink();
+    const { clock, batcher } = bench({ maxTimeSinceLastFlush: 100, maxBatchSize: 2, batchFlush: flush });
+    batcher.addItems([1, 2]);
+    await clock.advance(10);
+    batcher.addItem(3);
+    await clock.advance(140);
+    flush.open();
+    await clock.advance(99);
+    expect(flushedBy(flush)).toEqual([[1, 2]]);
+    await clock.advance(1);
+    expect(flushedBy(flush)).toEqual([[1, 2], [3]]);
+    flush.openAll();
+    await batcher.close();
+  });
+
   test('A6: with nothing to flush it holds no timer and flushes nothing', async () => {
     const { clock, batcher, sizes } = bench({ maxTimeSinceLastFlush: 100 });
     batcher.addItem(1);

@@ -32,7 +32,7 @@ const TESTS = ['test/collector/', 'test/abuse.test.ts', 'test/core'];
 const COPIED = ['src', 'collectors', 'cli', 'scripts', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
 
 /** A test that waits for what a mutant keeps from happening fails after so many ms. */
-const TEST_TIMEOUT = 30_000;
+const TEST_TIMEOUT = 20_000;
 /** What the tests may take without any mutant, in ms. With one they may take four times what they took without. */
 const PATIENCE = 900_000;
 
@@ -95,7 +95,7 @@ async function check(
   }
 }
 
-/** Runs the tests up to the first file with a failure, in one process. */
+/** Runs the tests up to the first failure, in one process. */
 function jest(tests: readonly string[], cwd: string, patience: number): Promise<Run> {
   return new Promise((resolve) => {
     const start = performance.now();
@@ -104,32 +104,38 @@ function jest(tests: readonly string[], cwd: string, patience: number): Promise<
       ? []
       : ['--testPathIgnorePatterns', 'reported-processes', '--'];
     const bin = join(cwd, 'node_modules', 'jest', 'bin', 'jest.js');
-    const options = ['--bail', '--forceExit', '--silent', '--runInBand', `--testTimeout=${TEST_TIMEOUT}`];
+    const reporter = `--reporters=${join(cwd, 'test', 'mutants', 'first-failure.mjs')}`;
+    const options = ['--bail', '--forceExit', '--silent', '--runInBand', `--testTimeout=${TEST_TIMEOUT}`, reporter];
     const child = spawn(process.execPath, [bin, ...options, ...ignored, ...tests], {
       cwd,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'ignore'],
       detached: true,
     });
-    let printed = '';
-    child.stderr.on('data', (data: Buffer) => {
-      printed += data.toString();
-    });
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
+    const kill = (): void => {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); // with what it has started
+    };
+    let [outcome, test]: [Run['outcome'] | undefined, string | undefined] = [undefined, undefined];
+    let printed = '';
+    child.stdout.on('data', (data: Buffer) => {
+      printed += data.toString();
+      if (outcome !== undefined) return;
+      test = /^failed: (.*)$/m.exec(printed)?.[1];
+      if (test !== undefined) outcome = 'failed';
+      else if (/^broken$/m.test(printed)) outcome = 'broken';
+      else return;
+      kill();
+    });
+    const timer = setTimeout(() => {
+      outcome ??= 'late';
+      kill();
     }, patience);
     child.on('close', (code) => {
       clearTimeout(timer);
-      const test = /^\s*● (.*)$/m.exec(printed)?.[1];
-      const outcome = late
-        ? 'late'
-        : code === 0
-          ? 'passed'
-          : test === undefined || test === 'Test suite failed to run'
-            ? 'broken'
-            : 'failed';
-      resolve({ outcome, seconds: (performance.now() - start) / 1000, test });
+      resolve({
+        outcome: outcome ?? (code === 0 ? 'passed' : 'broken'),
+        seconds: (performance.now() - start) / 1000,
+        test,
+      });
     });
   });
 }

@@ -84,6 +84,7 @@ class Run {
       this.#waits.delete(key);
       if (item !== undefined) this.#fate(item, 'dropped');
       if (reason === 'overflow') for (const each of batch?.items ?? []) this.#fate(each, 'dropped');
+      if (this.random.chance(this.#plan.reentrant)) this.#add();
     });
     batcher.on('flushed', () => {
       if (this.random.chance(this.#plan.reentrant)) this.#add();
