@@ -16,7 +16,8 @@ export interface Mutant {
     | 'file/processes'
     | 'file/surroundings'
     | 'file/reported-faults'
-    | 'file/parts';
+    | 'file/parts'
+    | 'file/simulated';
 }
 
 const SPOOL = 'file/spool.ts';
@@ -353,5 +354,50 @@ export const MUTANTS: readonly Mutant[] = [
     from: `let failure = live.failure ?? live.seenDamage();`,
     to: `let failure = live.failure;`,
     by: 'file/holes',
+  },
+  {
+    name: 'a sealed batch whose sync has failed counts as synced',
+    file: 'file/closing.ts',
+    from: `      doubtful = true;
+`,
+    to: ``,
+    by: 'file/simulated',
+  },
+  {
+    name: 'what has failed to sync is not tried again at the end',
+    file: 'file/delivery.ts',
+    from: `this.#ahead.finish(),`,
+    to: `this.#ahead.stop(),`,
+    by: 'lives',
+  },
+  {
+    name: 'a file that is gone is reported as one that cannot be synced',
+    file: 'file/delivery.ts',
+    from: `      if (isMissing(error)) return;
+`,
+    to: ``,
+    by: 'file/simulated',
+  },
+  {
+    name: 'a copy that loses its name while it is synced is not copied again',
+    file: 'file/closing.ts',
+    from: `if (failure === undefined || tries === 1) throw error;`,
+    to: `throw error;`,
+    by: 'file/simulated',
+  },
+  {
+    name: 'attempts begin however many reads were never answered',
+    file: 'file/delivery.ts',
+    from: `const MOST_ABANDONED = 4;`,
+    to: `const MOST_ABANDONED = Infinity;`,
+    by: 'file/simulated',
+  },
+  {
+    name: 'damaged lines are counted only when the work after a flush is done',
+    file: 'file/delivery.ts',
+    from: `    if (!batch.over) this.#countMissing(batch, batch.file.unsafe);
+`,
+    to: ``,
+    by: 'file/simulated',
   },
 ];

@@ -53,7 +53,7 @@ function run(command: string, args: string[]): Promise<Ended> {
 }
 
 function check(by: Mutant['by']): Promise<Ended> {
-  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/${by}.test.ts`]);
+  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/collectors/${by}.test.ts`]);
   return run('npx', ['tsx', 'test/collectors/file/proof/run-lives.ts', '--lives', values.lives, '--failures', '1']);
 }
 
@@ -87,6 +87,7 @@ try {
     fs.writeFileSync(path, original);
     counts[result]++;
     console.log(`${WORDS[result]} ${name} (${by})${result === 'red' ? `: ${reasonOf(output)}` : ''}`);
+    if (result === 'cut') console.log(output.slice(-1000));
   }
   const { red, green, cut } = counts;
   console.log(`${chosen.length} mutants: ${red} caught, ${green} alive, ${cut} cut short, ${stale} stale`);
