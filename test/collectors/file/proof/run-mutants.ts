@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MUTANTS, type Mutant } from './mutants.js';
 
-// npm run test:mutants:file -- [--only text]: each mutant in a copy of the project, which some test has to turn red.
+// npm run test:mutants:file -- [--only text] [--by file]: each mutant in a copy of the project, which some test has to turn red.
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, lives: { type: 'string', default: '20000' } },
+  options: {
+    only: { type: 'string', default: '' },
+    by: { type: 'string', default: '' },
+    lives: { type: 'string', default: '20000' },
+  },
 });
 
 const COPIED = ['src', 'collectors', 'cli', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
@@ -70,7 +74,7 @@ const WORDS = { red: 'caught ', green: 'ALIVE  ', cut: 'CUT    ' };
 const counts = { red: 0, green: 0, cut: 0 };
 let stale = 0;
 try {
-  const chosen = MUTANTS.filter(({ name }) => name.includes(values.only));
+  const chosen = MUTANTS.filter(({ name, by }) => name.includes(values.only) && by.includes(values.by));
   for (const { name, file, from, to, by } of chosen) {
     const path = join(copy, 'collectors', file);
     const original = fs.readFileSync(path, 'utf8');
