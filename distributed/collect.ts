@@ -1,8 +1,8 @@
-import type { BatchPleaseOptions } from '../src/index.js';
+import type { BatchPleaseOptions, RetryOptions } from '../src/index.js';
 import { MemoryBatcher, type MemoryBatch } from '../collectors/index.js';
 import type { DurableLog } from './contract.js';
 import { Feed } from './feed.js';
-import type { FeedCounts, FeedOptions } from './feed-options.js';
+import { wrong, type FeedCounts, type FeedOptions } from './feed-options.js';
 
 /** The options of a `MemoryBatcher`, and those of a feed. `batchFlush` is required. */
 export interface CollectOptions<Item>
@@ -34,6 +34,15 @@ export interface Collecting<Item> {
   close(options?: { timeout?: number }): Promise<{ givenBack: number }>;
 }
 
+const OWN = ['giveUp', 'batchInit', 'batchAddItem'];
+
+/** Missing fields keep the defaults of `collect`: with attempts without end a batch would never be split. */
+function retryOf(given: RetryOptions | false | null | undefined): RetryOptions | false {
+  if (given === false) return false;
+  const set = Object.entries(given ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  return { attempts: 2, minDelay: 50, maxDelay: 1000, ...Object.fromEntries(set) };
+}
+
 /**
  * Delivers the items of a log in batches: a `MemoryBatcher` fed from the log. Several processes with the same log share its
  * items. A batch that fails is tried again and then split, so that the items that are to blame fail alone; those end among
@@ -46,13 +55,18 @@ export interface Collecting<Item> {
  * await orders.close();
  */
 export function collect<Item>(log: DurableLog<Item>, options: CollectOptions<Item>): Collecting<Item> {
+  for (const name of OWN) {
+    const given: unknown = Reflect.get(options, name);
+    if (given !== undefined) throw wrong(name, 'no such option: it is set by collect', given, 'collect');
+  }
+  if (typeof options.batchFlush !== 'function') throw wrong('batchFlush', 'a function', options.batchFlush, 'collect');
   const { maxDeliveries, maxItems, backoff, partition, prefetch, ...rest } = options;
   const maxBatchSize = rest.maxBatchSize ?? 1000;
   const collector: BatchPleaseOptions<Item, MemoryBatch<Item>> = {
     maxTimeSinceFirstItem: 200,
     ...rest,
     maxBatchSize,
-    retry: rest.retry ?? { attempts: 2, minDelay: 50, maxDelay: 1000 },
+    retry: retryOf(rest.retry),
   };
   const batcher = new MemoryBatcher<Item>({ ...collector, giveUp: 'split' });
   // Items that have failed are tried one by one, beside the others, and their failure is final for this delivery.

@@ -89,10 +89,30 @@ export function backoffOf(own: ((attempt: number) => number) | undefined): (atte
   };
 }
 
+const OPTIONS = ['map', 'maxDeliveries', 'maxItems', 'backoff', 'alone', 'clock'];
+const CLOCK = ['now', 'setTimer', 'clearTimer'];
+
+/** @throws OptionsError at the first wrong or unknown option */
+export function checkFeedOptions(options: object): void {
+  const given = options as Record<string, unknown>;
+  for (const name of Object.keys(given)) if (!OPTIONS.includes(name)) throw wrong(name, 'no such option', given[name]);
+  for (const name of ['map', 'backoff']) {
+    if (given[name] !== undefined && typeof given[name] !== 'function') throw wrong(name, 'a function', given[name]);
+  }
+  const { clock } = given as { clock: Record<string, unknown> | null | undefined };
+  if (clock !== undefined && !CLOCK.every((name) => typeof clock?.[name] === 'function')) {
+    throw wrong('clock', 'a clock with now, setTimer and clearTimer', clock);
+  }
+}
+
 /** @throws OptionsError */
 export function countOr(option: string, given: unknown, otherwise: number): number {
   if (given === undefined) return otherwise;
   if (typeof given === 'number' && given >= 1) return given;
-  const expected = 'a number from 1';
-  throw new OptionsError(`Feed: ${option} must be ${expected}`, option, expected, given);
+  throw wrong(option, 'a number from 1', given);
+}
+
+export function wrong(option: string, expected: string, given: unknown, owner = 'Feed'): OptionsError {
+  const shown = typeof given === 'object' && given !== null ? 'an object' : `${String(given)} (${typeof given})`;
+  return new OptionsError(`${owner}: ${option}: expected ${expected}, given ${shown}`, option, expected, given);
 }

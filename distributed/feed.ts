@@ -1,7 +1,15 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
 import { failureOf, isIsolated, isSuspect, judge, wasTried, type Failure } from './verdict.js';
-import { backoffOf, countOr, systemClock, type FeedCounts, type FeedOptions, type FeedTarget } from './feed-options.js';
+import {
+  backoffOf,
+  checkFeedOptions,
+  countOr,
+  systemClock,
+  type FeedCounts,
+  type FeedOptions,
+  type FeedTarget,
+} from './feed-options.js';
 import { SinkHealth } from './sink-health.js';
 import { after, contained, ignore, reportEnd } from './waits.js';
 
@@ -31,6 +39,7 @@ export class Feed<Item, Added = Item> {
   #lease: unknown;
 
   constructor(source: Source<Item>, batcher: FeedTarget<Added>, options: FeedOptions<Item, Added> = {}) {
+    checkFeedOptions(options);
     this.#source = source;
     this.#batcher = batcher;
     this.#options = {

@@ -25,10 +25,11 @@ export function packFrame(items: readonly unknown[]): Uint8Array {
   return encoder.encode(items.map(encodeItem).join('\n'));
 }
 
-/** The items of a frame. A bad line costs that item, not the frame. */
+/** The items of a frame. A bad line costs that item, not the frame. The last line may end in a line break. */
 export function unpackFrame<Item>(frame: Uint8Array | string): (Item | BadItem)[] {
   const text = typeof frame === 'string' ? frame : decoder.decode(frame);
   const lines = text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
   // One call for the whole frame is several times faster than one for each line. The count guards against a line that
   // holds several values.
   try {

@@ -37,6 +37,12 @@ export interface Evidence {
   readonly strikes: number;
 }
 
+/**
+ * Strikes after which an item is to blame although nothing was delivered while it was tried: a sink that fails and recovers
+ * in turns may be down each time.
+ */
+const strikesWithoutWitness = 3;
+
 /** With more failures than this, items of one message that failed are tried again together, and halved. */
 const mostAlone = 16;
 
@@ -79,7 +85,7 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   if (total > 1)
     return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
   // A suspect failed while others of its message were delivered.
-  const blamed = isSuspect(delivery.id) || evidence.strikes > 0;
+  const blamed = isSuspect(delivery.id) || evidence.strikes >= (evidence.worksMeanwhile ? 1 : strikesWithoutWitness);
   if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
   return { bury: rest, requeue: [], retry: false };
 }

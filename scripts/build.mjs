@@ -24,7 +24,7 @@ function entryPoints() {
 
 /**
  * The errors are apart: small entry points use nothing else of the families, which are one file. A file costs more to load
- * than its size does, and bundlers leave out what a program does not use (which test/package.test.ts watches).
+ * than its size does, and bundlers leave out what a program does not use (which test/package.long.test.ts watches).
  */
 const ERRORS = join(root, 'src', 'errors.ts');
 

@@ -1,6 +1,7 @@
 import mitt from 'mitt';
 import { hush } from './core/promise.js';
 import { messageOf } from './errors.js';
+import { optionsError } from './options/check.js';
 
 /** Its return value is ignored, except that the rejection of a promise is reported. */
 export type Listener<Payload> = (payload: Payload) => unknown;
@@ -14,8 +15,9 @@ export class Events<Payloads extends Record<string, unknown>> {
   /** The events of which a listener has thrown: reported once for each. */
   readonly #reported = new Set<keyof Payloads>();
 
-  /** Returns a function that removes the listener. */
+  /** Returns a function that removes the listener. @throws OptionsError if it is no function */
   on<Name extends keyof Payloads>(name: Name, listener: Listener<Payloads[Name]>): () => void {
+    if (typeof listener !== 'function') throw optionsError('on', String(name), 'a function', listener);
     this.#emitter.on(name, listener);
     let registered = true;
     return () => {

@@ -214,7 +214,7 @@ describe('A4: hooks and listeners that call back', () => {
     expectBalanced(batcher);
   });
 
-  /** Delivers 100,000 items one by one, each added when the event tells of the one before it. */
+  /** Delivers 100,000 items one by one, each added at the event of the one before it. */
   function chain(event: 'flushed' | 'drained'): number {
     warnings();
     const { batcher } = bench({ maxBatchSize: 1, batchFlush: () => {} });

@@ -19,9 +19,6 @@ const notRun: ReadonlySet<string> = new Set(['text', 'elixir']);
 
 jest.setTimeout(300_000);
 
-/** How often an example that did not keep its promise is run again, by itself. */
-const AGAIN = 3;
-
 interface Page {
   /** Relative to the project. */
   path: string;
@@ -146,13 +143,7 @@ describe.each(pages)('$path', ({ path, markdown, blocks }) => {
   }
   for (const block of blocks.filter(isProgram)) {
     test(`runs ${named(block)}`, async () => {
-      let wrong = complaints(block, await outcomeOf(block));
-      // Some examples are about milliseconds, which a busy machine takes for something else; a wrong one is wrong again.
-      for (let again = 0; wrong.length > 0 && again < AGAIN; again += 1) {
-        await Promise.allSettled(outcomes.values());
-        wrong = complaints(block, await reader.run(block));
-      }
-      expect(wrong).toEqual([]);
+      expect(complaints(block, await outcomeOf(block))).toEqual([]);
     });
   }
   for (const block of blocks.filter(isShell)) {

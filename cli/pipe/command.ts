@@ -129,7 +129,9 @@ export function whyNotRunnable(command: string): string | undefined {
   for (const folder of folders) {
     const path = command.includes('/') ? command : join(folder, command);
     try {
-      if (!statSync(path).isFile()) continue;
+      const stats = statSync(path);
+      if (stats.isDirectory() && command.includes('/')) return `${command}: is a directory`;
+      if (!stats.isFile()) continue;
       found = true;
       accessSync(path, constants.X_OK);
       return undefined;

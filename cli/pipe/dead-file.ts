@@ -7,7 +7,11 @@ export class DeadFile {
   readonly #separator: number;
 
   constructor(path: string, separator: number) {
-    this.#descriptor = openSync(path, 'a', 0o600);
+    try {
+      this.#descriptor = openSync(path, 'a', 0o600);
+    } catch (error) {
+      throw new Error(`--dead must be a file that can be written: ${(error as Error).message}`, { cause: error });
+    }
     this.#separator = separator;
   }
 

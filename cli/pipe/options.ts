@@ -84,7 +84,7 @@ const FLAGS = {
 export function readPipeOptions(args: readonly string[]): PipeOptions | undefined {
   const border = args.indexOf('--');
   const own = border < 0 ? args : args.slice(0, border);
-  const { values, positionals } = parseArgs({ args: [...own], options: FLAGS, allowPositionals: true });
+  const { values, positionals } = parse(own);
   if (values.help === true) return undefined;
   const [command, ...rest] = border < 0 ? [] : args.slice(border + 1);
   if (command === undefined || command === '') throw new Error('the command is missing: -- COMMAND [ARG]...');
@@ -98,7 +98,10 @@ export function readPipeOptions(args: readonly string[]): PipeOptions | undefine
     age: number('age', age) ?? null,
     interval: number('interval', interval) ?? null,
     concurrency: number('concurrency', values.concurrency) ?? 1,
-    attempts: values.attempts === 'forever' ? Infinity : (number('attempts', values.attempts) ?? DEFAULT_ATTEMPTS),
+    attempts:
+      values.attempts === 'forever'
+        ? Infinity
+        : (number('attempts', values.attempts, ' or "forever"') ?? DEFAULT_ATTEMPTS),
     timeout: number('timeout', values.timeout) ?? 0,
     spool: values.spool,
     dead: values.dead,
@@ -109,9 +112,24 @@ export function readPipeOptions(args: readonly string[]): PipeOptions | undefine
   };
 }
 
-function number(name: string, text: string | undefined): number | undefined {
+function parse(
+  args: readonly string[],
+): ReturnType<typeof parseArgs<{ options: typeof FLAGS; allowPositionals: true }>> {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, allowPositionals: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Node adds advice about positional arguments, which takes three lines.
+    const [message = ''] = error.message.split(/\. To specify|\n/);
+    const option = /--[\w-]+/.exec(message)?.[0];
+    if (/is ambiguous/.test(message)) throw new Error(`${String(option)} needs a value, which does not begin with "-"`);
+    throw new Error(message.replace(/^[OU]/, (letter) => letter.toLowerCase()));
+  }
+}
+
+function number(name: string, text: string | undefined, otherwise = ''): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
   if (/^\d+$/.test(text) && value > 0 && Number.isSafeInteger(value)) return value;
-  throw new Error(`--${name} must be a positive whole number, and is "${text}"`);
+  throw new Error(`--${name} must be a positive whole number${otherwise}, and is "${text}"`);
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { join as joinPath } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { dirname, join as joinPath } from 'node:path';
 import { type FileBatch, FileBatcher } from '../../collectors/file-batcher.js';
 import {
   type Collector,
@@ -71,7 +71,7 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
       });
     },
     open: async () => {
-      mkdirSync(large, { recursive: true });
+      makeFolder(large, directory);
       await files.open();
     },
     ready: async () => {
@@ -85,6 +85,20 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
     },
     hurry: () => void files.flush(),
   };
+}
+
+/** Step by step: where nothing can be made (in /proc), the recursive `mkdir` of Node tries for ever. */
+function makeFolder(folder: string, spool: string): void {
+  if (existsSync(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent, spool);
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    throw new Error(`--spool must be a directory that can be made and written, and is "${spool}": ${String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function encode({ records, full, bytes, buffers }: Piece, large: string): string {

@@ -30,7 +30,7 @@ export class Delivery<Item> {
   readonly #returning = new Set<Promise<void>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
-  /** What was counted as missing from them. */
+  /** Items that were counted as missing from them. */
   readonly #missing = new WeakMap<BatchFile<Item>, { quarantined: number; lost: number }>();
   /** They are counted as dead. */
   readonly #buried = new WeakSet<BatchFile<Item>>();
@@ -119,7 +119,7 @@ export class Delivery<Item> {
     // Delivery matters more than a sync that fails: it frees the disk.
     await batch.sync().catch((error: unknown) => {
       this.#ahead.failed(batch);
-      // Of a file that is gone it is said below.
+      // A file that was removed is reported below.
       if (isMissing(error)) return;
       const { id, size } = batch;
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);

@@ -79,7 +79,7 @@ export async function copyWhole<Item>(
 ): Promise<FileStat> {
   const { files } = spool;
   const parsed = parseName(name);
-  // Nobody else copies to this name, whatever is done to the file meanwhile.
+  // No other call copies to this name, whatever is done to the file meanwhile.
   const unique = parsed === undefined ? name : fileName({ ...parsed, nonce: files.nonce() });
   const temporary = spool.path(temporaryName(unique));
   const source = files.open(spool.path(name), 'read');

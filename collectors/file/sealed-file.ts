@@ -73,7 +73,7 @@ export class SealedFile<Item> {
 
   /**
    * Puts it on the disk: the process that has written it may have died before it came to that, or its sync has failed. Then
-   * a copy takes its place, since nobody knows what of the file is on the disk.
+   * a copy takes its place, since it is unknown what of the file is on the disk.
    */
   sync(): Promise<void> {
     if (this.#synced || this.#spool.config.durability === 'none') return Promise.resolve();

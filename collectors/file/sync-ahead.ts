@@ -41,7 +41,7 @@ export class SyncAhead<Item> {
     this.#running = undefined;
   }
 
-  /** What waits longer than this process is on the disk, if that takes it. */
+  /** Afterwards the files that outlast this process are on the disk, if that takes them. */
   async finish(): Promise<void> {
     await this.stop();
     for (const batch of this.#failed) {

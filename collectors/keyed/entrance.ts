@@ -1,3 +1,4 @@
+import { OverflowError } from '../../src/index.js';
 import type { Keys } from './keys.js';
 import type { Entry } from './entry.js';
 import type { Lanes } from './lanes.js';
@@ -5,6 +6,8 @@ import type { Lanes } from './lanes.js';
 interface Waiting<Item, Key, Batch> {
   readonly key: Key;
   readonly order: number;
+  /** May make room by dropping, where the policy says so. */
+  readonly drops: boolean;
   enter(entry: Entry<Item, Key, Batch>): void;
   turnAway(error: unknown): void;
 }
@@ -18,39 +21,79 @@ export class Entrance<Item, Key, Batch> {
   readonly #forKeys = new Set<Waiting<Item, Key, Batch>>();
   #order = 0;
   #admitting = false;
+  /** A batch is being dropped, and its event emitted; the room is for the caller that it is dropped for. */
+  #dropping = false;
 
   constructor(
     readonly keys: Keys<Item, Key, Batch>,
     readonly lanes: Lanes,
     public maxPending: number,
+    /** The policy is `'dropOldest'`. */
+    public drops: boolean,
   ) {}
 
   get crowded(): boolean {
     return this.#forItems.size > 0;
   }
 
-  /** The entry that the item may be added to; `undefined` if there is no room. A factory of collectors may throw. */
-  find(key: Key): Entry<Item, Key, Batch> | undefined {
+  /**
+   * The entry that the item may be added to, after what can be done to make room, or why there is none. A factory of
+   * collectors may throw.
+   */
+  find(key: Key): Entry<Item, Key, Batch> | OverflowError {
+    // Room that a drop made is for this item: who waits by then began to wait meanwhile.
+    for (let made = false; ; made = true) {
+      const entry = this.#find(key, made);
+      if (entry !== undefined) return entry;
+      const error = this.#overflowError();
+      // It would go to the callers that wait for it.
+      const waitsBehind = this.crowded || (this.#forKeys.size > 0 && !this.keys.all.has(key));
+      if ((!waitsBehind || made) && this.#dropOldest(error)) continue;
+      if (made) this.admit();
+      return error;
+    }
+  }
+
+  #find(key: Key, made: boolean): Entry<Item, Key, Batch> | undefined {
     const { keys } = this;
-    if (this.crowded || keys.pending >= this.maxPending) return undefined;
+    if (this.#dropping || (this.crowded && !made) || keys.pending >= this.maxPending) return undefined;
     return keys.all.get(key) ?? (this.#forKeys.size === 0 ? keys.make(key) : undefined);
   }
 
-  /** Drops the oldest batch that is not in flight, of the key that was served least lately. */
-  dropOldest(error: Error): boolean {
-    for (const entry of this.keys.busy) {
-      const { collector } = entry as unknown as { collector: { dropOldest?: (error: Error) => boolean } };
-      if (collector.dropOldest?.(error) !== true) continue;
-      this.keys.look(entry);
-      return true;
+  /** Drops the oldest batch that is not in flight, of the key that was served least lately, where the policy says so. */
+  #dropOldest(error: OverflowError): boolean {
+    const { keys } = this;
+    const forItem = keys.pending >= this.maxPending;
+    // A key whose last collector has not closed yet has room, and waits for that.
+    if (!this.drops || this.#dropping || (!forItem && keys.roomy)) return false;
+    this.#dropping = true;
+    try {
+      for (const entry of keys.busy) {
+        // A key with a batch in flight stays busy, whatever else of it is dropped: that makes no room for another key.
+        if (!forItem && entry.inFlight) continue;
+        const { collector } = entry as unknown as { collector: { dropOldest?: (error: Error) => boolean } };
+        if (collector.dropOldest?.(error) !== true) continue;
+        keys.look(entry);
+        return true;
+      }
+      return false;
+    } finally {
+      this.#dropping = false;
     }
-    return false;
+  }
+
+  #overflowError(): OverflowError {
+    const { keys, maxPending } = this;
+    return keys.pending >= maxPending || this.crowded || (this.#dropping && keys.roomy)
+      ? new OverflowError(`full: ${maxPending} items are pending`, keys.pending, maxPending)
+      : new OverflowError(`full: all ${keys.limit} keys are busy`, keys.all.size, keys.limit);
   }
 
   /** Calls one of the two functions later; returns a function that takes the caller out. */
   wait(key: Key, enter: (entry: Entry<Item, Key, Batch>) => void, turnAway: (error: unknown) => void): () => void {
-    const waiting = { key, order: this.#order++, enter, turnAway };
-    const full = this.crowded || this.keys.pending >= this.maxPending;
+    // A listener that adds again what was dropped waits for a delivery, or it would drop without end.
+    const waiting = { key, order: this.#order++, drops: !this.#dropping, enter, turnAway };
+    const full = this.crowded || this.#dropping || this.keys.pending >= this.maxPending;
     (full ? this.#forItems : this.#forKeys).add(waiting);
     this.#demand();
     return () => {
@@ -63,10 +106,16 @@ export class Entrance<Item, Key, Batch> {
 
   /** Lets callers in that there is room for. */
   admit(): void {
-    if (this.#admitting || this.#forItems.size + this.#forKeys.size === 0) return;
+    if (this.#admitting || this.#dropping || this.#forItems.size + this.#forKeys.size === 0) return;
     this.#admitting = true;
     try {
-      for (let next = this.#next(); next !== undefined && this.#admit(next); next = this.#next());
+      let some = false;
+      for (;;) {
+        const next = this.#next();
+        // An item that has just been let in is not dropped for the next before it could start.
+        if (next === undefined ? some || !this.#makeRoom() : !this.#admit(next)) break;
+        some ||= next !== undefined;
+      }
     } finally {
       this.#admitting = false;
     }
@@ -78,6 +127,14 @@ export class Entrance<Item, Key, Batch> {
     for (const waiting of [...this.#forItems, ...this.#forKeys]) waiting.turnAway(error());
     this.#forItems.clear();
     this.#forKeys.clear();
+  }
+
+  /** Drops for the caller that came first; `false` if there is nothing to drop. */
+  #makeRoom(): boolean {
+    const [item] = this.#forItems;
+    const [key] = this.#forKeys;
+    const first = item === undefined || (key !== undefined && key.order < item.order) ? key : item;
+    return first?.drops === true && this.#dropOldest(this.#overflowError());
   }
 
   /** The caller that came first, of those that there may be room for. */

@@ -52,8 +52,9 @@ export class Entry<Item, Key, Batch> implements Tenant {
   ) {
     const options = this.#options();
     this.collector =
-      owner.batcher?.(key, options) ??
-      (new MemoryOfKey<Item>(options as never) as unknown as KeyCollector<Item, Batch>); // without batcher, Batch is MemoryBatch
+      owner.batcher === undefined
+        ? (new MemoryOfKey<Item>(options as never) as unknown as KeyCollector<Item, Batch>) // Batch is MemoryBatch
+        : collectorOf(owner.batcher(key, options));
     for (const name of FORWARDED) {
       this.collector.on(name, (payload) => {
         owner.lanes.call(() => {
@@ -83,6 +84,10 @@ export class Entry<Item, Key, Batch> implements Tenant {
 
   get waiting(): boolean {
     return this.collector.state.waiting > 0;
+  }
+
+  get inFlight(): boolean {
+    return this.collector.state.inFlight.batches > 0;
   }
 
   /** Makes the open batch due without hurrying what waits for a retry. */
@@ -222,6 +227,13 @@ export class Entry<Item, Key, Batch> implements Tenant {
     for (let hop = 0; hop < HOPS; hop++) await Promise.resolve();
     if (this.pending > 0) this.owner.lanes.want(this.seat);
   }
+}
+
+/** A factory written in JavaScript may forget to return, or be async. */
+function collectorOf<Item, Batch>(made: KeyCollector<Item, Batch>): KeyCollector<Item, Batch> {
+  if (typeof (made as Partial<KeyCollector<Item, Batch>> | undefined)?.on === 'function') return made;
+  Promise.resolve(made).then(undefined, () => undefined); // its rejection has no other receiver
+  throw new TypeError('it must return a collector');
 }
 
 function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {

@@ -1,3 +1,5 @@
+import { wrong } from './options.js';
+
 type Listener<Payload> = (payload: Payload) => unknown;
 
 /** Events whose listeners may throw or reject; failures without a listener become warnings. */
@@ -7,8 +9,9 @@ export class KeyedEmitter<Payloads extends object> {
 
   constructor(readonly owner: string) {}
 
-  /** Returns a function that removes the listener. */
+  /** Returns a function that removes the listener. @throws OptionsError if it is no function */
   on<Name extends keyof Payloads>(name: Name, listener: Listener<Payloads[Name]>): () => void {
+    if (typeof listener !== 'function') throw wrong('on', String(name), 'a function', listener);
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener]);
     let registered = true;
     return () => {

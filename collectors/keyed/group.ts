@@ -55,7 +55,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.keys = new Keys(this, config.maxKeys, config.idleTimeout, () => {
       this.entrance.admit();
     });
-    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending);
+    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending, config.overflow === 'dropOldest');
     const { keys, lanes, turnedAway } = this;
     this.state = keyedState({ keys, lanes, turnedAway, config: () => this.config });
   }
@@ -143,6 +143,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     keys.limit = config.maxKeys;
     keys.idleTimeout = this.isShut ? Infinity : config.idleTimeout;
     entrance.maxPending = config.maxPending;
+    entrance.drops = config.overflow === 'dropOldest';
     const { maxPending: _1, overflow: _2, highWaterMark: _3, ...perKey } = changed;
     for (const entry of keys.all.values()) {
       entry.collector.configure({ ...perKey, flushConcurrency: config.keyConcurrency });
@@ -161,9 +162,15 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.entrance.close(() => new ClosedError('closed while waiting for room'));
   }
 
+  get #left(): number {
+    return [...this.keys.all.values()].reduce((sum, { collector }) => sum + collector.state.pending, 0);
+  }
+
   async close(timeout: number, flush: boolean): Promise<void> {
     const error = await closeAll(this.keys, this.lanes, timeout, flush);
-    if (error === undefined) {
+    // Without `flush` what is left is no error; its batches have been terminated one by one all the same.
+    const undelivered = error?.undelivered ?? this.#left;
+    if (undelivered === 0) {
       try {
         this.start();
       } catch {
@@ -175,10 +182,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
         this.events.warn('batchTerminate failed', failure);
       }
     }
-    const undelivered = error?.undelivered ?? 0;
     this.emit('closed', { undelivered });
-    if (error === undefined) return;
-    if (!this.events.has('closed')) this.events.warn('not everything was delivered', error);
-    if (flush) throw error;
+    if (undelivered > 0 && !this.events.has('closed')) {
+      this.events.warn('not everything was delivered', error ?? `${undelivered} undelivered`);
+    }
+    if (flush && error !== undefined) throw error;
   }
 }

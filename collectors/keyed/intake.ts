@@ -61,8 +61,15 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   #wait(verb: Verb, item: Item, options: WaitOptions | undefined): Promise<void> {
     const key = this.#key as Key; // #find has just asked for it
     return new Promise((resolve, reject) => {
-      let off = (): void => undefined;
-      const leave = this.entrance.wait(
+      let leave = (): void => undefined;
+      const signal = options?.signal;
+      const abort = (): void => {
+        leave();
+        reject(signal?.reason);
+      };
+      const off = signal == null ? (): void => undefined : onAbort(signal, abort);
+      // May let the caller in at once: its demand may have made room.
+      leave = this.entrance.wait(
         key,
         (entry) => {
           off();
@@ -76,12 +83,6 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
           reject(refusal);
         },
       );
-      const signal = options?.signal;
-      if (signal == null) return;
-      off = onAbort(signal, () => {
-        leave();
-        reject(signal.reason);
-      });
     });
   }
 
@@ -103,6 +104,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     try {
       key = this.hooks.key?.(item) as Key; // `start` has looked for it
       if (typeof (key as { then?: unknown } | null | undefined)?.then === 'function') {
+        Promise.resolve(key).then(undefined, () => undefined); // its rejection has no other receiver
         throw new TypeError('it returned a promise');
       }
     } catch (error) {
@@ -114,20 +116,12 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   }
 
   #room(key: Key): Entry<Item, Key, Batch> | Error {
-    const full = (): OverflowError => {
-      const { pending } = this.keys;
-      const { maxPending, maxKeys } = this.config;
-      return pending >= maxPending || this.entrance.crowded
-        ? new OverflowError(`full: ${maxPending} items are pending`, pending, maxPending)
-        : new OverflowError(`full: all ${maxKeys} keys are busy`, this.keys.all.size, maxKeys);
-    };
     try {
-      for (;;) {
-        const entry = this.entrance.find(key);
-        if (entry !== undefined) return entry;
-        if (this.config.overflow !== 'dropOldest' || !this.entrance.dropOldest(full())) return full();
-      }
+      const found = this.entrance.find(key);
+      // A listener of the drop may have closed.
+      return this.isShut ? new ClosedError('it takes no more items') : found;
     } catch (error) {
+      this.entrance.admit(); // room that was made for this item goes to those that wait for it
       return new ItemError('batcher', error);
     }
   }

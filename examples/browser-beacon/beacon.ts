@@ -22,7 +22,7 @@ export function beacon(url: string): { track: (name: string) => void } {
     retry: { attempts: 5, minDelay: 1000 },
     giveUp: 'drop',
     async batchFlush({ items }, { id }) {
-      // keepalive: the browser goes on sending it when the page is gone.
+      // keepalive: the browser goes on sending it after the page was closed.
       const headers = { 'content-type': 'application/json', 'idempotency-key': id };
       const response = await fetch(url, { method: 'POST', keepalive: true, headers, body: JSON.stringify(items) });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
@@ -33,9 +33,9 @@ export function beacon(url: string): { track: (name: string) => void } {
 
   // Not `unload`, which mobile browsers do not fire, and which keeps the page out of the back/forward cache.
   page.addEventListener('pagehide', () => {
-    // A batch that is on its way must not hold up the others now.
+    // A batch that is being sent must not hold up the others now.
     events.configure({ flushConcurrency: Infinity });
-    void events.flush(); // calls batchFlush before it returns; nobody waits for the answer
+    void events.flush(); // calls batchFlush before it returns; the answer is not awaited
   });
   page.addEventListener('pageshow', () => {
     events.configure({ flushConcurrency: 1 }); // it may come back from the cache

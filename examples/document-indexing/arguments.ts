@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { MAX_USER } from './live/requests.js';
@@ -123,7 +123,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     throw new UsageError(`option '--${foreign}' is ${options.server ? 'only for' : 'not for'} --no-server`);
   }
   const directory = directoryOf(program.processedArgs[0] as string | undefined, options);
-  if (existsSync(options.data)) requireDirectory(options.data);
+  if (existsSync(options.data)) requireDirectory('--data', options.data);
   const { batchSize, batchAge, data } = options;
   const common = { batchSize, batchAge, data, server: serverOf(environment['DATABASE_URL']) };
   if (!options.server) {
@@ -131,7 +131,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     return { ...common, directory, query: options.query, limit: options.limit ?? Infinity };
   }
   const roots = options.root ?? [directory ?? DOCUMENTATION];
-  roots.forEach(requireDirectory);
+  for (const root of roots) requireDirectory('--root', root);
   const { host, open, progress, user } = options;
   const port = { number: options.port ?? DEFAULT_PORT, exact: options.port !== undefined };
   const live = { port, open, host, progress, user, roots, embeddings: embeddingsOf(environment) };
@@ -142,7 +142,7 @@ function directoryOf(argument: string | undefined, { index }: Options): string |
   if (argument !== undefined && index !== undefined) throw new UsageError('name the directory once');
   if (index === false) return undefined;
   const directory = argument ?? index ?? DOCUMENTATION;
-  requireDirectory(directory);
+  requireDirectory(index === undefined ? '[directory]' : '--index', directory);
   return resolve(directory);
 }
 
@@ -174,10 +174,22 @@ function wholeNumber(min: number, max: number): (value: string) => number {
   };
 }
 
-function requireDirectory(directory: string): void {
-  const found = statSync(directory, { throwIfNoEntry: false });
-  if (found === undefined) throw new UsageError(`there is no directory '${directory}'`);
-  if (!found.isDirectory()) throw new UsageError(`'${directory}' is not a directory`);
+function requireDirectory(option: string, directory: string): void {
+  const expected = `${option} must be a directory that can be read`;
+  let found: Stats | undefined;
+  try {
+    found = statSync(directory, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) accessSync(directory, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    throw new UsageError(`${expected}: '${directory}': ${permissionOr(error)}`);
+  }
+  if (found === undefined) throw new UsageError(`${expected}: there is no '${directory}'`);
+  if (!found.isDirectory()) throw new UsageError(`${expected}, and '${directory}' is a file`);
+}
+
+function permissionOr(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'EACCES' ? 'permission denied' : message;
 }
 
 function serverOf(address: string | undefined): URL | undefined {

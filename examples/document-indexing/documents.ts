@@ -1,7 +1,7 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
 
-/** Told of what cannot be read: the path and why. The walk goes on. */
+/** Called with what cannot be read: the path and why. The walk goes on. */
 export type Complaint = (path: string, error: unknown) => void;
 
 /** One document is read whole, so this bounds the memory it takes. */

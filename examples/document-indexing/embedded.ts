@@ -117,7 +117,7 @@ export async function openEmbedded(directory: string): Promise<Database> {
       if (error instanceof NoAnswer) limit = Math.min(2 * limit, LONGEST_QUERY_TIMEOUT);
       if (!isAlive(error) && opening === current) {
         opening = undefined;
-        if (lost === '') lost = `${reasonOf(error)}${await diskNote(directory)}`;
+        if (lost === '') lost = (await diskFull(directory)) ?? reasonOf(error);
         void current.then((session) => session.end()).catch(() => undefined);
       }
       // The first reason is the cause of those that come after it.
@@ -151,11 +151,11 @@ function isAlive(error: unknown): boolean {
   return !/^(53|57|58|XX)/.test(sqlStateOf(error) ?? 'XX');
 }
 
-/** What the database says of a full disk is not always about the disk. */
-async function diskNote(directory: string): Promise<string> {
+/** Instead of what the database says of a full disk, which is not always about the disk. */
+async function diskFull(directory: string): Promise<string | undefined> {
   const { bavail, bsize } = await statfs(directory).catch(() => ({ bavail: Infinity, bsize: 1 }));
   const free = bavail * bsize;
-  return free > ROOM_NEEDED ? '' : `; there is no space left on the disk (${Math.floor(free / 1024 / 1024)} MiB)`;
+  return free > ROOM_NEEDED ? undefined : `the disk is full: ${Math.floor(free / 1024 / 1024)} MiB are left`;
 }
 
 /** `undefined` when it takes longer. */

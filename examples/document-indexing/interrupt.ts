@@ -7,7 +7,7 @@ export interface Interrupt {
   exitCode(): number;
 }
 
-/** npm, and tsx too, pass the terminal's Ctrl-C on to a program that the terminal has already told. */
+/** npm, and tsx too, pass the terminal's Ctrl-C on to a program that has already received it from the terminal. */
 const ECHO_MS = 500;
 
 /** The first signal asks the program to finish what it has begun, the second one ends it. */
@@ -28,6 +28,21 @@ export function listenForInterrupt(): Interrupt {
     });
   }
   return { signal: controller.signal, exitCode: () => code };
+}
+
+/** `undefined` when the signal comes first: what takes long at the start must not hold Ctrl-C. */
+export async function unlessInterrupted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
+  let leave: (() => void) | undefined;
+  const aborted = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    if (leave !== undefined) signal.removeEventListener('abort', leave);
+  }
 }
 
 /** npm does not pass SIGTERM on, and what it has started would stay behind without it. */

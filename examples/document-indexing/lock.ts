@@ -6,7 +6,7 @@ const LOCK = /^lock\.(\d+)$/;
 /**
  * Keeps a directory for this process; resolves to a function that gives it up. Every process leaves a file named
  * after its own id and then looks for those of others, so of two that start at once at most one goes on, and the file
- * of a process that died is in nobody's way.
+ * of a process that died blocks no other.
  */
 export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
   const own = join(directory, `lock.${process.pid}`);
@@ -30,7 +30,7 @@ function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // Any other failure means that it runs and belongs to somebody else.
+    // Any other failure means that it runs and belongs to another user.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

@@ -2,7 +2,7 @@ import { parseArguments, UsageError } from './arguments.js';
 import type { Arguments } from './arguments.js';
 import { openDatabase } from './database.js';
 import { indexAndSearch } from './index-once.js';
-import { listenForInterrupt } from './interrupt.js';
+import { listenForInterrupt, unlessInterrupted } from './interrupt.js';
 import { serve } from './live/serve.js';
 import { print, printable, reasonOf, shortPath } from './printable.js';
 
@@ -10,7 +10,11 @@ import { print, printable, reasonOf, shortPath } from './printable.js';
 async function run(options: Arguments): Promise<number> {
   const interrupt = listenForInterrupt();
   if (options.server === undefined) print([`Opening the embedded Postgres in ${shortPath(options.data)} …`]);
-  const database = await openDatabase(options.server, options.data);
+  const database = await unlessInterrupted(interrupt.signal, openDatabase(options.server, options.data));
+  if (database === undefined) {
+    print(['Stopped before the database was open.']);
+    return interrupt.exitCode();
+  }
   const { directory } = options;
   try {
     if (directory !== undefined) print([`Indexing ${shortPath(directory)} into ${printable(database.name)}`]);

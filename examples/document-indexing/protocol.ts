@@ -99,7 +99,7 @@ export interface Part {
   count: number;
 }
 
-/** Sums over all batches, of earlier lives of the server too. */
+/** Sums over all batches, of earlier processes too. */
 export interface Totals {
   /** Chunks that were embedded: calls, had each been one. */
   requests: number;
@@ -129,9 +129,9 @@ export interface Events {
   jobs: Job[];
   /** One job of these users changed; at most about ten a second for each job. */
   job: Job;
-  /** On connect: the newest batches of everybody. */
+  /** On connect: the newest batches of all users. */
   history: BatchNews;
-  /** Batches of everybody since the last message. */
+  /** Batches of all users since the last message. */
   batch: BatchNews;
   simulation: Simulation;
   database: { available: boolean; message?: string };

@@ -12,8 +12,8 @@ interface Log {
 /**
  * A durable log: `await log.call(line)` resolves with the line's offset once the disk has it.
  *
- * The disk is synced once per batch, whatever its size. While it syncs, the next lines gather; so the more callers there
- * are, the more lines share a sync, and nobody has to choose a batch size.
+ * The disk is synced once per batch, whatever its size. While it syncs, the next lines queue up; so the more callers there
+ * are, the more lines share a sync, and no batch size has to be chosen.
  */
 export class LogWriter extends BatchServer<Log, string, number, never, never> {
   async init(path: string) {

@@ -34,7 +34,7 @@ type SinkOp = Op<'post', number, Sample, 'tick'>;
 /**
  * Aggregates what many producers cast, and posts the summaries to an HTTP endpoint at an interval.
  *
- * While a post is under way samples gather. If the endpoint fails, the summaries stay and grow (by as much as there are
+ * While a post is under way samples are collected. If the endpoint fails, the summaries stay and grow (by as much as there are
  * metrics, not samples) until the next post. `call('post')` posts at once and answers with how many metrics went out.
  */
 export class MetricsSink extends BatchServer<Sink, 'post', number, Sample, 'tick'> {
@@ -64,9 +64,9 @@ export class MetricsSink extends BatchServer<Sink, 'post', number, Sample, 'tick
     }
   }
 
-  /** What was left is posted; if that fails, there is nobody left to tell but the log. */
+  /** What was left is posted; if that fails, only the log can report it. */
   override async terminate(_reason: unknown, sink: Sink): Promise<void> {
-    // Also after a failure, which nobody has called `stop` for.
+    // Also after a failure, without a call of `stop`.
     clearInterval(this.#timer);
     await post(sink);
   }

@@ -10,7 +10,7 @@ const dead = `create table if not exists bp_dead (seq bigserial primary key, que
 const insert = 'insert into bp_frames (queue, id, body) values ($1, $2, $3) on conflict do nothing returning seq';
 const take = `update bp_frames set attempt = attempt + 1, visible = now() + $2 * interval '1 ms' where seq in (select seq
   from bp_frames where queue = $1 and visible <= now() order by seq limit $3 for update skip locked) returning *`;
-const mine = 'where seq = $1 and attempt = $2'; // Nobody else has had the row since.
+const mine = 'where seq = $1 and attempt = $2'; // No other consumer has had the row since.
 const lease = `update bp_frames set visible = now() + $3 * interval '1 ms' ${mine}`;
 const remove = `delete from bp_frames ${mine} returning seq`;
 const bury = 'insert into bp_dead (queue, id, body, error) values ($1, $2, $3, $4) on conflict do nothing';

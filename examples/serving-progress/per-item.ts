@@ -13,7 +13,7 @@ export const embeddings = new BatchServing({
   },
 });
 
-/** Embeds texts, and tells how many of them are done and how many tokens they took. */
+/** Embeds texts, and reports how many of them are done and how many tokens they took. */
 export async function embed(
   texts: string[],
   onProgress: (progress: { done: number; tokens: number }) => void,

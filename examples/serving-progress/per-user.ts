@@ -1,4 +1,4 @@
-// Progress for many users, 3: one serving per user. Nothing is shared, so what a batch tells is about its user alone.
+// Progress for many users, 3: one serving per user. Nothing is shared, so the progress of a batch is that of its user alone.
 import { servingPool } from 'batch-please';
 
 export const embeddings = servingPool(

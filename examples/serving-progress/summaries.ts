@@ -1,4 +1,4 @@
-// Progress for many users, 1: one summary per batch, keyed by job. Everybody shares batches, and finds his own line.
+// Progress for many users, 1: one summary per batch, keyed by job. All jobs share batches; each finds its own line.
 import { BatchServing } from 'batch-please';
 
 export interface Text {
@@ -26,7 +26,7 @@ export const embeddings = new BatchServing({
   },
 });
 
-/** Indexes the texts of a job, and tells how far it is. */
+/** Indexes the texts of a job, and reports how far it is. */
 export async function index(job: string, texts: string[], onProgress: (done: number) => void): Promise<number[][]> {
   const vectors: number[][] = [];
   let done = 0;

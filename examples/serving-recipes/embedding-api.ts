@@ -37,7 +37,7 @@ export function embeddingApi({ url, model, key, limits = { texts: 96, tokens: 80
         const error = new Error(`the embedding API answered ${status}: ${await response.text()}`);
         const seconds = Number(response.headers.get('retry-after'));
         if (status === 429 && seconds > 0) {
-          // The partition waits, so meanwhile texts gather instead of requests.
+          // The partition waits, so texts queue up meanwhile instead of requests.
           await pause(seconds * 1000, signal);
           continue;
         }

@@ -1,4 +1,4 @@
-// Collects chunks from the log, has them embedded by whoever offers it, and stores them. One process, as the embedded
+// Collects chunks from the log, has them embedded by the hosts of the serving, and stores them. One process, as the embedded
 // Postgres has one owner; with a server's Postgres there may be several.
 import { collect } from 'batch-please/distributed';
 import { RemoteServing } from 'batch-please/nats';
@@ -14,7 +14,7 @@ async function report(): Promise<void> {
   const [row] = await database.query('SELECT count(*)::integer AS stored FROM chunks');
   say({ stored: row?.['stored'], done: row?.['stored'] });
 }
-// An earlier life may have stored everything.
+// An earlier process may have stored everything.
 await report();
 const embedding = new RemoteServing<string, number[]>({ connection, name: 'embedding', maxAttempts: 20 });
 

@@ -9,14 +9,13 @@ import { Shipper, type Event } from './shipper.js';
  *   tsx examples/spool-to-http/main.ts --directory ./spool --url http://localhost:8080/events < events.ndjson
  *
  * An event counts as taken once its `stored` line is printed. From then on it arrives, whatever happens to this program.
- * A line that is no event is reported and left out: what comes after it must not wait for somebody to mend it.
+ * A line that is no event is reported and left out: what comes after it must not wait until it is mended.
  */
-const { values } = parseArgs({ options: { directory: { type: 'string' }, url: { type: 'string' } } });
-const { directory, url } = values;
-
 async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { directory: { type: 'string' }, url: { type: 'string' } } });
+  const { directory, url } = values;
   if (directory === undefined || url === undefined) {
-    throw new Error('--directory and --url are needed');
+    throw new Error('--directory and --url are needed: where events are kept, and where they are sent');
   }
   const shipper = new Shipper({ directory, url });
   shipper.on('failed', ({ attempt, error }) => {

@@ -21,7 +21,7 @@ export class Shipper extends FileBatcher<Event> {
       durability: 'item', // an event that is acknowledged survives a power cut as well
       maxBatchSize: 1000,
       maxTimeSinceFirstItem: 200,
-      maxBytes: 1024 ** 3, // beyond it, whoever brings events has to wait
+      maxBytes: 1024 ** 3, // beyond it, callers that add events wait
       flushTimeout: 30_000,
       retry: { minDelay: 200, maxDelay: 30_000 },
     });

@@ -1,6 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import { SOON } from '../core/fates.js';
-import { isThenable } from '../core/promise.js';
+import { hush, isThenable } from '../core/promise.js';
 import type { Decision, Fate, Parts } from '../core/driver.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 
@@ -57,8 +57,9 @@ export class FailurePolicy<State> {
     try {
       const answer: unknown = retry.delay(failed);
       if (answer === undefined || answer === false) return answer;
-      if (typeof answer === 'number' && answer >= 0) return answer;
-      if (isThenable(answer)) Promise.resolve(answer).then(undefined, () => undefined);
+      // An endless wait is none: not even flush() could end it.
+      if (typeof answer === 'number' && answer >= 0 && answer < Infinity) return answer;
+      hush(answer);
       report('retry.delay returned neither a number, false nor undefined', undefined);
     } catch (thrown) {
       report('retry.delay threw', thrown);
@@ -181,7 +182,10 @@ export class FailurePolicy<State> {
     const { split } = this.parts;
     if (split === undefined) throw new Error('a batch that fails in part needs a batchSplit, and there is none');
     const part: unknown = split(state, places);
-    if (isThenable(part)) throw new TypeError('batchSplit must return a batch, and returned a promise');
+    if (isThenable(part)) {
+      hush(part);
+      throw new TypeError('batchSplit must return a batch, and returned a promise');
+    }
     if (part == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(part)}`);
     return part as State;
   }
@@ -192,9 +196,8 @@ function readErrors(error: unknown, size: number): [number, unknown][] {
   const given = (error as { errors?: unknown }).errors;
   if (!Array.isArray(given)) throw new TypeError('PartialFlushError: errors must be a list');
   const list = given as readonly unknown[];
-  const pairs = list.length > 0 && list.every((entry) => Array.isArray(entry) && typeof entry[0] === 'number');
   const named = new Map<number, unknown>();
-  if (pairs) for (const [index, reason] of list as [number, unknown][]) named.set(index, reason);
+  if (list.length > 0 && list.every(isPair)) for (const [index, reason] of list) named.set(Number(index), reason);
   else {
     list.forEach((reason, index) => {
       if (reason !== undefined) named.set(index, reason);
@@ -206,6 +209,19 @@ function readErrors(error: unknown, size: number): [number, unknown][] {
     }
   }
   return [...named].sort(([a], [b]) => a - b);
+}
+
+/** The error of a hook before the flush: nothing was delivered, so the batch cannot have failed in part. */
+export function throwWhole(error: unknown): never {
+  if (codeOf(error) !== 'ERR_BATCH_PARTIAL') throw error;
+  throw new TypeError('batchPreFlush cannot fail in part, since nothing was delivered yet', { cause: error });
+}
+
+/** `Object.entries` makes pairs whose positions are text; taken for an aligned list, they would blame other items. */
+function isPair(entry: unknown): entry is [number | string, unknown] {
+  if (!Array.isArray(entry)) return false;
+  const [index] = entry as unknown[];
+  return typeof index === 'number' || (entry.length === 2 && typeof index === 'string' && /^\d+$/.test(index));
 }
 
 /** Errors of another copy of the package have the same code. Never throws. */

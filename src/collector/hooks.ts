@@ -8,7 +8,7 @@ import type { AppendHooks, Stage } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
-import { FailurePolicy } from './failures.js';
+import { FailurePolicy, throwWhole } from './failures.js';
 import type { Reports } from './reports.js';
 import type { BatchPleaseConfig, BatchPleaseHooks, BatchPleaseOptions, BatchPleaseState } from './types.js';
 import type { FlushContext, Prepared, Storage } from './types.js';
@@ -140,14 +140,20 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     const context = new HookContext(batch, this.#parts.reports.idOf(batch));
     if (this.#batcher.batchPreFlush == null) return this.#flush(batch.state, context);
     const run = batch.begun;
-    const prepared = this.#batcher.batchPreFlush(batch.state, context);
+    let prepared: Awaitable<State | void>;
+    try {
+      prepared = this.#batcher.batchPreFlush(batch.state, context);
+    } catch (error) {
+      return throwWhole(error);
+    }
     const flush = (state: State | void): Awaitable<Flushed<State>> =>
       this.#flush(state === undefined ? batch.state : state, context);
     if (!isThenable(prepared)) return flush(prepared);
-    return Promise.resolve(prepared).then((state) => {
+    const next = (state: State | void): Awaitable<Flushed<State>> => {
       if (run <= batch.ended) throw new Error('expired'); // ends the run, whose result is ignored; flush must not run
       return flush(state);
-    });
+    };
+    return Promise.resolve(prepared).then(next, throwWhole);
   }
 
   #flush(state: State, context: FlushContext): Awaitable<Flushed<State>> {

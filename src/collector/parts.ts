@@ -92,7 +92,8 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
 
 /** The name of a required hook that is neither method nor option. */
 export function missingHook<Item, Batch>(batcher: Partial<BatchPleaseHooks<Item, Batch>>): string | undefined {
-  if (batcher.batchInit == null) return 'batchInit';
-  if (batcher.batchAddItem == null && batcher.batchAddItems == null) return 'batchAddItem';
-  return batcher.batchFlush == null ? 'batchFlush' : undefined;
+  const isThere = (name: keyof BatchPleaseHooks<Item, Batch>): boolean => typeof batcher[name] === 'function';
+  if (!isThere('batchInit')) return 'batchInit';
+  if (!isThere('batchAddItem') && !isThere('batchAddItems')) return 'batchAddItem';
+  return isThere('batchFlush') ? undefined : 'batchFlush';
 }

@@ -1,5 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import type { Clock } from '../core/clock.js';
+import { hush } from '../core/promise.js';
 import { FlushError, messageOf } from '../errors.js';
 import { type Events, warn } from '../events.js';
 import type { BatchInfo, BatchPleaseEvents } from './types.js';
@@ -28,6 +29,7 @@ export class Reports<Item, State> {
     try {
       const id: unknown = this.batchId(state);
       if (typeof id === 'string') return id;
+      hush(id);
       this.warn(`batchId returned no string but ${typeof id}`, undefined);
     } catch (error) {
       this.warn('batchId threw', error);

@@ -94,7 +94,7 @@ function inFlight<State>({ active }: Core<State>): { batches: number; items: num
   let batches = 0;
   let items = 0;
   for (const batch of active) {
-    if (!batch.running || batch.work !== undefined) continue;
+    if (!batch.inFlight || batch.work !== undefined) continue;
     batches++;
     items += batch.size;
   }

@@ -39,6 +39,8 @@ export class Batch<State> {
   extra = false;
   /** Held: how many triggers had fired by then. */
   heldAt = Infinity;
+  /** Held: the error of the `flush()` calls that cover it. */
+  heldBy: Error | undefined;
   /** Why the last attempt failed. */
   failure: unknown;
   /** Set for a part that is given up as soon as it has a lane. */
@@ -75,6 +77,11 @@ export class Batch<State> {
 
   get running(): boolean {
     return this.begun > this.ended;
+  }
+
+  /** Runs, or its run has ended and user code that decides its fate is being called: nothing else may end it. */
+  get inFlight(): boolean {
+    return this.status === 'running';
   }
 
   /** Takes the entries at these places out, as a batch of their own; `state` holds them. */

@@ -69,20 +69,19 @@ export class Core<State> extends OpenBatch<State> {
   }
 
   flush(timeout = Infinity, hurry = true, signal?: AbortSignal): Promise<void> {
-    const now = this.clock.now();
-    let promise: Promise<void>;
-    if (signal === undefined) promise = this.waiters.add(this.accepted, now, timeout);
-    else {
-      const waiter = this.waiters.addLeaving(this.accepted, now, timeout);
+    const position = this.accepted;
+    const shares = hurry && signal === undefined;
+    const { promise, leave } = this.waiters.add(position, this.clock.now(), timeout, shares);
+    if (signal !== undefined) {
       const off = onAbort(signal, () => {
-        waiter.leave(signal.reason);
+        leave(signal.reason);
         this.turn();
       });
-      promise = waiter.promise;
       promise.then(off, off);
     }
-    if (hurry) this.hurryTo(this.accepted, false);
+    if (hurry) this.hurryTo(position, false);
     this.demand();
+    if (!hurry) this.leaveHeld(position, leave);
     return promise;
   }
 
@@ -108,7 +107,7 @@ export class Core<State> extends OpenBatch<State> {
   dropOldest(error: Error): boolean {
     let oldest: Batch<State> | undefined;
     for (oldest = this.log.first; oldest !== undefined; oldest = oldest.next) {
-      if (!oldest.running && oldest.status !== 'settled') break;
+      if (!oldest.inFlight && oldest.status !== 'settled') break;
     }
     if (oldest === undefined && this.size > 0 && this.still) oldest = this.seal('demand');
     if (oldest === undefined) return false;

@@ -58,9 +58,9 @@ export abstract class Fates<State> extends Lanes<State> {
     // A delay that was set protects one wait, and never a batch that is held.
     batch.delaySet = typeof fate === 'object' && fate.set === true;
     if (fate === 'drop' && ending?.retries !== false) this.finish(batch, { error, why: 'giveUp' });
-    else if (ending !== undefined && (typeof fate === 'string' || !ending.retries)) this.leave(batch, error);
-    else if (fate === 'hold') this.hold(batch, error);
+    else if (ending?.retries === false) this.leave(batch, error);
     else if (fate === 'aside') this.#stepAside(batch);
+    else if (typeof fate === 'string') this.hold(batch, error);
     else if (typeof fate === 'object') {
       this.wait(batch, error, this.clock.now() + Math.max(fate.retryIn, SOON));
     }
@@ -73,13 +73,19 @@ export abstract class Fates<State> extends Lanes<State> {
     this.driver.waits(batch, error, retryAt);
   }
 
+  /** While closing no trigger comes for which it could be held. */
   protected hold(batch: Batch<State>, error: unknown): void {
+    if (this.ending !== undefined) {
+      this.leave(batch, error);
+      return;
+    }
     this.move(batch, 'held');
     this.schedule.held(this.clock.now(), this.size, this.joined);
     batch.heldAt = this.schedule.fired;
     this.noteWake(this.schedule.tick);
     const reject = this.waiters.takeCovering(batch.from);
-    reject(this.driver.waits(batch, error, Infinity));
+    batch.heldBy = this.driver.waits(batch, error, Infinity);
+    reject(batch.heldBy);
   }
 
   /** A suspected entry gives its lane to others until one of them was delivered. */
@@ -106,6 +112,12 @@ export abstract class Fates<State> extends Lanes<State> {
       batch.wakeAt = -Infinity;
       this.noteWake(-Infinity);
     }
+  }
+
+  /** Takes out a call that covers a held batch, which it does not hurry: the next trigger may never come. */
+  protected leaveHeld(position: number, leave: (error: unknown) => void): void {
+    if (this.helds === 0) return;
+    for (const { status, from, heldBy } of this.active) if (status === 'held' && from < position) leave(heldBy);
   }
 
   protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {

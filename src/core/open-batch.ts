@@ -177,7 +177,7 @@ export abstract class OpenBatch<State> extends Runner<State> {
     if (this.size > 0 && this.still) this.seal('demand');
     const error = new ClearedError();
     for (const batch of this.log) {
-      if (batch.running || batch.status === 'settled') continue;
+      if (batch.inFlight || batch.status === 'settled') continue;
       this.detach(batch);
       states.push(batch.state);
       this.finished += batch.size;

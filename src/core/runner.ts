@@ -13,7 +13,8 @@ export abstract class Runner<State> extends Fates<State> {
   protected advance(now: number): boolean {
     if (this.wakeAt <= now || (this.helds > 0 && this.#fired !== this.schedule.fired)) this.#wake(now);
     const next = this.queue;
-    if (next === undefined || !this.idle) return false;
+    // A lane that became idle during the look is for a batch that was due and had none.
+    if (next === undefined || !this.idle) return this.idle && this.wakeAt <= now;
     if ((this.recovering && next.reason !== 'recovery') || this.ending?.retries === false) return false;
     this.skipTo(next.next);
     this.takeLane(next);

@@ -16,7 +16,6 @@ class Waiter extends Deferred {
   }
 
   // By adoption, which takes two microtasks: the promises of the entries (see `Outcome`) settle before.
-
   override resolve(): void {
     super.resolve(RESOLVED);
   }
@@ -25,6 +24,13 @@ class Waiter extends Deferred {
     super.resolve(ignorableRejection(error));
   }
 }
+
+interface Waiting {
+  readonly promise: Promise<void>;
+  readonly leave: (error: unknown) => void;
+}
+
+const stays = (): void => undefined;
 
 /** Pending `flush()` calls, in the order of their positions. Each leaves at constant cost. */
 export class Waiters {
@@ -41,22 +47,17 @@ export class Waiters {
     return this.#deadlines.next;
   }
 
-  /** Calls without a timeout and a signal share the promise of the last one if nothing was accepted since. */
-  add(position: number, now: number, timeout: number): Promise<void> {
+  /**
+   * `shares`: a call without a timeout takes the promise of the last one if nothing was accepted since. One that may leave
+   * before the others has a promise of its own, and a function that takes it out.
+   */
+  add(position: number, now: number, timeout: number, shares: boolean): Waiting {
     const last = this.#last;
-    if (timeout === Infinity && last?.shared === true && last.position === position) return last.promise;
-    return this.#append(position, now, timeout, timeout === Infinity).promise;
-  }
-
-  /** For a caller that may leave: a promise of its own, and a function that takes it out. */
-  addLeaving(
-    position: number,
-    now: number,
-    timeout: number,
-  ): { promise: Promise<void>; leave: (error: unknown) => void } {
-    const waiter = this.#append(position, now, timeout, false);
+    const shared = shares && timeout === Infinity;
+    if (shared && last?.shared === true && last.position === position) return { promise: last.promise, leave: stays };
+    const waiter = this.#append(position, now, timeout, shared);
     const leave = (error: unknown): void => {
-      this.#leave(waiter, error);
+      if (!shared) this.#leave(waiter, error);
     };
     return { promise: waiter.promise, leave };
   }

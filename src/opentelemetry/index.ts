@@ -40,6 +40,7 @@ export interface InstrumentOptions {
  * const end = instrument(batcher, { name: 'orders' });
  */
 export function instrument(target: Target, options: InstrumentOptions = {}): () => void {
+  checkOptions(options);
   const known = typeof target === 'object' && (target as unknown) !== null;
   const name = options.name ?? (known ? target.constructor.name : '');
   const meter = options.meter ?? metrics.getMeter(SCOPE);
@@ -53,6 +54,27 @@ export function instrument(target: Target, options: InstrumentOptions = {}): () 
   }
   if (known && isServing(target)) return instrumentServing(target, recorder('process'));
   if (known && isServer(target)) return instrumentServer(target, recorder('process'));
-  const expected = 'a collector, a serving or a batch server';
-  throw new OptionsError(`instrument: target: expected ${expected}`, 'target', expected, target);
+  throw wrong('target', 'a collector, a serving or a batch server', target);
+}
+
+const hasMethod = (value: unknown, name: string): boolean => {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function';
+};
+const OPTIONS: Record<string, [expected: string, test: (value: unknown) => boolean]> = {
+  meter: ['a meter of OpenTelemetry', (value) => hasMethod(value, 'createHistogram')],
+  tracer: ['a tracer of OpenTelemetry', (value) => hasMethod(value, 'startSpan')],
+  name: ['a text', (value) => typeof value === 'string'],
+};
+
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw wrong('options', 'an object', options);
+  for (const [name, value] of Object.entries(options)) {
+    const [expected, test] = OPTIONS[name] ?? ['no such option', () => false];
+    if (value !== undefined && value !== null && !test(value)) throw wrong(name, expected, value);
+  }
+}
+
+function wrong(option: string, expected: string, given: unknown): OptionsError {
+  const what = typeof given === 'string' ? `'${given}'` : typeof given === 'number' ? String(given) : typeof given;
+  return new OptionsError(`instrument: ${option}: expected ${expected}, given ${what}`, option, expected, given);
 }

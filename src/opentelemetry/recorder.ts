@@ -9,7 +9,9 @@ import {
   SpanKind,
   SpanStatusCode,
   type Tracer,
+  INVALID_SPAN_CONTEXT,
   context,
+  diag,
   isSpanContextValid,
   trace,
 } from '@opentelemetry/api';
@@ -115,18 +117,29 @@ export class Recorder {
       ...(flush.id !== undefined && { [ATTRIBUTE.id]: flush.id }),
       ...(flush.attempt !== undefined && { [ATTRIBUTE.attempt]: flush.attempt }),
     };
-    return tracer.startSpan(`${operation} ${name}`, {
-      // A root: its batch belongs to no single caller.
-      root: true,
-      kind: operation === 'flush' ? SpanKind.CLIENT : SpanKind.CONSUMER,
-      attributes,
-      links: distinct(links).map((link): Link => ({ context: link })),
-      ...(startTime !== undefined && { startTime }),
-    });
+    const start = (): Span =>
+      tracer.startSpan(`${operation} ${name}`, {
+        // A root: its batch belongs to no single caller.
+        root: true,
+        kind: operation === 'flush' ? SpanKind.CLIENT : SpanKind.CONSUMER,
+        attributes,
+        links: distinct(links).map((link): Link => ({ context: link })),
+        ...(startTime !== undefined && { startTime }),
+      });
+    return contained(start) ?? trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
   }
 
   /** `duration` in milliseconds. */
   end(span: Span, flush: Flush, duration: number, failure?: { readonly error: unknown }, endTime?: number): void {
+    contained(() => {
+      this.#measure(span, flush, duration, failure);
+    });
+    contained(() => {
+      span.end(endTime);
+    });
+  }
+
+  #measure(span: Span, flush: Flush, duration: number, failure: { readonly error: unknown } | undefined): void {
     const type = failure === undefined ? undefined : typeOf(failure.error);
     const reason = flush.reason === undefined ? {} : { [ATTRIBUTE.reason]: flush.reason };
     const attributes = { ...this.#base, ...(type !== undefined && { [ATTRIBUTE.error]: type }) };
@@ -139,13 +152,22 @@ export class Recorder {
       span.recordException(failure.error instanceof Error ? failure.error : message);
       span.setStatus({ code: SpanStatusCode.ERROR, message });
     }
-    span.end(endTime);
   }
 
   /** Records a flush that has ended, from its event. */
   ended(flush: Flush & { readonly duration: number }, links: readonly SpanContext[], error?: { error: unknown }): void {
     const now = Date.now();
     this.end(this.start(flush, links, now - flush.duration), flush, flush.duration, error, now);
+  }
+}
+
+/** A sampler, span processor or exporter that throws must not fail a delivery, which would be repeated. */
+function contained<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    diag.error('batch-please: a flush could not be recorded', error);
+    return undefined;
   }
 }
 

@@ -213,6 +213,7 @@ export class Lifecycle {
     const done = new Deferred();
     this.#terminatingSince = since;
     this.#onAlarm = () => {
+      this.#late ||= this.#deadline < Infinity;
       this.monitor.report(`terminate took longer than ${this.#alarmTime() - since} ms`, undefined);
       done.resolve();
     };

@@ -108,7 +108,7 @@ export class Loop {
     if (this.#turning) return;
     this.#turning = true;
     try {
-      while (!this.busy && !this.suspended && !this.#ended && this.mailbox.taken < this.#ready) this.#handle(now);
+      while (!this.busy && !this.suspended && this.mailbox.taken < this.#ready) this.#handle(now);
     } finally {
       this.#turning = false;
     }

@@ -72,7 +72,8 @@ export interface BatchServerHooks<State, Request, Reply, Cast, Info> {
   handleContinue?(term: unknown, state: State): Awaitable<Next<State> | void>;
   /**
    * Called last, to release what the state holds. After a failure, `state` is the one that the failed hook was given. May
-   * take 30 s, or the rest of the timeout of `stop`, but at least 1 s. Its failure is reported by a warning.
+   * take 30 s, or the rest of the timeout of `stop`, but at least 1 s; then
+   * that `stop` rejects with `TimeoutError`. Its failure is reported by a warning.
    */
   terminate?(
     reason: unknown,

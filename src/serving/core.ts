@@ -2,7 +2,7 @@ import { Many, type ManyParts } from './many.js';
 import { Maps } from './maps.js';
 import { closeServing } from './close.js';
 import type { Channel } from './channel.js';
-import type { Placement } from './placement.js';
+import type { Rows } from './rows.js';
 import { CallerContext } from './caller-context.js';
 import { Input, readValues } from './input.js';
 import { Mapping } from './mapping.js';
@@ -32,7 +32,7 @@ export class ServingCore {
   readonly retry: Retry;
   readonly maps: Maps;
   /** Set while a call of one value without options needs nothing but its promise. */
-  plain: Placement | undefined;
+  plain: Rows | undefined;
   /** Work in the caller. */
   readonly inline = new Mapping();
   /** Set by `close`: what was accepted is still executed. */
@@ -93,6 +93,8 @@ export class ServingCore {
   }
 
   one(value: unknown, options: DispatchOptions | undefined): Promise<unknown> {
+    // The first call makes the parts.
+    if (options === undefined && this.#parts.rows === this.plain) return this.plain.joinPlain(value);
     return new Promise((resolve, reject) => {
       const { mapInputs, mapResults } = this.options;
       if (mapInputs == null && mapResults == null) this.#feed(new Single(resolve, reject), [value], options);
@@ -186,7 +188,7 @@ export class ServingCore {
     try {
       this.ready();
       checkDispatchOptions(options);
-      this.#parts.placement.counts.calls++;
+      this.#parts.placement.called();
       if (options != null) this.#watch.add(call, options);
     } catch (error) {
       call.fail(error);
@@ -221,7 +223,7 @@ export class ServingCore {
     const runs = this.#hooks.handleBatch != null || lanesOf(options).worker !== undefined;
     const maps = options.mapInputs != null || options.mapResults != null;
     const plain = runs && !maps && options.weigh == null && options.maxPending == null && !this.closed;
-    this.plain = plain ? parts.placement : undefined;
+    this.plain = plain ? parts.rows : undefined;
     return parts;
   }
 

@@ -10,7 +10,7 @@ import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';
 import type { LooseSlice, Row, Slice } from './row.js';
 import { Rows } from './rows.js';
-import { ServingRun, deliver, deliverPlain, sendToSlices } from './run.js';
+import { ServingRun, deliver, sendToSlices } from './run.js';
 
 export interface ExecutorParts {
   clock: Clock;
@@ -32,6 +32,7 @@ export interface ExecutorParts {
 /** Executes the batches of the core, and hands each call its results. */
 export class Executor implements Driver<Row> {
   readonly work = 'the handler';
+  readonly rows: Rows;
   readonly placement: Placement;
   readonly #parts: ExecutorParts;
 
@@ -49,7 +50,8 @@ export class Executor implements Driver<Row> {
       lanes,
       attempt: parts.partitions.timesOut ? Infinity : handlerTimeout,
     };
-    this.placement = new Placement(new Rows(this, limits, clock, batchTimeout === 0));
+    this.rows = new Rows(this, limits, clock, batchTimeout === 0);
+    this.placement = new Placement(this.rows);
   }
 
   run(batch: Batch<Row>): Awaitable<readonly unknown[]> {
@@ -104,7 +106,7 @@ export class Executor implements Driver<Row> {
 
   settled(batch: Batch<Row>, ending: Ending): { error?: Error } {
     this.placement.inCallback(() => {
-      if ('result' in ending) this.#deliver(batch, ending.result as readonly unknown[]);
+      if ('result' in ending) this.#deliver(batch, ending.result as unknown[]);
       else {
         this.#emitFailed(batch, ending.error, Infinity);
         this.placement.giveUp(batch.state, ending.error);
@@ -113,7 +115,7 @@ export class Executor implements Driver<Row> {
     return {};
   }
 
-  #deliver(batch: Batch<Row>, results: readonly unknown[]): void {
+  #deliver(batch: Batch<Row>, results: unknown[]): void {
     const row = batch.state;
     const { placement } = this;
     const { counts } = placement;
@@ -121,7 +123,7 @@ export class Executor implements Driver<Row> {
     const info = events.has('executed') ? this.#infoOf(batch, clock.now()) : undefined;
     row.settled = true;
     if (row.plain !== undefined) {
-      const failed = deliverPlain(row.plain, results);
+      const failed = row.plain.deliver(results);
       counts.failed += failed;
       counts.delivered += results.length - failed;
     } else this.#deliverSlices(row.slices, results);

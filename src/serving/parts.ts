@@ -3,6 +3,7 @@ import { Admission } from './admission.js';
 import { LocalPartitions, type Partitions, type PartitionHooks } from './partitions.js';
 import { Executor } from './executor.js';
 import type { Placement } from './placement.js';
+import type { Rows } from './rows.js';
 import { ThreadPartitions } from './workers/pool.js';
 import type { Events } from '../events.js';
 import { readOnly } from '../core/read-only.js';
@@ -18,6 +19,7 @@ export interface AnyOptions extends ServingOptions<unknown, string> {
 }
 
 export interface Parts {
+  readonly rows: Rows;
   readonly placement: Placement;
   readonly admission: Admission;
   readonly partitions: Partitions;
@@ -56,7 +58,7 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
       : new ThreadPartitions({ owner, clock, ...lanes, worker: lanes.worker, runtimeOptions, handlerTimeout });
   const batchSize = options.batchSize ?? 1;
   const maxBatchWeight = options.maxBatchWeight ?? Infinity;
-  const { placement } = new Executor({
+  const { rows, placement } = new Executor({
     clock,
     events,
     partitions,
@@ -80,7 +82,7 @@ export function assemble({ owner, options, hooks, clock, events, retry }: Given)
     maxPending: options.maxPending ?? Infinity,
     overflow: options.overflow ?? 'wait',
   });
-  return { placement, admission, partitions };
+  return { rows, placement, admission, partitions };
 }
 
 /** The live view of a serving: each look reads the numbers of the moment. */
@@ -89,7 +91,7 @@ export function servingState(placement: Placement): ServingState {
   return readOnly({
     counts: readOnly({
       get calls() {
-        return counts.calls;
+        return placement.calls;
       },
       get values() {
         return placement.values;

@@ -2,14 +2,13 @@ import type { Trigger } from '../core/schedule.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
 import type { Leaver } from './slices.js';
-import type { Settle } from './slot.js';
 
 /** The weight of each value, or the error of its `weigh`; without weights all weigh nothing. */
 export type Weights = readonly (number | Error)[] | undefined;
 
 /** Puts the values of calls into rows, takes them out again, and counts what became of them. */
 export class Placement implements Leaver {
-  readonly counts = { calls: 0, batches: 0, delivered: 0, failed: 0, aborted: 0 };
+  readonly counts = { batches: 0, delivered: 0, failed: 0, aborted: 0 };
   /** Pending values of async iterables. */
   pulled = 0;
   /** Failed batches are not executed again. */
@@ -20,6 +19,10 @@ export class Placement implements Leaver {
 
   constructor(rows: Rows) {
     this.#rows = rows;
+  }
+
+  get calls(): number {
+    return this.#rows.calls;
   }
 
   /** Values accepted so far. */
@@ -40,27 +43,14 @@ export class Placement implements Leaver {
     return count;
   }
 
+  /** Counts a call. */
+  called(): void {
+    this.#rows.calls++;
+  }
+
   /** Rows that do not run, oldest first. */
   waitingRows(): IterableIterator<Row> {
     return this.#rows.waitingRows();
-  }
-
-  /** The short way, for a call of one value without options. */
-  putPlain(value: unknown, resolve: Settle, reject: Settle): void {
-    const rows = this.#rows;
-    const plain = rows.state?.plain;
-    this.counts.calls++;
-    if (rows.joined < rows.fastLimit && plain !== undefined) {
-      const length = (rows.state as Row).values.push(value); // it has `plain`
-      plain[2 * length - 2] = resolve;
-      plain[2 * length - 1] = reject;
-      rows.accepted++;
-      rows.joined++;
-      rows.size++;
-    } else {
-      rows.joinPlain(value, resolve, reject);
-      rows.turn();
-    }
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Batch } from '../core/batch.js';
-import { type Settle, isError } from './slot.js';
+import { Gate, type Settle, capture, captured, isError } from './slot.js';
 
 /**
  * Which value belongs to which call.
@@ -68,8 +68,8 @@ const NOTHING: never[] = [];
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
   values: unknown[];
-  /** The callers, while each has one value and no options: `resolve` of value i at 2i, `reject` at 2i + 1. */
-  plain: Settle[] | undefined = undefined;
+  /** The callers, while each has one value and no options. */
+  plain: Gate | undefined = undefined;
   #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
   gone = 0;
@@ -110,27 +110,25 @@ export class Row {
     else slices.push(slice);
   }
 
-  /** The caller of a value that has just joined, and has no options. `room`: for how many callers to make room. */
-  addPlain(resolve: Settle, reject: Settle, room: number): void {
-    const { length } = this.values;
-    if (length === 1) this.plain = new Array<Settle>(2 * room);
-    if (this.plain === undefined) this.#addSingle(resolve, reject);
-    else {
-      this.plain[2 * length - 2] = resolve;
-      this.plain[2 * length - 1] = reject;
-    }
+  /** The promise of the caller of a value that has just joined, and has no options. */
+  addPlain(): Promise<unknown> {
+    if (this.values.length === 1) this.plain = new Gate();
+    if (this.plain !== undefined) return this.plain.wait();
+    const promise = new Promise<unknown>(capture);
+    this.#addSingle(captured);
+    return promise;
   }
 
-  #addSingle(resolve: Settle, reject: Settle): void {
+  #addSingle({ resolve, reject }: { resolve: Settle; reject: Settle }): void {
     const single = new Single(resolve, reject);
     single.row = this;
     this.#slices.push(single);
   }
 
-  #makeSlices(plain: Settle[]): void {
+  #makeSlices(plain: Gate): void {
     this.plain = undefined;
-    const { length } = this.values;
-    for (let i = 0; i < length; i++) this.#addSingle(plain[2 * i] as Settle, plain[2 * i + 1] as Settle); // one pair a value
+    // The value that makes them necessary is in the list already.
+    for (let i = 0; i < plain.callers; i++) this.#addSingle(plain.functionsOf(i));
   }
 
   /** Takes the slice out. Its values leave at once only if they are many, so that taking out many slices stays linear. */

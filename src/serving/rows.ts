@@ -1,5 +1,4 @@
 import { type Call, Row } from './row.js';
-import type { Settle } from './slot.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
@@ -7,9 +6,6 @@ import { Deque } from '../core/deque.js';
 import { Deferred, RESOLVED } from '../core/promise.js';
 import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
-
-/** Callers for which room is made at most when a row is opened. */
-const MOST_ROOM = 4096;
 
 /** A pending `flush()`: resolves when the rows with a lower number are settled. */
 class Flush extends Deferred {
@@ -22,14 +18,14 @@ class Flush extends Deferred {
 export class Rows extends Core<Row> {
   /** While it is not 0, nothing is cut by time or started. */
   locks = 0;
+  /** Calls so far. */
+  calls = 0;
   /** Rows with values that are not settled, oldest first. */
   readonly #live = new Set<Row>();
   readonly #flushes = new Deque<Flush>();
   /** Batches are cut at the end of the event-loop turn that opened them. */
   readonly #eager: boolean;
   #opened = 0;
-  /** Size of the row that was sealed last: room for as many callers is made in the next one. */
-  #lastSize = 1;
   #turnEnds = false;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
@@ -53,9 +49,21 @@ export class Rows extends Core<Row> {
     this.#joined(weight);
   }
 
-  joinPlain(value: unknown, resolve: Settle, reject: Settle): void {
-    this.#place(value).addPlain(resolve, reject, this.#lastSize);
+  /** The short way, for a call of one value without options. */
+  joinPlain(value: unknown): Promise<unknown> {
+    const { state } = this;
+    this.calls++;
+    if (this.joined < this.fastLimit && state?.plain !== undefined) {
+      state.values.push(value);
+      this.accepted++;
+      this.joined++;
+      this.size++;
+      return state.plain.wait();
+    }
+    const promise = this.#place(value).addPlain();
     this.#joined(0);
+    this.turn();
+    return promise;
   }
 
   #place(value: unknown): Row {
@@ -95,7 +103,6 @@ export class Rows extends Core<Row> {
   }
 
   override seal(reason: Trigger): Batch<Row> {
-    this.#lastSize = Math.min(this.size, MOST_ROOM);
     const batch = super.seal(reason);
     batch.state.batch = batch;
     return batch;

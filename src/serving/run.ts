@@ -2,7 +2,6 @@ import type { Context } from './partitions.js';
 import type { Batch } from '../core/batch.js';
 import { RunContext } from '../core/run-context.js';
 import type { Call, Row, Slice } from './row.js';
-import { type Settle, isError } from './slot.js';
 
 /** The context of one run. */
 export class ServingRun extends RunContext implements Context {
@@ -42,18 +41,6 @@ export function deliver(slice: Slice, results: readonly unknown[], at: number): 
     slice.call.fail(error, slice);
     return 0;
   }
-}
-
-/** Settles the promises of a row of plain callers; returns how many were rejected. */
-export function deliverPlain(plain: readonly Settle[], results: readonly unknown[]): number {
-  let failed = 0;
-  for (let i = 0; i < results.length; i++) {
-    const result = results[i];
-    const bad = typeof result === 'object' && isError(result);
-    if (bad) failed++;
-    plain[bad ? 2 * i + 1 : 2 * i]?.(result);
-  }
-  return failed;
 }
 
 export function sendToSlices(row: Row, hook: string, list: readonly unknown[] | undefined, payload: unknown): void {

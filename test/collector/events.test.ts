@@ -1,5 +1,5 @@
 import { BatchPlease, type BatchPleaseEvents } from 'batch-please';
-import type { MemoryBatcher } from 'batch-please/collectors';
+import { KeyedBatcher, type MemoryBatcher } from 'batch-please/collectors';
 import { bench, expectBalanced, settled, sink, warnings, type NumberOptions } from '../support/collectors.js';
 
 afterEach(() => jest.restoreAllMocks());
@@ -158,6 +158,16 @@ describe('events', () => {
     expectBalanced(batcher);
     expect(seen.length).toBeGreaterThan(0);
   });
+});
+
+test.each([
+  ['a collector', () => bench().batcher],
+  ['a KeyedBatcher', () => new KeyedBatcher<number, number>({ key: (item) => item, batchFlush: () => {} })],
+])('%s: a listener that is no function throws at on(), not at the event', (_what, make) => {
+  const batcher = make();
+  expect(() => batcher.on('flushed', 5 as never)).toThrow(
+    expect.objectContaining({ name: 'OptionsError', option: 'flushed', given: 5 }) as Error,
+  );
 });
 
 describe('a failure without a listener is reported by a process warning, once per kind', () => {

@@ -145,6 +145,13 @@ describe('a missing required hook', () => {
     },
   );
 
+  test('a field of that name which is no function is no hook', () => {
+    const batcher = new (class extends Bare {
+      override readonly batchFlush = 5 as never;
+    })({ ...all, batchFlush: undefined });
+    expect(() => batcher.addItem(1)).toThrow(errorWith({ code: 'ERR_BATCH_HOOK', hook: 'batchFlush' }));
+  });
+
   test('with all three as options there is none', () => {
     expect(new Bare(all).addItem(1)).toBe(true);
   });

@@ -1,6 +1,6 @@
 import { BatchPlease, PartialFlushError, TooLargeError } from 'batch-please';
 import { TestClock } from 'batch-please/testing';
-import { bench, expectBalanced, settled, watch } from '../support/collectors.js';
+import { bench, expectBalanced, settled, strayErrors, watch } from '../support/collectors.js';
 
 const RETRY = { jitter: false, minDelay: 100, factor: 1 } as const;
 
@@ -109,6 +109,50 @@ describe('PartialFlushError', () => {
     expect(ids[0]).toBe(ids[1]);
   });
 
+  test('pairs as Object.entries makes them, with positions that are text, name the same items', async () => {
+    const { batcher, batches } = bench({
+      maxBatchSize: 3,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new PartialFlushError(Object.entries({ 2: new Error('bad row') }));
+      },
+      batchDeadLetter: ({ items }) => void batches.push(items),
+    });
+    batcher.on('dropped', () => {});
+    batcher.addItems([1, 2, 3]);
+    await settled();
+    expect(batches).toEqual([[3]]);
+    expect(batcher.state.counts.delivered).toBe(2);
+  });
+
+  test.each([
+    ['throws', () => void 0],
+    ['rejects with', async () => {}],
+  ])('a batchPreFlush that %s one fails the whole attempt: nothing was delivered yet', async (_how, before) => {
+    let attempts = 0;
+    const { clock, batcher, batches } = bench({
+      maxBatchSize: 2,
+      retry: RETRY,
+      batchPreFlush: () => {
+        const failing = attempts++ === 0;
+        const fail = (): void => {
+          if (failing) throw new PartialFlushError(['invalid', undefined]);
+        };
+        const begun = before();
+        return begun === undefined ? fail() : begun.then(fail);
+      },
+    });
+    const failed = jest.fn();
+    batcher.on('failed', failed);
+    batcher.addItems([1, 2]);
+    await settled();
+    expect(batcher.state.counts.delivered).toBe(0);
+    expect(failed.mock.calls).toMatchObject([[{ size: 2, error: { cause: { name: 'PartialFlushError' } } }]]);
+    await clock.advance(100);
+    expect(batches).toEqual([[1, 2]]);
+  });
+
   test('of none: everything is delivered', async () => {
     const { batcher } = bench({ maxBatchSize: 2, batchFlush: () => Promise.reject(new PartialFlushError([])) });
     const add = watch(batcher.deliverItem(1));
@@ -176,6 +220,25 @@ describe('PartialFlushError', () => {
     await settled();
     await expect(batcher.flush()).rejects.toMatchObject({ cause: new Error('no split') });
     expectBalanced(batcher);
+  });
+
+  test('A4: a batchSplit that returns a promise, which rejects, fails the attempt and nothing else', async () => {
+    const held = jest.fn();
+    const stray = await strayErrors(async () => {
+      const { batcher } = bench({
+        maxBatchSize: 2,
+        retry: false,
+        batchFlush: () => {
+          throw new PartialFlushError([undefined, 'bad']);
+        },
+        batchSplit: (() => Promise.reject(new Error('async'))) as never,
+      });
+      batcher.on('held', held);
+      batcher.addItems([1, 2]);
+      await settled();
+    });
+    expect(held.mock.calls).toMatchObject([[{ size: 2 }]]);
+    expect(stray).toEqual([]);
   });
 
   test('A7: with one lane the part that is tried again goes before newer batches', async () => {
@@ -336,6 +399,59 @@ describe("giveUp: 'split'", () => {
     batcher.addItem(1);
     await expect(batcher.flush()).rejects.toMatchObject({ name: 'FlushError' });
     await expect(batcher.close()).rejects.toMatchObject({ name: 'CloseError', undelivered: 1 });
+  });
+
+  test('after an outage flush() resolves once all that was held or stepped aside is delivered', async () => {
+    let down = true;
+    const { clock, batcher } = bench({
+      maxBatchSize: 8,
+      retry: { ...RETRY, attempts: 2 },
+      giveUp: 'split',
+      batchFlush: () => {
+        if (down) throw new Error('down');
+      },
+    });
+    batcher.on('failed', () => {});
+    batcher.on('held', () => {});
+    batcher.addItems([1, 2, 3, 4, 5, 6, 7, 8]);
+    await clock.advance(10_000);
+    await expect(batcher.flush()).rejects.toMatchObject({ name: 'FlushError' });
+    down = false;
+    await batcher.flush();
+    expect(batcher.state).toMatchObject({ pending: 0, counts: { delivered: 8 } });
+  });
+
+  test('close() distinguishes poison from an outage, too: what fails again after others were delivered is a dead letter', async () => {
+    const letters: number[][] = [];
+    const { batcher } = bench({
+      retry: { ...RETRY, attempts: 1 },
+      giveUp: 'split',
+      batchFlush: ({ items }) => {
+        if (items.includes(2)) throw new Error('poison');
+      },
+      batchDeadLetter: ({ items }) => void letters.push(items),
+    });
+    batcher.on('failed', () => {});
+    batcher.on('dropped', () => {});
+    batcher.addItems([1, 2, 3, 4]);
+    await batcher.close();
+    expect(letters).toEqual([[2]]);
+    expect(batcher.state).toMatchObject({ pending: 0, counts: { delivered: 3, dropped: 1 } });
+  });
+
+  test('close() during an outage leaves every item undelivered, and ends', async () => {
+    const { batcher } = bench({
+      retry: { ...RETRY, attempts: 1 },
+      giveUp: 'split',
+      batchFlush: () => Promise.reject(new Error('down')),
+      batchDeadLetter: () => {
+        throw new Error('nobody is to blame');
+      },
+    });
+    batcher.on('failed', () => {});
+    batcher.addItems([1, 2, 3, 4]);
+    await expect(batcher.close()).rejects.toMatchObject({ name: 'CloseError', undelivered: 4 });
+    expectBalanced(batcher);
   });
 
   test('two poison items of 8, beside a steady stream of others', async () => {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { MemoryBatcher, type MemoryBatch } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
 import {
@@ -121,11 +122,19 @@ describe('user code that threw within a turn wedged the batcher', () => {
     { what: 'batchId returns a number', options: { batchId: (() => 5) as never } },
     { what: 'batchId returns a symbol', options: { batchId: (() => Symbol('id')) as never } },
     {
+      what: 'batchId returns a promise that rejects',
+      options: { batchId: (() => Promise.reject(new Error('id'))) as never },
+    },
+    {
       what: 'weigh throws now and then',
       options: { maxBatchWeight: 5, weigh: (item) => (item % 2 === 0 ? fail() : 1) },
     },
     { what: 'shouldFlush throws', options: { shouldFlush: fail } },
     { what: 'retry.delay throws', options: { retry: { attempts: 2, delay: fail } } },
+    {
+      what: 'retry.delay returns a promise that rejects',
+      options: { retry: { attempts: 2, delay: (() => Promise.reject(new Error('delay'))) as never } },
+    },
     { what: 'the clock throws', options: { clock: broken } },
     { what: 'the clock returns nonsense', options: { clock: { ...broken, now: () => NaN, setTimer: () => null } } },
     { what: 'process.emitWarning was replaced by one that throws', options: { batchId: fail }, warns: false },
@@ -349,3 +358,54 @@ test.each([1e7, Number.MAX_SAFE_INTEGER, Infinity])(
     expect(batches).toEqual([[1]]);
   },
 );
+
+describe('the async context of a flush is that of what started it, and says nothing about its items', () => {
+  const request = new AsyncLocalStorage<string>();
+
+  /** The context of each delivery, and its items; a delivery takes 10 ms. */
+  function contexts(options: NumberOptions) {
+    const seen: [string | undefined, number[]][] = [];
+    const { clock, batcher } = bench({
+      batchFlush: ({ items }) => {
+        seen.push([request.getStore(), items]);
+        return new Promise<void>((resolve) => clock.setTimer(resolve, 10));
+      },
+      ...options,
+    });
+    const add = (item: number): void => {
+      request.run(`request ${item}`, () => batcher.addItem(item));
+    };
+    return { clock, batcher, seen, add };
+  }
+
+  test('3 and 4, added by requests of their own behind a busy lane, ran in the context of request 2', async () => {
+    const { clock, seen, add } = contexts({ maxBatchSize: 2 });
+    [1, 2, 3, 4].forEach(add);
+    await clock.advance(20);
+    expect(seen).toEqual([
+      ['request 2', [1, 2]],
+      ['request 2', [3, 4]],
+    ]);
+  });
+
+  test('a batch that its age makes due runs in the context in which its timer was set: that of its first item', async () => {
+    // The platform's own timers, since they carry the context.
+    const seen = new Promise((resolve) => {
+      const batcher = new MemoryBatcher<number>({
+        maxTimeSinceFirstItem: 5,
+        batchFlush: ({ items }) => {
+          resolve([request.getStore(), items]);
+        },
+      });
+      for (const item of [1, 2]) request.run(`request ${item}`, () => batcher.addItem(item));
+    });
+    expect(await seen).toEqual(['request 1', [1, 2]]);
+  });
+
+  test('one that flush() makes due runs in the context of that call', () => {
+    const { batcher, seen, add } = contexts({});
+    add(1);
+    void request.run('flush', () => batcher.flush());
+    expect(seen).toEqual([['flush', [1]]]);
+  });
+});

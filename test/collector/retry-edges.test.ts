@@ -1,5 +1,5 @@
 import { PartialFlushError } from 'batch-please';
-import { bench, expectBalanced, settled, watch } from '../support/collectors.js';
+import { bench, expectBalanced, settled, warnings, watch } from '../support/collectors.js';
 
 const RETRY = { jitter: false, minDelay: 100, factor: 1 } as const;
 
@@ -124,4 +124,41 @@ test('A2: held parts of several batches are all tried by one flush(), on one lan
   await clock.advance(0);
   expect(flushed.state).toBe('resolved');
   expect(batcher.state.pending).toBe(0);
+});
+
+test('A2: a retry.delay of Infinity is reported and keeps the schedule, or flush() would wait for ever', async () => {
+  const warned = warnings();
+  let attempts = 0;
+  const { clock, batcher } = bench({
+    maxBatchSize: 1,
+    retry: { ...RETRY, delay: () => Infinity },
+    batchFlush: () => {
+      if (++attempts < 3) throw new Error('down');
+    },
+  });
+  batcher.on('failed', () => {});
+  batcher.addItem(1);
+  const flushed = watch(batcher.flush());
+  await clock.advance(200);
+  expect([attempts, flushed.state]).toEqual([3, 'resolved']);
+  expect(warned).toEqual([expect.stringContaining('retry.delay')]);
+});
+
+test('A2: flush({ hurry: false }) rejects at once when a batch that it covers is held already', async () => {
+  let attempts = 0;
+  const { batcher } = bench({
+    maxBatchSize: 1,
+    retry: false,
+    batchFlush: () => {
+      attempts++;
+      throw new Error('down');
+    },
+  });
+  const held = jest.fn();
+  batcher.on('held', held);
+  batcher.addItem(1);
+  const flushed = watch(batcher.flush({ hurry: false }));
+  await settled();
+  expect(flushed.error).toMatchObject({ name: 'FlushError', size: 1, attempt: 1, cause: new Error('down') });
+  expect([attempts, held.mock.calls.length]).toEqual([1, 1]);
 });

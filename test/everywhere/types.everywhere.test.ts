@@ -43,11 +43,13 @@ export async function main(): Promise<void> {
   const stream: WritableStream<string> = toWritableStream(batcher);
   const serving = new BatchServing({ handleBatch: (values: readonly number[]) => values.map(String) });
   const answer: string = await serving.dispatch(1);
+  for await (const event of serving.stream([1])) if (event.type === 'batch') { const texts: readonly string[] = event.output; console.log(texts); }
   const error: unknown = answer;
   if (error instanceof FlushError) console.log(error.code, stream);
   await summer.close();
 }
 export class Log extends BatchServer<never, never, string, string> {
+  override init() {}
   override handleBatch() {}
 }
 `;
@@ -69,7 +71,7 @@ const resolutions = [
 
 const cases = compilers.flatMap((compiler) =>
   resolutions
-    // TypeScript 6 wants to be told that this is old, and 7 has it no longer.
+    // TypeScript 6 asks for a flag that says it is deprecated; 7 has removed it.
     .filter(({ resolution }) => !(resolution === 'node10' && compiler === 'ts7'))
     .flatMap((one) => [
       { ...one, compiler, where: 'browser', lib: ['es2022', 'dom'], types: [] as string[], source: BROWSER },

@@ -98,7 +98,7 @@ inBrowser('also while an earlier batch is on its way', async () => {
   });
   const { page } = await WatchedPage.open(browser, url);
   // The second does not fit into the batch of the first, which is sent at once. Together they fit into what a browser
-  // sends for pages that are gone.
+  // sends for pages that were closed.
   await page.evaluate(`track('x'.repeat(35_000)); track('y'.repeat(26_000))`);
   await until(() => requests.length === 1);
   await page.goto('about:blank');
@@ -113,12 +113,13 @@ inBrowser('the demonstration prints the events of its page in the requests that 
   const child = spawn(process.execPath, ['--import', 'tsx', 'examples/browser-beacon/main.ts'], { cwd: root });
   try {
     let output = '';
+    // Listens all the time: what is printed while the page is used must not be missed.
+    child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     const saying = async (pattern: RegExp): Promise<RegExpExecArray> => {
       for (;;) {
         const found = pattern.exec(output);
         if (found !== null) return found;
-        const [text] = (await once(child.stdout, 'data')) as [Buffer];
-        output += text.toString();
+        await once(child.stdout, 'data');
       }
     };
     const [, address = ''] = await saying(/^Open (http:\S+);/m);

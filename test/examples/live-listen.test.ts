@@ -16,10 +16,17 @@ test('every start had another port, and bookmarks died: it is the same one, or t
   expect(found).toBeLessThan(port + 20);
   await server.close();
 
-  // A port that somebody has named is that one or none.
+  // A port that was named is that one or none.
   const second = Fastify();
-  await expect(listenOn(second, '127.0.0.1', { number: port, exact: true })).rejects.toThrow('EADDRINUSE');
+  await expect(listenOn(second, '127.0.0.1', { number: port, exact: true })).rejects.toThrow(
+    `cannot listen on port ${port} of 127.0.0.1: another process has it; --port 0`,
+  );
   await second.close();
+  const third = Fastify();
+  await expect(listenOn(third, '999.9.9.9', { number: port, exact: true })).rejects.toThrow(
+    '--host must be an address',
+  );
+  await third.close();
   other.close();
 });
 

@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import type { Batch, BatchNews, Job } from '../../examples/document-indexing/protocol.js';
@@ -48,22 +49,32 @@ const FRAME_EVERY = 150;
 
 /** A still picture and a short animation: two users at work, and eight who join them. */
 async function takePicture(): Promise<void> {
-  const server = await LiveServer.start(['--no-index', '--root', 'node_modules', '--data', data]);
+  // Copied, so that the picture shows no path of this machine.
+  const documents = join(data, 'documents');
+  const isDocument = (path: string): boolean => path.endsWith('.md') || statSync(path).isDirectory();
+  for (const name of ['zod', 'fastify']) {
+    await cp(join(root, 'node_modules', name), join(documents, name), { recursive: true, filter: isDocument });
+  }
+  const server = await LiveServer.start(['--no-index', '--root', documents, '--data', data]);
   try {
-    const viewport = { width: 1120, height: 700 };
+    // As wide as a README is shown.
+    const viewport = { width: 840, height: 760 };
     const { page } = await WatchedPage.open(browser, `${server.address}/?user=ann`, { viewport });
     await page.getByText('Live', { exact: true }).waitFor();
-    await server.index('ann', join(root, 'node_modules', 'zod'));
-    await server.index('bob', join(root, 'node_modules', 'fastify'));
-    await page.waitForTimeout(800);
+    await server.index('ann', join(documents, 'zod'));
+    await server.index('bob', join(documents, 'fastify'));
+    await shows(page.getByRole('heading', { level: 1 }), /[1-9]\d batches/);
+    const stage = (await page.locator('.hero').boundingBox()) ?? viewport;
+    const clip = { x: 0, y: 0, width: viewport.width, height: stage.height };
     const frames: Buffer[] = [];
     for (let frame = 0; frame < FRAMES; frame += 1) {
       if (frame === 4) await page.getByRole('button', { name: 'Set 8 simulated users to work' }).click();
-      frames.push(await page.screenshot({ clip: { x: 0, y: 0, width: 1120, height: 640 } }));
+      frames.push(await page.screenshot({ clip }));
       await page.waitForTimeout(FRAME_EVERY);
     }
     await mkdir(join(root, 'docs'), { recursive: true });
     await writeFile(join(root, 'docs', 'page.gif'), animationOf(frames, FRAME_EVERY));
+    await page.setViewportSize({ width: 1120, height: 700 });
     await page.getByLabel('Search what is indexed').fill('retry after failure');
     await page.getByRole('list', { name: 'Results' }).waitFor();
     await page.screenshot({ path: join(root, 'examples/document-indexing/screenshot.png'), fullPage: true });

@@ -32,20 +32,36 @@ afterAll(async () => {
 });
 
 testUnless(noBrowser)(
-  'a database that is away: the page says so, and Ctrl-C ends also after a job was cancelled',
+  'a database that is away: the page says so, goes on when it is back, and Ctrl-C ends also after a job was cancelled',
   async () => {
     await mkdir(join(folder, 'database'));
-    const postgres = await PostgresServer.start(join(folder, 'database', 'postgres'));
+    const place = join(folder, 'database', 'postgres');
+    let postgres = await PostgresServer.start(place);
     const args = ['--no-index', '--root', documents, '--data', join(folder, 'data-away'), '--batch-size', '3'];
     const server = await LiveServer.start(args, { DATABASE_URL: postgres.address });
     const { page } = await pageOf(browser, 'ann', server);
-    await startFolder(page, '');
-    const job = jobOf(page, 'documents');
-    await shows(job, /[1-9]\d* (of \d+ )?chunks? stored/);
-    await postgres.kill();
-    await shows(page.getByRole('alert'), 'The database is away');
-    await shows(job, 'Paused');
+    const job = jobOf(page, 'documents').first();
+    const killInTheMiddle = async (): Promise<void> => {
+      await startFolder(page, '');
+      await shows(job, /[1-9]\d* (of \d+ )?chunks? stored/);
+      await postgres.kill();
+      await shows(page.getByRole('alert'), 'The database is away');
+      await shows(job, 'Paused');
+    };
+    await killInTheMiddle();
     await capture(page, 'database-away');
+    await job.getByRole('button', { name: 'Cancel documents' }).click();
+    await shows(job, 'Cancelled');
+
+    postgres = await PostgresServer.start(place, postgres.port);
+    await page.getByRole('alert').filter({ hasText: 'The database is away' }).waitFor({ state: 'hidden' });
+    await startFolder(page, '');
+    await shows(job, /400 of 400 chunks stored/);
+    await shows(job, 'Done');
+    await capture(page, 'database-back');
+
+    await writeDocuments(documents, 8, 60);
+    await killInTheMiddle();
     await job.getByRole('button', { name: 'Cancel documents' }).click();
     await shows(job, 'Cancelled');
     expect(await interrupted(server)).toEqual([130, true]);
@@ -68,16 +84,17 @@ testUnless(noBrowser, noMounts())(
     await fillDisk(18);
     await startFolder(page, 'many');
     await shows(jobOf(page, 'many'), 'Paused', RECOVERY);
-    await shows(jobOf(page, 'many'), /[Nn]o space left/);
+    await shows(jobOf(page, 'many'), /the disk is full: \d+ MiB are left/);
     await capture(page, 'full-disk');
     await rm(filler);
     await shows(jobOf(page, 'many'), 'Done', RECOVERY);
+    await capture(page, 'full-disk-no-more');
     const all = `${(FILES * SECTIONS).toLocaleString('en')} of ${(FILES * SECTIONS).toLocaleString('en')} chunks stored`;
     await shows(jobOf(page, 'many'), all);
 
     await fillDisk(0);
     await startFolder(page, 'more');
-    await shows(page.getByText('no space left').or(jobOf(page, 'more')), /[Nn]o space left/, RECOVERY);
+    await shows(page.locator('#start-error').or(jobOf(page, 'more')), /no space left|the disk is full/, RECOVERY);
     expect(await interrupted(first)).toEqual([130, true]);
 
     await rm(filler);
@@ -98,7 +115,7 @@ async function fillDisk(free: number): Promise<void> {
 }
 
 function unmount(): void {
-  // Lazily: whoever still uses it keeps it.
+  // Lazily: processes that still use it keep it.
   spawnSync('umount', ['-l', disk]);
 }
 

@@ -41,7 +41,7 @@ testUnless(noBrowser)('a failing embedding API is reported as what it is, and bl
   await shows(mixed, /mixed\.md › FORBIDDEN: the embedding API answered 400 Bad Request: This text is not allowed\./);
   await shows(mixed, /mixed\.md › POISON: .*out of range for type halfvec/);
   await capture(ann, 'poison');
-  // Nothing else is stored that would tell it from an outage.
+  // Nothing else is stored, by which it would differ from an outage.
   await startText(ann, 'lone.md', sections('POISON'));
   await shows(jobOf(ann, 'lone.md'), 'Nothing stored');
   await shows(jobOf(ann, 'lone.md'), 'out of range for type halfvec');
@@ -65,6 +65,7 @@ testUnless(noBrowser)('a failing embedding API is reported as what it is, and bl
   api.mode = 'away';
   const hits = await search(ann, 'pear', /The embedding does not answer: these are by the words alone\./);
   await shows(hits.first(), 'pear');
+  await capture(ann, 'words-only');
   api.mode = 'well';
   await startText(bob, 'again.md', sections('plum'));
   await shows(jobOf(bob, 'again.md'), 'Done');

@@ -3,7 +3,8 @@ import type { Mutant } from './run-mutants.js';
 const LANES = 'collectors/keyed/lanes.ts';
 const KEYS = 'collectors/keyed/keys.ts';
 const ENTRANCE = 'collectors/keyed/entrance.ts';
-const tests = ['test/collectors/keyed/', 'test/sim/keyed/'];
+const by = ['test/collectors/keyed/'];
+const tests = [...by, 'test/sim/keyed/'];
 
 /** Deliberate bugs of KeyedBatcher. */
 export const KEYED_MUTANTS: readonly Mutant[] = [
@@ -12,13 +13,15 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: LANES,
     from: `    if (this.#used >= this.limit) {`,
     to: `    if (this.#used > this.limit + 1) {`,
+    by,
     tests,
   },
   {
     name: 'keyed: batches of one key overlap',
-    file: LANES,
-    from: `const another = seat.running < this.perKey && this`,
-    to: `const another = this`,
+    file: 'collectors/keyed/options.ts',
+    from: `keyConcurrency: keyConcurrency ?? 1,`,
+    to: `keyConcurrency: keyConcurrency ?? Infinity,`,
+    by,
     tests,
   },
   {
@@ -26,6 +29,7 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: LANES,
     from: `    if (this.#queue.size > 0) this.#schedule();\n    else if (`,
     to: `    if (`,
+    by,
     tests,
   },
   {
@@ -33,6 +37,7 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: LANES,
     from: `    for (const seat of this.#ready) this.#revoke(seat);\n  }\n\n  resume`,
     to: `  }\n\n  resume`,
+    by,
     tests,
   },
   {
@@ -40,6 +45,7 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: KEYS,
     from: `      this.#idle.delete(entry);\n      this.busy.add(entry);`,
     to: `      this.busy.add(entry);`,
+    by,
     tests,
   },
   {
@@ -47,20 +53,23 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: KEYS,
     from: `    add(this.gone, collector.state.counts);\n`,
     to: ``,
+    by,
     tests,
   },
   {
     name: 'keyed: maxPending holds per key',
     file: ENTRANCE,
-    from: `    if (this.crowded || keys.pending >= this.maxPending) return undefined;`,
-    to: `    if ((keys.all.get(key)?.pending ?? 0) >= this.maxPending) return undefined;`,
+    from: `(this.crowded && !made) || keys.pending >= this.maxPending)`,
+    to: `(this.crowded && !made) || (keys.all.get(key)?.pending ?? 0) >= this.maxPending)`,
+    by,
     tests,
   },
   {
     name: 'keyed: later adds overtake callers that wait for room',
     file: ENTRANCE,
-    from: `    if (this.crowded || keys.pending >= this.maxPending) return undefined;`,
-    to: `    if (keys.pending >= this.maxPending) return undefined;`,
+    from: `(this.crowded && !made) || keys.pending`,
+    to: `keys.pending`,
+    by,
     tests,
   },
   {
@@ -68,6 +77,55 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     file: ENTRANCE,
     from: `    (full ? this.#forItems : this.#forKeys).add(waiting);\n    this.#demand();`,
     to: `    (full ? this.#forItems : this.#forKeys).add(waiting);`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: a caller that waits never drops',
+    file: ENTRANCE,
+    from: `return first?.drops === true && this.#dropOldest(this.#overflowError());`,
+    to: `return false;`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: a listener of a drop takes its room',
+    file: ENTRANCE,
+    from: `if (this.#dropping || (this.crowded`,
+    to: `if ((this.crowded`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: a later add drops for the callers that wait',
+    file: ENTRANCE,
+    from: `(!waitsBehind || made) && this`,
+    to: `this`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: an item for which a batch was dropped waits behind what its listener adds again',
+    file: ENTRANCE,
+    from: `(this.crowded && !made)`,
+    to: `this.crowded`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: batches of a key that stays busy are dropped for another key',
+    file: ENTRANCE,
+    from: `        if (!forItem && entry.inFlight) continue;\n`,
+    to: ``,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: configure leaves the concurrency of kept keys',
+    file: 'collectors/keyed/group.ts',
+    from: `configure({ ...perKey, flushConcurrency: config.keyConcurrency });`,
+    to: `configure(perKey);`,
+    by,
     tests,
   },
 ];

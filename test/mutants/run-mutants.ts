@@ -11,73 +11,125 @@ export interface Mutant {
   /** Must be there exactly once. */
   from: string;
   to: string;
+  /** Tests known to catch it, which run first: those that come to a verdict soon. */
+  by?: readonly string[];
   /** The tests one of which has to fail; the collector's by default. */
   tests?: readonly string[];
+  /** It makes a loop endless: that its run takes too long is how it is caught. */
+  endless?: true;
 }
+
+interface Run {
+  outcome: 'passed' | 'failed' | 'broken' | 'late';
+  seconds: number;
+  /** The first test that failed. */
+  test: string | undefined;
+}
+
+type Verdict = 'caught' | 'SURVIVED' | 'TIMED OUT' | 'STALE' | 'BROKEN';
 
 const TESTS = ['test/collector/', 'test/abuse.test.ts', 'test/core'];
 const COPIED = ['src', 'collectors', 'cli', 'scripts', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
 
-/** A mutant that never comes to an end is caught too. */
-const PATIENCE = 120_000;
+/** A test that waits for what a mutant keeps from happening fails after so many ms. */
+const TEST_TIMEOUT = 30_000;
+/** What the tests may take without any mutant, in ms. With one they may take four times what they took without. */
+const PATIENCE = 900_000;
 
 /** Applies each mutant to a copy of the project, and says whether every one of them was caught. */
 export async function runMutants(mutants: readonly Mutant[]): Promise<boolean> {
   const copy = fs.mkdtempSync(join(tmpdir(), 'mutants-'));
   for (const name of COPIED) if (fs.existsSync(name)) fs.cpSync(name, join(copy, name), { recursive: true });
   fs.symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
-  let sound = true;
+  const verdicts: Record<string, number> = {};
   try {
     // What fails anyway catches nothing.
-    for (const tests of new Set(mutants.map((mutant) => (mutant.tests ?? TESTS).join(' ')))) {
-      if (await jest(tests.split(' '), copy)) continue;
-      console.log(`RED without any mutant: ${tests}`);
+    const everything = new Set(mutants.flatMap(({ by = [], tests = TESTS }) => [...by, ...tests]));
+    const sane = await jest([...everything], copy, PATIENCE);
+    console.log(`${sane.outcome} without any mutant, in ${sane.seconds.toFixed(1)} s`);
+    if (sane.outcome !== 'passed') {
+      console.log(`RED without any mutant: ${sane.test ?? sane.outcome}`);
       return false;
     }
     for (const mutant of mutants) {
-      const start = performance.now();
-      const verdict = await check(mutant, copy);
-      sound &&= verdict === 'caught';
-      const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      console.log(`${verdict.padEnd(8)} ${seconds.padStart(6)} s  ${mutant.name} (${mutant.file})`);
+      const { verdict, seconds, test } = await check(mutant, copy, 4000 * sane.seconds + 30_000);
+      verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
+      const by = test === undefined ? '' : `\n${' '.repeat(22)}by ${test}`;
+      console.log(`${verdict.padEnd(9)} ${seconds.toFixed(1).padStart(6)} s  ${mutant.name} (${mutant.file})${by}`);
     }
   } finally {
     fs.rmSync(copy, { recursive: true, force: true });
   }
-  return sound;
+  const caught = verdicts['caught'] ?? 0;
+  const others = Object.entries(verdicts).filter(([verdict]) => verdict !== 'caught');
+  console.log(`${caught} of ${mutants.length} caught${others.map(([verdict, n]) => `, ${n} ${verdict}`).join('')}`);
+  return caught === mutants.length;
 }
 
-async function check({ file, from, to, tests = TESTS }: Mutant, copy: string): Promise<string> {
+async function check(
+  { file, from, to, by, tests = TESTS, endless }: Mutant,
+  copy: string,
+  patience: number,
+): Promise<{ verdict: Verdict; seconds: number; test?: string | undefined }> {
   const path = join(copy, file);
   const original = fs.readFileSync(path, 'utf8');
-  if (original.split(from).length !== 2) return 'STALE';
+  if (original.split(from).length !== 2) return { verdict: 'STALE', seconds: 0 };
   fs.writeFileSync(
     path,
     original.replace(from, () => to),
   );
+  let seconds = 0;
   try {
-    return (await jest(tests, copy)) ? 'SURVIVED' : 'caught';
+    for (const set of by === undefined ? [tests] : [by, tests]) {
+      const run = await jest(set, copy, patience);
+      seconds += run.seconds;
+      const { outcome, test } = run;
+      if (outcome === 'failed') return { verdict: 'caught', seconds, test: set === by ? undefined : test };
+      if (outcome === 'broken') return { verdict: 'BROKEN', seconds };
+      // Tests that are merely slow would do the same: that no test fails in time is no proof.
+      if (outcome === 'late') return { verdict: endless === true ? 'caught' : 'TIMED OUT', seconds };
+    }
+    return { verdict: 'SURVIVED', seconds };
   } finally {
     fs.writeFileSync(path, original);
   }
 }
 
-/** Whether they pass. */
-function jest(tests: readonly string[], cwd: string): Promise<boolean> {
+/** Runs the tests up to the first file with a failure, in one process. */
+function jest(tests: readonly string[], cwd: string, patience: number): Promise<Run> {
   return new Promise((resolve) => {
+    const start = performance.now();
     // Processes take their time: they run for the mutants that name them.
     const ignored = tests.join().includes('reported-processes')
       ? []
       : ['--testPathIgnorePatterns', 'reported-processes', '--'];
     const bin = join(cwd, 'node_modules', 'jest', 'bin', 'jest.js');
-    const args = [bin, '--bail', '--forceExit', '--silent', '--maxWorkers=2', ...ignored, ...tests];
-    const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', detached: true });
-    const patience = setTimeout(() => {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); // with its workers
-    }, PATIENCE);
-    child.on('exit', (code) => {
-      clearTimeout(patience);
-      resolve(code === 0);
+    const options = ['--bail', '--forceExit', '--silent', '--runInBand', `--testTimeout=${TEST_TIMEOUT}`];
+    const child = spawn(process.execPath, [bin, ...options, ...ignored, ...tests], {
+      cwd,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    let printed = '';
+    child.stderr.on('data', (data: Buffer) => {
+      printed += data.toString();
+    });
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); // with what it has started
+    }, patience);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      const test = /^\s*● (.*)$/m.exec(printed)?.[1];
+      const outcome = late
+        ? 'late'
+        : code === 0
+          ? 'passed'
+          : test === undefined || test === 'Test suite failed to run'
+            ? 'broken'
+            : 'failed';
+      resolve({ outcome, seconds: (performance.now() - start) / 1000, test });
     });
   });
 }

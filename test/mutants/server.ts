@@ -284,10 +284,10 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
       to: ``,
     },
     {
-      name: 'after a crash the batches that wait are handled',
-      file: LOOP,
-      from: `!this.suspended && !this.#ended && this.mailbox`,
-      to: `!this.suspended && this.mailbox`,
+      name: 'after a crash while it drains the batches that wait are handled',
+      file: LIFE,
+      from: `    this.#dropMailbox();\n    void this.#shut(false);`,
+      to: `    void this.#shut(false);`,
     },
     {
       name: 'messages are accepted while it stops',

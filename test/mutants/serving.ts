@@ -16,9 +16,23 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   // Plain rows
   {
     name: 'an Error in a slot of a caller without options resolves it',
-    file: 'src/serving/run.ts',
-    from: `plain[bad ? 2 * i + 1 : 2 * i]`,
-    to: `plain[2 * i]`,
+    file: 'src/serving/slot.ts',
+    from: `if (typeof result === 'object' && isError(result)) (this`,
+    to: `if (typeof result === 'symbol') (this`,
+    tests: PLAIN,
+  },
+  {
+    name: 'callers without options all get the answer of the first',
+    file: 'src/serving/slot.ts',
+    from: `const at = this.#called++;`,
+    to: `const at = 0 * this.#called++;`,
+    tests: PLAIN,
+  },
+  {
+    name: 'the failure of a batch resolves callers without options',
+    file: 'src/serving/slot.ts',
+    from: `.set(caller, error);`,
+    to: `.set(-1, error);`,
     tests: PLAIN,
   },
   {
@@ -31,8 +45,8 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'a caller without options joins a row of others as if it were plain',
     file: 'src/serving/row.ts',
-    from: `if (length === 1) this.plain =`,
-    to: `if (length > 0) this.plain ??=`,
+    from: `if (this.values.length === 1) this.plain = new Gate();`,
+    to: `this.plain ??= new Gate();`,
     tests: PLAIN,
   },
   {
@@ -90,7 +104,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
     file: WATCH,
     from: `      this.#alarm.set(Infinity, 0);`,
     to: ``,
-    tests: ['test/serving/batch-serving', 'test/sim/serving'],
+    tests: LEAVING,
   },
   // Entering
   {
@@ -98,7 +112,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
     file: ROWS,
     from: `return this.locks === 0 && super.turn(now);`,
     to: `return super.turn(now);`,
-    tests: ['test/serving/', 'test/sim/serving'],
+    tests: LEAVING,
   },
   {
     name: 'a call that stays whole is not given a batch of its own',

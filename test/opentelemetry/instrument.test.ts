@@ -279,6 +279,55 @@ describe('a collector', () => {
     await batcher.close();
     expect([one.spans().length, two.spans().length]).toEqual([2, 1]);
   });
+
+  test('of two at once the first, undone before the second, sends no more', async () => {
+    const [one, two] = [sdk(), sdk()];
+    const batcher = new MemoryBatcher<number>({ batchFlush: () => undefined });
+    const undo = one.instrument(batcher);
+    two.instrument(batcher);
+    undo();
+    batcher.addItem(1);
+    await batcher.close();
+    expect([one.spans().length, two.spans().length]).toEqual([0, 1]);
+  });
+});
+
+describe('a tracer that throws', () => {
+  const fail = (): never => {
+    throw new Error('of the tracer');
+  };
+  const tracers: [string, () => Tracer][] = [
+    ['at the start of a span', () => ({ startSpan: fail, startActiveSpan: fail })],
+    [
+      'at the end of a span',
+      () => {
+        const { tracer } = sdk();
+        const startSpan: Tracer['startSpan'] = (...args) => Object.assign(tracer.startSpan(...args), { end: fail });
+        return { startSpan, startActiveSpan: fail };
+      },
+    ],
+  ];
+
+  test.each(tracers)('%s: a collector delivers each item once', async (_, tracer) => {
+    const sink = gate<[{ items: number[] }]>();
+    sink.openAll();
+    const batcher = new MemoryBatcher<number>({ batchFlush: sink });
+    instrument(batcher, { tracer: tracer() });
+    batcher.addItem(1);
+    await batcher.close({ timeout: 2000 });
+    expect(sink.calls.length).toBe(1);
+  });
+
+  test.each(tracers)('%s: servings and keyed collectors work', async (_, tracer) => {
+    const serving = new BatchServing({ handleBatch: (values: readonly number[]) => [...values] });
+    const keyed = new KeyedBatcher<number, number>({ key: () => 1, batchFlush: () => undefined });
+    for (const target of [serving, keyed]) instrument(target, { tracer: tracer() });
+    expect(await serving.dispatch(1)).toBe(1);
+    keyed.addItem(1);
+    await keyed.close();
+    await turn();
+    expect(keyed.state.counts.delivered).toBe(1);
+  });
 });
 
 describe('a KeyedBatcher', () => {
@@ -398,6 +447,18 @@ test('what is none of these throws OptionsError', () => {
   for (const target of [undefined, null, 1, {}, new Map()]) {
     expect(() => instrument(target as never)).toThrow(OptionsError);
   }
+});
+
+test.each([
+  ['meter', 5],
+  ['tracer', {}],
+  ['name', 7],
+  ['nome', 'orders'],
+])('a wrong or unknown option throws OptionsError: %s', (option, given) => {
+  const batcher = new MemoryBatcher<number>({ batchFlush: () => undefined });
+  const instrumenting = (): unknown => instrument(batcher, { [option]: given });
+  expect(instrumenting).toThrow(OptionsError);
+  expect(instrumenting).toThrow(new RegExp(`${option}: expected .*, given`));
 });
 
 test('without an SDK it does nothing, and harms nothing', async () => {

@@ -333,7 +333,7 @@ describe('stop, further', () => {
     });
     server.cast(1);
     await turns();
-    const stopping = server.stop('x', { timeout: 50 });
+    const stopping = expect(server.stop('x', { timeout: 50 })).rejects.toThrow(TimeoutError);
     await clock.advance(1000);
     await stopping;
     expect(server.status).toBe('stopped');

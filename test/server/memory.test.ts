@@ -4,7 +4,7 @@ import { BatchServer, type Op } from 'batch-please';
 import { turns } from '../support/servers.js';
 
 interface Request {
-  answer: boolean;
+  answer: 'at once' | 'a turn later' | 'never';
 }
 
 class Keeper extends BatchServer<null, Request, true> {
@@ -13,30 +13,38 @@ class Keeper extends BatchServer<null, Request, true> {
   }
 
   handleBatch(ops: readonly Op<Request, true, never>[]): void {
-    for (const op of ops) if (op.kind === 'call' && op.request.answer) op.reply(true);
+    for (const op of ops) {
+      if (op.kind !== 'call' || op.request.answer === 'never') continue;
+      if (op.request.answer === 'at once') op.reply(true);
+      // By then its timeout has started.
+      else setImmediate(op.reply, true);
+    }
   }
 }
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-test('answered calls are not kept, though one before them waits on', async () => {
-  const server = await Keeper.start();
-  const waiting = server.call({ answer: false });
-  const calls = 5000;
-  const requests: WeakRef<Request>[] = [];
-  const ask = (): Promise<true> => {
-    const request = { answer: true };
-    requests.push(new WeakRef(request));
-    return server.call(request);
-  };
-  for (let i = 0; i < calls / 100; i++) {
-    await Promise.all(Array.from({ length: 100 }, ask));
-    await turns();
-  }
-  collect();
-  // Some may stay until there are enough of them.
-  expect(requests.filter((request) => request.deref() !== undefined).length).toBeLessThan(calls / 2);
-  await server.stop();
-  await expect(waiting).rejects.toThrow('has stopped');
-});
+test.each(['at once', 'a turn later'] as const)(
+  'calls answered %s are not kept, though one before them waits on',
+  async (answer) => {
+    const server = await Keeper.start();
+    const waiting = server.call({ answer: 'never' });
+    const calls = 5000;
+    const requests: WeakRef<Request>[] = [];
+    const ask = (): Promise<true> => {
+      const request: Request = { answer };
+      requests.push(new WeakRef(request));
+      return server.call(request);
+    };
+    for (let i = 0; i < calls / 100; i++) {
+      await Promise.all(Array.from({ length: 100 }, ask));
+      await turns();
+    }
+    collect();
+    // Some may stay until there are enough of them.
+    expect(requests.filter((request) => request.deref() !== undefined).length).toBeLessThan(calls / 2);
+    await server.stop();
+    await expect(waiting).rejects.toThrow('has stopped');
+  },
+);

@@ -187,15 +187,21 @@ describe('sys', () => {
     });
   });
 
-  test('garbageCollect collects before the next wait, if it can', async () => {
+  test('garbageCollect collects before the next wait, if it can: once for each batch that asks for it', async () => {
     const collected = jest.fn();
     Object.assign(globalThis, { gc: collected });
-    const { server } = await testServer({ handleBatch: () => ({ garbageCollect: true }) });
+    let asks = true;
+    const { server } = await testServer({ handleBatch: () => ({ garbageCollect: asks }) });
     server.cast(1);
     await turns();
     expect(collected).toHaveBeenCalledTimes(1);
+    asks = false;
+    server.cast(2);
+    await turns();
+    expect(collected).toHaveBeenCalledTimes(1);
+    asks = true;
     Object.assign(globalThis, { gc: undefined });
-    server.cast(1);
+    server.cast(3);
     await turns();
     await server.stop();
   });

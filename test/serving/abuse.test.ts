@@ -40,7 +40,7 @@ function trapped(list: unknown[], at: number): unknown[] {
   return Object.defineProperty([...list], at, { get: boom, enumerable: true });
 }
 
-/** An object that lets nobody look at it. */
+/** An object that throws whatever is read from it. */
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();

@@ -2,7 +2,7 @@ import { BatchServing, CloseError, ClosedError } from 'batch-please';
 import { TestClock, gate } from 'batch-please/testing';
 import { settled, strayErrors } from '../support/collectors.js';
 
-// Whoever has called has an answer once close has: wherever the call is at that moment.
+// Every caller has an answer once close has, wherever the call is at that moment.
 
 const never = (): Promise<never> => new Promise(() => undefined);
 const same = (values: readonly number[]): number[] => [...values];

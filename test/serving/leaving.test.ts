@@ -218,3 +218,35 @@ test('a part of a stream behind a failed one was executed again', async () => {
   await expect(events.next()).rejects.toThrow('slot');
   expect(serving.state.pending).toBe(0);
 });
+
+describe('timers and batches around those who leave', () => {
+  test('an answered call takes its timer along, also while others wait: 2 timed calls, 1 timer, then none', async () => {
+    const clock = new TestClock();
+    const handle = gate<[readonly number[]], number[]>();
+    const serving = new BatchServing<number, number>({ clock, partitions: 2, handleBatch: handle });
+    const calls = [1, 2].map((v) => serving.dispatch(v, { timeout: 1000 }));
+    await settled();
+    expect(clock.pendingTimers).toBe(1);
+    handle.openAll([0]);
+    await Promise.all(calls);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('callers that time out at the moment at which their batch is due all leave before any of it is executed', async () => {
+    const clock = new TestClock();
+    const executed: number[] = [];
+    const serving = new BatchServing({
+      clock,
+      batchSize: 10,
+      batchTimeout: 50,
+      handleBatch: (values: readonly number[]) => {
+        executed.push(...values);
+        return [...values];
+      },
+    });
+    const calls = [1, 2, 3].map((v) => serving.tryDispatch(v, { timeout: 50 }));
+    await clock.advance(50);
+    for (const outcome of await Promise.all(calls)) expect(outcome.ok).toBe(false);
+    expect(executed).toEqual([]);
+  });
+});

@@ -59,6 +59,21 @@ describe('callers with and without options share a batch', () => {
     expect(serving.state.counts).toMatchObject({ delivered: 0, failed: 3 });
   });
 
+  test.each(orders)(
+    'from its second batch on, a serving gave callers the results of others: %s, %s, %s get −1, −2, −3',
+    async (...order) => {
+      const serving = new BatchServing({
+        batchSize: 3,
+        handleBatch: (values: readonly number[]) => values.map((v) => -v),
+      });
+      await Promise.all([7, 8, 9].map((v) => serving.dispatch(v)));
+      const calls = order.map((kind, i) => KINDS[kind](serving, i + 1));
+      expect(await Promise.all(calls)).toEqual([1, 2, 3].map((v) => ({ ok: true, value: -v })));
+      expect(serving.state.counts).toMatchObject({ calls: 6, values: 6, delivered: 6, failed: 0 });
+      expect(serving.state.pending).toBe(0);
+    },
+  );
+
   test('one that leaves takes no other with it: 1, 2 (left), 3', async () => {
     const clock = new TestClock();
     const serving = new BatchServing({

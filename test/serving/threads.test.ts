@@ -222,6 +222,36 @@ describe('the border of threads', () => {
     expect(outcomes.map(({ ok }) => ok)).toEqual([true, false, true]);
   });
 
+  test('nor does a value whose getter throws, or that is nested too deep, fail strangers', async () => {
+    await using own = serving('export const handleBatch = (v) => v');
+    const boom = new Error('boom');
+    const throws = (error: unknown): object =>
+      Object.defineProperty({}, 'x', {
+        enumerable: true,
+        get: () => {
+          throw error;
+        },
+      });
+    let deep = {};
+    for (let level = 0; level < 200_000; level++) deep = { deep };
+    for (const value of [throws(boom), throws('text'), deep]) {
+      const [bad, good] = await Promise.all([own.tryDispatch(value), own.tryDispatch(2)]);
+      expect(good).toEqual({ ok: true, value: 2 });
+      expect(bad).toMatchObject({ ok: false, error: { message: expect.any(String) as unknown } });
+    }
+  });
+
+  test.each([
+    ['an error', 'get x() { throw new Error("boom"); }'],
+    ['a text, which became the result,', 'get x() { throw "boom"; }'],
+    ['from then, which failed the batch,', 'get then() { throw new Error("boom"); }'],
+  ])('a result whose getter throws %s fails in its own slot', async (_, getter) => {
+    await using own = serving(`export const handleBatch = (v) => v.map((x) => (x === 1 ? { ${getter} } : x))`);
+    const [bad, good] = await Promise.all([own.tryDispatch(1), own.tryDispatch(2)]);
+    expect(good).toEqual({ ok: true, value: 2 });
+    expect(bad).toMatchObject({ ok: false, error: { message: expect.stringContaining('boom') as unknown } });
+  });
+
   test('without the value that cannot be cloned the number of results still counts', async () => {
     await using own = serving('export const handleBatch = () => [1, 2, 3]');
     const outcomes = await Promise.all([1, () => 2, 3].map((value) => own.tryDispatch(value)));

@@ -49,7 +49,7 @@ export function describeError(error: unknown): string {
 }
 
 /**
- * From now on a failure that nobody handles belongs to the run that is under way. Only records: a handler that printed
+ * From now on a failure that is not handled belongs to the run that is under way. Only records: a handler that printed
  * could fail the way it reports, for ever. Warnings are silenced, because hooks fail on purpose.
  */
 export function watchStrayFailures(): () => void {
@@ -75,7 +75,7 @@ export function watchStrayFailures(): () => void {
   };
 }
 
-/** One run, with the failures that nobody handled among its violations. `watchStrayFailures` has to be in force. */
+/** One run, with the failures that were not handled among its violations. `watchStrayFailures` has to be in force. */
 export async function runSeed(proof: Proof, seed: number, options: Partial<RunOptions> = {}): Promise<Outcome> {
   if (!watched) throw new Error('nothing is watched: call watchStrayFailures before a run');
   const own: string[] = (stray = []);
@@ -135,7 +135,7 @@ export async function main(proof: Proof): Promise<void> {
     },
   });
   const without = parseWithout(proof, values.without);
-  // A reader that has seen enough (`| head`) closes the pipe; there is nobody left to write for.
+  // A reader that has seen enough (`| head`) closes the pipe; there is no reader left.
   process.stdout.on('error', () => process.exit());
   watchStrayFailures();
   if (values.seed !== undefined) {

@@ -220,7 +220,7 @@ describe('leaving early', () => {
     const counter = new Counter();
     for await (const list of batched(counter, { maxBatchSize: 3 })) {
       expect(list).toEqual([0, 1, 2]);
-      await turn(); // the next list is complete: no read is on its way
+      await turn(); // the next list is complete: no read is under way
       break;
     }
     expect(counter.ended).toBe(1);

@@ -128,7 +128,7 @@ describe.each(kinds)('$kind', ({ run }) => {
     off();
     const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     await batcher.flush().catch(() => undefined);
-    expect(warn).toHaveBeenCalled(); // nobody listens any more
+    expect(warn).toHaveBeenCalled(); // no listener is left
     warn.mockRestore();
     batcher.clear();
   });

@@ -74,7 +74,7 @@ const CONTROLS = [
   'img',
 ];
 
-/** The controls, as a screen reader is told of them: `role name`. */
+/** The controls, as a screen reader announces them: `role name`. */
 export async function controlsOf(page: Page): Promise<string[]> {
   const session = await page.context().newCDPSession(page);
   const { nodes } = (await session.send('Accessibility.getFullAXTree')) as { nodes: AccessibilityNode[] };

@@ -1,18 +1,23 @@
-/** Processor time of the work in ms, at best of two: what other processes take does not count. */
+/** Processor time of the work in ms: what other processes take does not count. */
 export async function cost(work: () => unknown): Promise<number> {
-  let best = Infinity;
-  for (let i = 0; i < 2; i++) {
-    const start = process.cpuUsage();
-    await work();
-    const { user, system } = process.cpuUsage(start);
-    best = Math.min(best, (user + system) / 1000);
-  }
-  return best;
+  const start = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
 }
 
-/** Ten times as much takes at most thirty times as long; quadratic would be a hundred times. */
+const ROUNDS = 3;
+
+/**
+ * Four times as much takes at most six times as long; quadratic would be sixteen times. Best of a few rounds, since a
+ * collection of garbage may hit either; what is linear mostly needs one.
+ */
 export async function expectLinear(work: (count: number) => unknown, count: number): Promise<void> {
   await work(count);
-  const [few, many] = [await cost(() => work(count)), await cost(() => work(10 * count))];
-  expect(many).toBeLessThan(30 * Math.max(few, 2));
+  let [few, many] = [Infinity, Infinity];
+  for (let round = 0; round < ROUNDS && !(many <= 6 * few && many < Infinity); round++) {
+    few = Math.min(few, await cost(() => work(count)));
+    many = Math.min(many, await cost(() => work(4 * count)));
+  }
+  expect(many).toBeLessThanOrEqual(6 * few);
 }

@@ -1,4 +1,4 @@
-// Run by fake-timers.test.ts under `node --test`, whose mock timers leave `performance` alone, and `Date` if told to.
+// Run by fake-timers.test.ts under `node --test`, whose mock timers leave `performance` alone, and `Date` if asked to.
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { MemoryBatcher } from '../../collectors/index.ts';

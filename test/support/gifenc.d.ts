@@ -7,7 +7,7 @@ declare module 'gifenc' {
       index: Uint8Array,
       width: number,
       height: number,
-      options: { palette: Palette; delay: number; transparent?: boolean; transparentIndex?: number },
+      options: { palette: Palette; delay: number; transparent?: boolean; transparentIndex?: number; dispose?: number },
     ): void;
     finish(): void;
     bytes(): Uint8Array;

@@ -18,7 +18,7 @@ const none = /^(?!)/;
 const anyButOwned = /^(?!(mitt|zod)($|\/))/;
 
 /** From left to right: each imports only from those to its right. `errors` imports nothing, so all may use it. */
-const below = ['options', 'events', 'core', 'errors'];
+const below = ['events', 'options', 'core', 'errors'];
 const layers: readonly Layer[] = [
   { name: 'cli', holds: /^cli\//, imports: ['collectors', 'index'], modules: anyButOwned },
   { name: 'distributed', holds: /^distributed\//, imports: ['collectors', 'index'], modules: anyButOwned },
@@ -30,8 +30,8 @@ const layers: readonly Layer[] = [
   { name: 'collector', holds: /^src\/collector\//, imports: below, modules: none },
   { name: 'serving', holds: /^src\/serving\//, imports: below, modules: none },
   { name: 'server', holds: /^src\/server\//, imports: below, modules: none },
+  { name: 'events', holds: /^src\/events\.ts$/, imports: ['options', 'core', 'errors'], modules: /^mitt$/ },
   { name: 'options', holds: /^src\/options\//, imports: ['core', 'errors'], modules: /^zod(\/mini)?$/ },
-  { name: 'events', holds: /^src\/events\.ts$/, imports: ['core', 'errors'], modules: /^mitt$/ },
   { name: 'core', holds: /^src\/core\//, imports: ['errors'], modules: none },
   { name: 'errors', holds: /^src\/errors\.ts$/, imports: [], modules: none },
 ];

@@ -53,7 +53,7 @@ export async function upload(page: Page, files: [name: string, content: string][
   await page.getByRole('button', { name: 'Start' }).click();
 }
 
-export async function search(page: Page, query: string, status: RegExp): Promise<Locator> {
+export async function search(page: Page, query: string, status: RegExp | string): Promise<Locator> {
   await page.getByLabel('Search what is indexed').fill(query);
   await page.getByRole('search').getByText(status).waitFor();
   return page.getByRole('list', { name: 'Results' }).getByRole('listitem');

@@ -21,7 +21,7 @@ export function endLater(child: ChildProcess): void {
   started.add(child);
 }
 
-/** A folder that is gone after the tests of the file, as is whoever still writes to it; `release` comes in between. */
+/** A folder that is removed after the tests of the file, once the programs that write to it were ended; `release` is called in between. */
 export function scratch(release: () => void = () => {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'live-'));
   afterAll(async () => {
@@ -130,7 +130,7 @@ export class LiveServer {
     }
   }
 
-  /** What a page of that user is told from now on; resolves once it is connected. */
+  /** The events of a page of that user from now on; resolves once it is connected. */
   async events(user: string): Promise<Told> {
     const response = await fetch(`${this.address}/api/events?user=${user}`);
     const told: Told = { jobs: [], job: [], batch: [] };

@@ -49,8 +49,8 @@ export function run(command: string, args: readonly string[], cwd: string, limit
 }
 
 /** The same, for programs that have to succeed: what they printed. */
-export async function mustRun(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const { code, stdout, stderr } = await run(command, args, cwd);
+export async function mustRun(command: string, args: readonly string[], cwd: string, limit?: number): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args, cwd, limit);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(code)}\n${stdout}\n${stderr}`);
   return stdout;
 }

@@ -56,7 +56,7 @@ export function testNamesOf(path: string, text: string): Prose[] {
 }
 
 /** Words that hide who does what, and what to write. */
-const banned: readonly [words: RegExp, instead: string][] = [
+export const banned: readonly (readonly [words: RegExp, instead: string])[] = [
   [/\b(told|tells?|telling)\b/i, 'functions are called, events emitted, errors passed or reported'],
   [/\bgather(s|ed|ing)?\b/i, 'queues hold, items are queued'],
   [/\bway in\b|\bon (the|its|their) way\b/i, 'name the step: waits, is being added, is being written'],
@@ -68,8 +68,10 @@ const banned: readonly [words: RegExp, instead: string][] = [
   ],
   [/\bgone\b/i, 'removed, left, ended'],
   [/\bheard\b/i, 'handled, reported'],
-  [/(^|[.!?] )(What|Of)\b/, 'begin the sentence with its subject'],
 ];
+
+/** For text that is read without the code beside it. */
+const opening: (typeof banned)[number] = [/(^|[.!?] )(What|Of)\b/, 'begin the sentence with its subject'];
 
 /** Whether a look at the comments and names of a file is worth the time. */
 export function isSuspicious(text: string): boolean {
@@ -77,9 +79,13 @@ export function isSuspicious(text: string): boolean {
 }
 
 /** One sentence for each word that is not plain English. */
-export function complaints(path: string, prose: readonly Prose[]): string[] {
+export function complaints(
+  path: string,
+  prose: readonly Prose[],
+  rules: typeof banned = [...banned, opening],
+): string[] {
   return prose.flatMap(({ line, text }) =>
-    banned.flatMap(([words, instead]) => {
+    rules.flatMap(([words, instead]) => {
       const word = words.exec(text)?.[0].trim();
       return word === undefined ? [] : [`${path}:${line}: "${word}": ${instead}`];
     }),

@@ -12,7 +12,7 @@ const AT_ONCE = 3;
 const isCommonJs = ({ code, language }: Block): boolean => language.startsWith('j') && /\brequire\(/.test(code);
 
 /**
- * Somebody who has installed the package, built from the sources, and runs blocks of our pages. Built and compiled once
+ * A user who has installed the package, built from the sources, and runs blocks of our pages. Built and compiled once
  * for all blocks, so that each of them costs no more than a start of Node.
  */
 export class Reader {
@@ -21,7 +21,7 @@ export class Reader {
   #free = AT_ONCE;
 
   constructor() {
-    // Below the project, so that a block finds other packages; what is in .data is nobody's source.
+    // Below the project, so that a block finds other packages; what is in .data is no source.
     mkdirSync(join(root, '.data'), { recursive: true });
     this.folder = mkdtempSync(join(root, '.data', 'readme-'));
     // Without it `batch-please` would be the project itself, whose `dist` may be of another day.

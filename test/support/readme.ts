@@ -101,7 +101,7 @@ function describe(problem: ts.Diagnostic, block: Block): string {
   return `${block.page}:${String(block.line + line)} ${ts.flattenDiagnosticMessageText(problem.messageText, '\n')}`;
 }
 
-/** What a reader may be told to type that is no script of ours. */
+/** What a reader may be asked to type that is no script of ours. */
 const plainCommands = [
   /^npm (install|ci)$/,
   /^npm install (--save-dev )?batch-please$/,

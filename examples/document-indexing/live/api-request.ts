@@ -34,7 +34,7 @@ const REQUEST_TIMEOUT = 60_000;
 const LONGEST_WAIT = 60_000;
 const MAX_REASON = 200;
 
-/** One vector for each text. While it waits, its partition does too: texts gather instead of requests. */
+/** One vector for each text. While it waits, its partition does too: texts queue up instead of requests. */
 export async function requestVectors(
   { url, model, key }: ApiSettings,
   texts: readonly string[],

@@ -12,7 +12,7 @@ const SHARES_TIMEOUT = 2_000;
 /** Batches that a page gets when it connects, and that the next process starts with. */
 export const KEPT = 200;
 const KEYS_KEPT = 500;
-/** Names that are told apart when users are counted. */
+/** Names that count as different users. */
 const MAX_NAMES = 1_000;
 
 /** What is stored, so that a page has something to show after a restart. */
@@ -24,7 +24,7 @@ export interface StoredBatches {
 
 /**
  * Puts batches together from what each job learns about its own part. With summaries the first one to hear of a batch
- * knows all of it; with payloads for each value everybody knows a part.
+ * knows all of it; with a payload for each value every job knows a part.
  */
 export class BatchLog {
   readonly #capacity: number;

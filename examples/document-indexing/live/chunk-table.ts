@@ -157,7 +157,7 @@ export class ChunkTable {
     return new Set(rows.map((row) => text(row, 'id')));
   }
 
-  /** What the job stored of versions of its documents that are gone, from before it was interrupted, is not its own. */
+  /** What the job stored of earlier versions of its documents, from before it was interrupted, is not its own. */
   async unlinkVanished(job: string): Promise<void> {
     await this.#database.query(
       `DELETE FROM job_sections WHERE job = $1

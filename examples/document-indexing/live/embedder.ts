@@ -44,7 +44,7 @@ export interface Embedder {
   readonly nearEnough: number;
   /** Vectors that are stored already have so many dimensions: one of another length is an error. */
   expect(dimensions: number): void;
-  /** How a serving executes a batch; `alone`, if nobody shares it. */
+  /** How a serving executes a batch; `alone`, if no other job shares it. */
   serving(way: ProgressWay, alone: boolean, onWait: OnWait): EmbeddingOptions;
   /** The vector of a query, as Postgres reads it. */
   embedQuery(query: string, weights: WordWeights): Promise<string>;

@@ -3,7 +3,7 @@ import { ApiError, requestVectors } from './api-request.js';
 import type { ApiSettings, Wait } from './api-request.js';
 import { now, tokensOf } from './embedder.js';
 import type { Chunk, Embedded, Embedder } from './embedder.js';
-import { tellProgress } from './progress-hook.js';
+import { reportProgress } from './progress-hook.js';
 
 export type { ApiSettings } from './api-request.js';
 export { waitAskedFor } from './api-request.js';
@@ -38,7 +38,7 @@ export function embeddingApi(settings: ApiSettings): Embedder {
 
   /**
    * A request that is refused for what is in it (400, 413, 422) is halved until the texts that are to blame are found:
-   * they alone are refused. If everything is refused, it is the request that is wrong, and nobody's text.
+   * they alone are refused. If everything is refused, the request is wrong, and not a text.
    */
   async function outcomesOf(texts: readonly string[], wait: Wait, signal: AbortSignal): Promise<Outcome[]> {
     let failures = 0;
@@ -97,11 +97,11 @@ export function embeddingApi(settings: ApiSettings): Embedder {
         batches += 1;
         const milliseconds = performance.now() - started;
         const batch = { key: `${life}.${batches}`, at: now(), reason, size: chunks.length, milliseconds };
-        tellProgress(hooks.progress, way, batch, chunks, results);
+        reportProgress(hooks.progress, way, batch, chunks, results);
         return results;
       },
     }),
-    // A model weighs the words by itself. Nobody waits for a search as long as a job waits.
+    // A model weighs the words by itself. A search must not take as long as a job may.
     embedQuery: async (query) => {
       const [outcome] = await vectorsOf([query], 'never', AbortSignal.timeout(QUERY_TIMEOUT));
       return outcome?.vector ?? '';

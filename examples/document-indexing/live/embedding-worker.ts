@@ -4,7 +4,7 @@ import type { ServingContext } from 'batch-please';
 import { now, tokensOf } from './embedder.js';
 import type { Chunk, Embedded, Told } from './embedder.js';
 import { embed, literalOf } from './hashed-embedding.js';
-import { tellProgress } from './progress-hook.js';
+import { reportProgress } from './progress-hook.js';
 
 interface Thread {
   id: string;
@@ -28,6 +28,6 @@ export function handleBatch(
   state.batches += 1;
   const key = `${state.id}.${state.batches}`;
   const batch = { key, at: now(), reason, size: chunks.length, milliseconds: performance.now() - started };
-  tellProgress(hooks.progress, runtimeOptions.way, batch, chunks, results);
+  reportProgress(hooks.progress, runtimeOptions.way, batch, chunks, results);
   return results;
 }

@@ -6,7 +6,7 @@ import type { Chunk, Embedded, Embedder, OnWait, Told } from './embedder.js';
 type Serving = BatchServing<Chunk, Embedded, unknown, 'progress', Told>;
 export type EmbeddingEvent = StreamEvent<Embedded, 'progress'>;
 
-/** The chunks of all jobs on their way to their vectors. */
+/** Turns the chunks of all jobs into vectors. */
 export interface Embedding {
   readonly way: ProgressWay;
   /** The largest batch. */

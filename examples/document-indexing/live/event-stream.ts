@@ -18,7 +18,7 @@ interface Listener {
 /** What a page gets when it connects. */
 export type Picture = Pick<Events, 'jobs' | 'database' | 'simulation'>;
 
-/** The events of every page: the jobs of its users, and everybody's batches. */
+/** The events of every page: the jobs of its users, and the batches of all users. */
 export class EventStream {
   readonly #batches: BatchLog;
   readonly #channel: Channel<Record<string, unknown>, Listener> = createChannel();

@@ -19,7 +19,7 @@ const HEADERS = {
 export const securityHeaders: Readonly<Record<string, string>> = HEADERS;
 
 /**
- * There is no password: who may ask is who can reach the address, and no page of somebody else in this browser. `host`
+ * There is no password: who may ask is who can reach the address, and no page of another site in this browser. `host`
  * is where it listens: the names of that address are accepted, and another name that leads here (DNS rebinding) is not.
  */
 export function guard(server: FastifyInstance, host: string): void {
@@ -39,7 +39,7 @@ function checkHost({ headers }: FastifyRequest, accepts: (name: string) => boole
   if (!accepts(name)) throw new RefusedError(403, 'This server is not known by that name: open it by its address.');
 }
 
-/** A name that somebody else gave to this address is neither a number nor what this machine calls itself. */
+/** A name that others gave to this address is neither a number nor what this machine calls itself. */
 function isOwnName(name: string, host: string): boolean {
   const own = hostname().toLowerCase();
   const bare = name.replace(/^\[(.*)\]$/, '$1');
@@ -54,7 +54,7 @@ function checkSite({ headers }: FastifyRequest): void {
   }
 }
 
-/** Whoever is no browser sends no origin, and could send any. */
+/** A client that is no browser sends no origin, and could send any. */
 function checkOrigin({ headers }: FastifyRequest): void {
   const { origin, host } = headers;
   if (origin === undefined) return;

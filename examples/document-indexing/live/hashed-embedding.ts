@@ -11,10 +11,10 @@ export const DIMENSIONS = 384;
 export const NAME = `hashed-ngrams-${DIMENSIONS}`;
 
 const WORD = /[\p{L}\p{N}]+/gu;
-/** What is longer is no word that anybody looks for, such as encoded data. */
+/** What is longer is no word that users search for, such as encoded data. */
 const MAX_WORD = 40;
 const PIECE_LENGTHS = [3, 4];
-/** A word as a whole tells more than each of its pieces, and a pair of words tells their order. */
+/** A whole word weighs more than each of its pieces, and a pair of words carries their order. */
 const PIECE_WEIGHT = 0.3;
 const PAIR_WEIGHT = 0.7;
 

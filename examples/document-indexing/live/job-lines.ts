@@ -15,7 +15,7 @@ export function showJobs(list: () => Job[], output: NodeJS.WriteStream): () => v
 function showBars(list: () => Job[], output: NodeJS.WriteStream): () => void {
   // A narrow terminal would wrap each bar, and draw it over the one above.
   const narrow = output.columns < 70;
-  const format = narrow ? '{stored}/{total} {name}' : '[{bar}] {stored}/{total} {name}  {speed}/s  {state}';
+  const format = narrow ? '{stored}/{all} {name}' : '[{bar}] {stored}/{all} {name}  {speed}/s  {state}';
   const multi = new MultiBar(
     { stream: output, format, barsize: 20, gracefulExit: false, hideCursor: false, linewrap: false },
     Presets.legacy,
@@ -37,7 +37,8 @@ function showBars(list: () => Job[], output: NodeJS.WriteStream): () => void {
       bar.update(isOver(job) ? total : Math.min(total, chunks.stored), {
         name: printable(`${job.name} (${job.user})`),
         stored: count(chunks.stored),
-        total: chunks.total === undefined ? `${count(chunks.read)}+` : count(chunks.total),
+        // `total` is the bar's own number, without separators.
+        all: chunks.total === undefined ? `${count(chunks.read)}+` : count(chunks.total),
         speed: count(chunksPerSecond),
         state: printable(job.message ?? reasonAfter(job)),
       });

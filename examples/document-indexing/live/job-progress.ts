@@ -39,14 +39,14 @@ export function newJob(id: string, user: string, name: string): Job {
   };
 }
 
-/** Keeps the books of one job; `onChange` is told that there is something new. */
+/** Counts for one job; `onChange` is called when there is something new. */
 export class JobProgress {
   readonly job: Job;
   readonly #capacity: number;
   readonly #price: number;
   readonly #onChange: () => void;
   readonly #latency = new Latency();
-  /** Of the batches of this life: chunks of anybody, and its own. */
+  /** In the batches of this process: chunks of all jobs, and its own. */
   #batchSizes = 0;
   #own = 0;
   /** The batch that its latest share was of. */
@@ -66,7 +66,7 @@ export class JobProgress {
     this.#onChange = onChange;
   }
 
-  /** From the beginning of its documents, whatever an earlier life had done. Tokens were spent once. */
+  /** From the beginning of its documents, whatever an earlier process had done. Tokens were spent once. */
   restart(): void {
     const { job } = this;
     job.files = { done: 0, failed: 0 };
@@ -139,7 +139,7 @@ export class JobProgress {
     this.#onChange();
   }
 
-  /** A hook has told of a batch. A job whose values do not lie next to each other hears of it several times. */
+  /** A hook has reported a batch: several times for a job whose values do not lie next to each other. */
   embedded({ batch, own }: Share): void {
     const { job } = this;
     if (batch.key !== this.#batch) {

@@ -155,7 +155,7 @@ export class JobRun {
     this.#progress.filesDone(files);
   }
 
-  /** What is stored already, by an earlier life of the job or by another job, only has to be looked up. */
+  /** What is stored already, by the job in an earlier process or by another job, only has to be looked up. */
   async #missing(sections: SectionRow[]): Promise<SectionRow[]> {
     if (!this.#stored.refresh || sections.length === 0) return sections;
     const { database, table } = this.#shop;

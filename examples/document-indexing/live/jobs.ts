@@ -58,12 +58,12 @@ export class Jobs {
     this.#timer = setInterval(() => void this.#save(), SAVE_EVERY);
   }
 
-  /** Takes up jobs of an earlier life; those that were not over go on. */
+  /** Takes up jobs of an earlier process; those that were not over go on. */
   restore(stored: readonly StoredJob[]): void {
     for (const each of stored) {
       if (isOver(each.job)) {
         const { progress } = this.#add(each);
-        // What was on its way when it was cancelled may have come to the table without a word.
+        // Rows that were being stored when it was cancelled may be in the table, unreported.
         if (each.job.state === 'cancelled') void this.#countWhatIsStored(each, progress);
       } else this.#start({ ...each, refresh: true });
     }
@@ -75,7 +75,7 @@ export class Jobs {
     return jobs.filter((job) => users === undefined || users.has(job.user)).reverse();
   }
 
-  /** Whether such a job is on its way. */
+  /** Whether such a job is under way. */
   goesOn(user: string, directory: string): boolean {
     return [...this.#entries.values()].some(({ stored: { job, source } }) => {
       return !isOver(job) && job.user === user && source.kind === 'directory' && source.path === directory;
@@ -191,7 +191,7 @@ export class Jobs {
     const { shop, roots, uploads } = this.#options;
     const { signal } = controller;
     try {
-      // Of an earlier life, under which other folders may have been allowed.
+      // From an earlier process, for which other folders may have been allowed.
       if (stored.source.kind === 'directory') await roots.allow(stored.source.path);
       await new JobRun(stored, progress, shop, signal).run();
       progress.move('done');
@@ -205,7 +205,7 @@ export class Jobs {
     if (stored.source.kind === 'files') await uploads.discard(stored.job.id).catch(() => undefined);
   }
 
-  /** Rows that were on their way when the job was cancelled are stored all the same. */
+  /** Rows that were being stored when the job was cancelled are stored all the same. */
   async #countWhatIsStored({ job }: StoredJob, progress: JobProgress): Promise<void> {
     const { database, rows, table } = this.#options.shop;
     const { signal } = this.#leaving;

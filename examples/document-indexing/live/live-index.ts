@@ -223,7 +223,7 @@ export async function openLiveIndex(options: LiveOptions): Promise<LiveIndex> {
   }
 }
 
-/** Unless an earlier life has begun it and not ended. What is in the index already is not embedded again. */
+/** Unless an earlier process has begun it and not ended. What is in the index already is not embedded again. */
 async function beginFirst(jobs: Jobs, roots: Roots, { first }: LiveOptions): Promise<void> {
   if (first === undefined) return;
   const path = await roots.allow(first.path);

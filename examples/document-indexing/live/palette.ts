@@ -1,4 +1,4 @@
-/** Colours that the page tells apart. */
+/** Colours that differ enough to be distinguished on the page. */
 const COLOURS = 12;
 
 /** A colour for each user, which they keep as long as they are on the chart. */

@@ -2,7 +2,7 @@ import type { ServingHook } from 'batch-please';
 import type { ProgressWay } from '../protocol.js';
 import type { Chunk, Embedded } from './embedder.js';
 
-/** What a handler tells of its batch. */
+/** What a handler reports of its batch. */
 export interface BatchFacts {
   /** Of no other batch. */
   key: string;
@@ -30,11 +30,11 @@ interface Item {
   tokens: number;
 }
 
-/** `isolated`: the serving is of one job, so whatever it tells is about that job. */
+/** `isolated`: the serving is of one job, so all that it reports is about that job. */
 type Whole = { batch: BatchFacts } & Line;
 
-/** The guide's three ways to tell of progress, as the handler sees them. */
-export function tellProgress(
+/** The guide's three ways to report progress, as the handler sees them. */
+export function reportProgress(
   hook: ServingHook,
   way: ProgressWay,
   batch: BatchFacts,
@@ -62,24 +62,24 @@ export function tellProgress(
 export interface Share {
   batch: BatchFacts;
   own: Line;
-  /** Whose chunks were in the batch, as far as this payload tells: of all jobs, or of this one alone. */
+  /** Whose chunks were in the batch, as far as this payload says: of all jobs, or of this one alone. */
   parts: { job: string; count: number }[];
 }
 
 /** The same as the caller of job `job` sees them. */
 export function shareOf(way: ProgressWay, job: string, payload: unknown): Share | undefined {
   if (way === 'items') {
-    const items = payload as Item[]; // of tellProgress
+    const items = payload as Item[]; // of reportProgress
     const [first] = items;
     if (first === undefined) return undefined;
     const own = { count: items.length, tokens: items.reduce((all, { tokens }) => all + tokens, 0) };
     return { batch: first.batch, own, parts: [{ job, count: own.count }] };
   }
   if (way === 'isolated') {
-    const { batch, count, tokens } = payload as Whole; // of tellProgress
+    const { batch, count, tokens } = payload as Whole; // of reportProgress
     return { batch, own: { count, tokens }, parts: [{ job, count }] };
   }
-  const { batch, jobs } = payload as Summary; // of tellProgress
+  const { batch, jobs } = payload as Summary; // of reportProgress
   const parts = Object.entries(jobs).map(([id, { count }]) => ({ job: id, count }));
   return { batch, own: jobs[job] ?? { count: 0, tokens: 0 }, parts };
 }

@@ -20,8 +20,8 @@ const MAX_BATCH_CHARACTERS = 2_000_000;
 class RefusedRow extends Error {}
 
 /**
- * The rows of all jobs on their way into the table, in bulk. A database that is away is waited for. A row that it
- * refuses holds nobody up: the batch is split until that row is found, and it is reported to its job.
+ * Stores the rows of all jobs, in bulk. A database that is away is waited for. A row that it
+ * refuses delays no other: the batch is split until that row is found, and it is reported to its job.
  */
 export class RowBatcher extends MemoryBatcher<ChunkRow> {
   readonly #table: ChunkTable;
@@ -67,7 +67,7 @@ export class RowBatcher extends MemoryBatcher<ChunkRow> {
   /** Resolves when every row added so far is stored or refused. */
   async settle(signal: AbortSignal): Promise<void> {
     if (await this.#flushed(signal)) return;
-    // What is held has been refused, and nothing else was stored meanwhile that would tell these rows from an outage.
+    // What is held has been refused, and nothing else was stored meanwhile, by which these rows would differ from an outage.
     // But only an answer of the database ends the attempts at a batch: so it is the rows.
     this.configure({ giveUp: 'drop' });
     await this.#flushed(signal);

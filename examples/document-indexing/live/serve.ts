@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LiveArguments, ServerArguments } from '../arguments.js';
 import type { Database } from '../database.js';
+import { unlessInterrupted } from '../interrupt.js';
 import { counted, print } from '../printable.js';
 import type { Embedder } from './embedder.js';
 import { embeddingApi } from './embedding-api.js';
@@ -24,7 +25,7 @@ export async function serve(
   signal: AbortSignal,
 ): Promise<number> {
   const { host, port, roots, user, open } = live;
-  const index = await openLiveIndex({
+  const opening = openLiveIndex({
     database,
     databaseKind: server === undefined ? 'embedded' : 'server',
     embedder: embedderOf(live),
@@ -41,6 +42,13 @@ export async function serve(
     first: directory === undefined ? undefined : { path: directory, user },
     user,
   });
+  const index = await unlessInterrupted(signal, opening);
+  if (index === undefined) {
+    // It ends with the database, which the caller closes.
+    opening.catch(() => undefined);
+    print(['Stopped before the page was there. Jobs that were not done go on at the next start.']);
+    return 0;
+  }
   print([`Open ${index.address} in a browser; Ctrl-C ends.`]);
   if (open) openBrowser(index.address);
   if (!isLoopback(host))

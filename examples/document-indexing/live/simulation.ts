@@ -25,7 +25,7 @@ export function simulatedUserOf(job: string): string | undefined {
 }
 
 /**
- * Eight users who submit small jobs to the serving that everybody uses, one after the other. Their vectors are dropped:
+ * Eight users who submit small jobs to the serving that all jobs use, one after the other. Their vectors are dropped:
  * nothing of them is stored.
  */
 export class Simulation {

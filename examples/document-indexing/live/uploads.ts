@@ -19,7 +19,7 @@ export class Uploads {
     this.#directory = directory;
   }
 
-  /** Removes what belongs to none of these jobs: a request that was cut off, or a job whose end nobody saw. */
+  /** Removes what belongs to none of these jobs: a request that was cut off, or a job that ended with its server. */
   static async open(directory: string, jobs: ReadonlySet<string>): Promise<Uploads> {
     await mkdir(directory, { recursive: true });
     const uploads = new Uploads(directory);

@@ -41,7 +41,7 @@ export class Vocabulary {
     for (let length = word.length - most; length <= word.length + most; length += 1) {
       for (const known of this.#byLength.get(length) ?? []) {
         const distance = distanceOf(word, known, most);
-        // Hardly anybody gets the first letter of a word wrong.
+        // The first letter of a word is hardly ever wrong.
         if (distance <= most) found.push({ known, distance: known[0] === word[0] ? distance : distance + 0.5 });
       }
     }

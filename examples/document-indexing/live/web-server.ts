@@ -37,7 +37,7 @@ const FIELDS = 10;
 
 export async function webServer(options: WebOptions): Promise<FastifyInstance> {
   const { limits, jobs, requests, events } = options;
-  // Text grows by its escapes on its way as JSON.
+  // Text grows by its escapes when it is sent as JSON.
   const server = fastify({ bodyLimit: 2 * limits.uploadBytes + 10_000, forceCloseConnections: true });
   guard(server, options.host);
   // What a form of another page could send, without asking first.

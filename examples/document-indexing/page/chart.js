@@ -103,6 +103,12 @@ export class Chart {
     return this.#shown;
   }
 
+  /** It fills from the left, and moves when it is full. */
+  get #left() {
+    const room = Math.floor((this.#width - LEFT) / PITCH);
+    return this.#shown.length < room ? LEFT : this.#width - PITCH * this.#shown.length;
+  }
+
   /** @param {Batch[]} batches oldest first */
   draw(batches) {
     if (this.#width === 0) return;
@@ -119,7 +125,7 @@ export class Chart {
       this.#text(String(size), LEFT - 8, y + 4);
     }
     if (batches.length === 0) this.#drawSketch(floor, unit);
-    const left = this.#width - PITCH * this.#shown.length;
+    const left = this.#left;
     this.#shown.forEach((batch, i) => {
       const x = left + i * PITCH;
       let below = 0;
@@ -190,7 +196,7 @@ export class Chart {
   /** @param {MouseEvent} event */
   #at({ clientX }) {
     const x = clientX - this.#svg.getBoundingClientRect().left;
-    const left = this.#width - PITCH * this.#shown.length;
+    const left = this.#left;
     return this.#shown[Math.floor((x - left) / PITCH)];
   }
 

@@ -36,12 +36,15 @@ async function showCode(name) {
   const { file, text, from, to } = await answer.json();
   document.title = file.split('/').at(-1) ?? file;
   setText(where, `${file}, lines ${from} to ${to}`);
-  const lines = text.split('\n').map((line, i) => {
-    const number = i + 1;
-    const made = element('span', number >= from && number <= to ? 'line meant' : 'line', `${line}\n`);
-    made.dataset.number = String(number);
-    return made;
-  });
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .map((line, i) => {
+      const number = i + 1;
+      const made = element('span', number >= from && number <= to ? 'line meant' : 'line', `${line}\n`);
+      made.dataset.number = String(number);
+      return made;
+    });
   const code = element('pre', 'code', ...lines);
   // It scrolls on a narrow screen, also by the keyboard.
   code.tabIndex = 0;

@@ -1,5 +1,5 @@
 import { isError } from '../slot.js';
-import { messageOf } from '../../errors.js';
+import { BatchError, messageOf } from '../../errors.js';
 
 /** An error, or another thrown value, as it crosses from or to a thread. */
 export type Encoded =
@@ -56,12 +56,12 @@ export function isUncloneable(error: unknown): boolean {
   return (error as { name?: unknown } | null)?.name === 'DataCloneError';
 }
 
-/** Why the value cannot be sent to a thread; `undefined` if it can. */
+/** Why the value cannot be sent to a thread, always an error: what a getter threw may be of any kind. */
 export function cloneErrorOf(value: unknown): unknown {
   try {
     structuredClone(value);
     return undefined;
   } catch (error) {
-    return error;
+    return isError(error) ? error : new BatchError(`a value cannot be cloned: ${messageOf(error)}`, error);
   }
 }

@@ -192,14 +192,13 @@ function send(thread: Thread, task: Task, listeners: Listeners, resolve: (result
   try {
     return post(task.values, new Map());
   } catch (error) {
-    if (!isUncloneable(error)) throw error;
     const errors = new Map<number, unknown>();
     task.values.forEach((value, i) => {
       const failure = cloneErrorOf(value);
       if (failure !== undefined) errors.set(i, failure);
     });
     const good = task.values.filter((_, i) => !errors.has(i));
-    if (errors.size === 0) throw error; // the context cannot be cloned
+    if (errors.size === 0) throw error; // no value is to blame: the context cannot be cloned
     if (good.length > 0) return post(good, errors);
     resolve(task.values.map((_, i) => errors.get(i)));
     return -1;

@@ -94,15 +94,27 @@ function hooksOf(id, names, size) {
 }
 
 /** Promises in slots are awaited; one that rejects is an error in its slot. */
-function settled(results) {
+async function settled(results) {
   if (!Array.isArray(results)) return results;
-  return Promise.all(
-    results.map((result) =>
-      typeof result?.then === 'function'
-        ? Promise.resolve(result).then(undefined, (error) => (isError(error) ? error : new Error(String(error))))
-        : result,
-    ),
-  );
+  const list = results.slice();
+  // The other slots are kept away from Promise.all, which would read their `then`.
+  const wait = async (result, i) => {
+    try {
+      list[i] = await result;
+    } catch (error) {
+      list[i] = isError(error) ? error : new Error(textOf(error));
+    }
+  };
+  await Promise.all(results.map((result, i) => (isThenable(result) ? wait(result, i) : undefined)));
+  return list;
+}
+
+function isThenable(value) {
+  try {
+    return typeof value?.then === 'function';
+  } catch {
+    return false; // a getter that throws; it fails again, in its own slot, when the value is cloned
+  }
 }
 
 /** Errors in slots are sent apart. */
@@ -194,12 +206,13 @@ function textOf(value) {
   }
 }
 
+/** Why the value cannot be sent, always an error: what a getter threw may be of any kind. */
 function cloneError(value) {
   try {
     structuredClone(value);
     return undefined;
   } catch (error) {
-    return error;
+    return isError(error) ? error : new Error(`it cannot be cloned: ${textOf(error)}`);
   }
 }
 

@@ -366,12 +366,22 @@ describe('usage', () => {
     [['--size', '0', '--', 'cat'], '--size must be a positive whole number'],
     [['--size', '1.5', '--', 'cat'], '--size'],
     [['--age', 'soon', '--', 'cat'], '--age'],
-    [['--sise', '1', '--', 'cat'], '--sise'],
-    [['--dead', '/no/such/folder/file', '--', 'cat'], '/no/such/folder/file'],
-  ])('%j ends with 2', async (args, message) => {
+    [['--age', '-5', '--', 'cat'], '--age needs a value'],
+    [['--attempts', 'never', '--', 'cat'], '--attempts must be a positive whole number or "forever", and is "never"'],
+    [['--sise', '1', '--', 'cat'], "unknown option '--sise'"],
+    [['--dead', '/no/such/folder/file', '--', 'cat'], '--dead must be a file that can be written: ENOENT'],
+    [
+      ['--spool', '/dev/null', '--', 'cat'],
+      '--spool must be a directory that can be made and written, and is "/dev/null"',
+    ],
+    // Node's own recursive mkdir never ends there.
+    [['--spool', '/proc/no/such', '--', 'cat'], '--spool must be a directory'],
+    [['--', '/tmp'], '/tmp: is a directory'],
+  ])('%j ends with 2, and says what was expected in a line', async (args, message) => {
     const { code, stderr } = await pipe('a\n', ...args);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
+    expect(stderr.replace('Try: batch-please pipe --help\n', '').trimEnd()).not.toContain('\n');
   });
 
   test('--quiet says nothing when all is well', async () => {

@@ -1,3 +1,3 @@
 import { testFuzz } from './proof/test-fuzz.js';
 
-testFuzz(1, 800);
+testFuzz(1, 150);

@@ -77,7 +77,7 @@ describe.each(LEVELS)('durability %s, integrity %s', (durability, integrity) => 
     await sealed(path);
     const { intact, bytes } = punch(path, integrity);
     batcher.resume();
-    await batcher.flush({ timeout: 30_000 }).catch(() => undefined); // told of the batches of which nothing is left
+    await batcher.flush({ timeout: 30_000 }).catch(() => undefined); // rejects with the batches of which nothing is left
     const got = delivered();
     expect(got).toEqual(expect.arrayContaining(intact));
     expect(got).toEqual([...new Set(got)].sort((a, b) => a - b));

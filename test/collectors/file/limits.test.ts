@@ -99,7 +99,7 @@ testUnless(noPreload())(
     expect(hung).toBe(true);
     expect(closed).toHaveLength(2);
     for (const error of closed) expect(error).toMatch(/^(CloseError|StorageError): /);
-    // Nobody may say that these are stored.
+    // These must not be reported as stored.
     for (const error of told) expect(error).toMatch(/^\w+Error: /);
   },
 );

@@ -1,5 +1,6 @@
-import { testLives } from './proof/test-lives.js';
+import { testProof } from '../../sim/test-proof.js';
+import { FILE_PROOF } from './proof/proof.js';
 
-describe('more simulated lives in the long run', () => {
-  testLives(1_010_001, 1500, 500);
+describe('simulated lives in the long run, part 2 of 2', () => {
+  testProof(FILE_PROOF, { from: 20_001, runs: 10_000 });
 });

@@ -105,7 +105,7 @@ describe.each(['none', 'batch', 'item'] as const)('G17: durability %s', (durabil
     act(join(path, filesIn(path)[0]?.name ?? ''), path);
     up();
     batcher.resume();
-    await batcher.flush({ timeout: 10_000 }).catch(() => undefined); // told of a batch of which nothing is left
+    await batcher.flush({ timeout: 10_000 }).catch(() => undefined); // rejects with a batch of which nothing is left
     await until(() => batcher.state.pending === 0);
     expect(new Set(got).size).toBe(got.length);
     expect(got.filter((item) => item >= 10)).toEqual(Array.from({ length: 20 }, (_, item) => item + 10));

@@ -11,7 +11,7 @@ test('A8: syncs of two directories that hang, two of each, leave room for a thir
   await syncInTurn('c', (done) => {
     done(null);
   });
-  // Node has four threads for files: the one of `c`, and at least one for everybody else.
+  // Node has four threads for files: the one of `c`, and at least one for all others.
   expect(never.length).toBeLessThan(4);
   for (let ended = 0; ended < hung.length; ended++) {
     never[ended]?.(null);

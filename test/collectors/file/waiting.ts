@@ -11,7 +11,7 @@ let mostDescriptors = 0;
 let refused = 0;
 const batcher = new FileBatcher<{ id: number; pad: string }>({
   batchDirectory: path,
-  durability: 'none', // with syncs the items that nobody waits for queue up in memory as the disk is slow
+  durability: 'none', // with syncs the items that are not awaited queue up in memory as the disk is slow
   maxBatchSize: 100,
   retry: { minDelay: 50, maxDelay: 50 },
   batchFlush: async (batch) => {

@@ -12,7 +12,7 @@ import {
 } from 'batch-please';
 import { type FileBatch, FileBatcher, KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
-import { expectBalanced, settled, warnings, watch } from '../../support/collectors.js';
+import { expectBalanced, settled, strayErrors, warnings, watch } from '../../support/collectors.js';
 import { bench, gated, note, notes, shown } from './support.js';
 
 afterEach(() => {
@@ -287,6 +287,21 @@ describe('bounds over all keys', () => {
     expectBalanced(batcher);
   });
 
+  test('an add from a listener of flushed does not overtake a caller that waits for room', async () => {
+    const { batcher, sink, began } = gated({ maxBatchSize: 1, maxPending: 1 });
+    batcher.on('refused', () => {});
+    batcher.on('flushed', ({ key }) => {
+      if (key === 'a') expect(batcher.addItem(note('c1'))).toBe(false);
+    });
+    batcher.addItem(note('a1'));
+    const waiting = watch(batcher.deliverItem(note('b1')));
+    sink.openAll();
+    await settled();
+    expect(began()).toEqual(['a:1 size', 'b:1 size']);
+    expect(waiting.state).toBe('resolved');
+    expect(batcher.state.counts.refused).toBe(1);
+  });
+
   test('a caller who waits for room makes open batches due, and hurries no retry', async () => {
     const { batcher, flushed } = bench({ maxPending: 3 });
     batcher.addItems(notes('a1 b1 b2'));
@@ -324,6 +339,75 @@ describe('bounds over all keys', () => {
     expect([first, ...others.sort()]).toEqual(['a:1,2 size', 'c:1 close', 'd:1 close']);
     expectBalanced(batcher);
   });
+
+  describe("'dropOldest' with callers that wait, since all batches were in flight", () => {
+    function crowd() {
+      const { batcher, sink, began } = gated({
+        maxBatchSize: 1,
+        maxPending: 2,
+        flushConcurrency: 2,
+        overflow: 'dropOldest',
+        retry: { minDelay: 1000, jitter: false },
+      });
+      const dropped: string[] = [];
+      for (const name of ['failed', 'refused'] as const) batcher.on(name, () => {});
+      batcher.on(
+        'dropped',
+        ({ batch }) => void dropped.push(...(batch?.items ?? []).map(({ key, n }) => `${key}${n}`)),
+      );
+      batcher.addItems(notes('a1 b1'));
+      return { batcher, sink, began, dropped };
+    }
+
+    test('a batch is dropped for the first of them once its attempt has failed', async () => {
+      const { batcher, sink, began, dropped } = crowd();
+      const [first, second] = [watch(batcher.deliverItem(note('c1'))), watch(batcher.deliverItem(note('d1')))];
+      expect(dropped).toEqual([]);
+      sink.fail(new Error('down'));
+      await settled();
+      expect(dropped).toEqual(['a1']);
+      expect(began()).toEqual(['a:1 size', 'b:1 size', 'c:1 size']);
+      sink.openAll();
+      await settled();
+      expect([first.state, second.state]).toEqual(['resolved', 'resolved']);
+      expect(dropped).toEqual(['a1']);
+      expectBalanced(batcher);
+    });
+
+    test('a later addItem drops nothing: room that it made would go to them', async () => {
+      const { batcher, sink, dropped } = crowd();
+      batcher.pause();
+      const waiting = ['c1', 'd1', 'e1'].map((text) => watch(batcher.deliverItem(note(text))));
+      sink.fail(new Error('down'));
+      await settled();
+      expect(dropped).toEqual(['a1']); // for c1, which waits for the end of the pause
+      expect(batcher.addItem(note('f1'))).toBe(false);
+      expect(dropped).toEqual(['a1']);
+      batcher.resume();
+      sink.openAll();
+      await settled();
+      expect(waiting.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved']);
+      expectBalanced(batcher);
+    });
+  });
+
+  test.each(['addItem', 'deliverItem'] as const)(
+    "'dropOldest': a listener that adds again by %s what was dropped does not drop without end",
+    async (verb) => {
+      const { batcher, flushed } = bench({ maxPending: 1, overflow: 'dropOldest' });
+      batcher.on('refused', () => {});
+      let dropped = 0;
+      batcher.on('dropped', ({ batch }) => {
+        if (++dropped < 100) for (const item of batch?.items ?? []) void batcher[verb](item);
+      });
+      batcher.addItems(notes('a1 b1'));
+      expect(dropped).toBe(1);
+      await batcher.flush();
+      await settled();
+      expect(flushed).toEqual(verb === 'addItem' ? ['b:1 demand'] : ['b:1 demand', 'a:1 demand']);
+      expectBalanced(batcher);
+    },
+  );
 
   test('closing refuses those who wait for room', async () => {
     const { batcher, sink } = gated({ maxBatchSize: 1, maxPending: 1 });
@@ -397,6 +481,17 @@ describe('how many keys are kept', () => {
     batcher.addItems(notes('a1 b1'));
     expect(batcher.state.keys).toEqual(['b']);
     expectBalanced(batcher);
+  });
+
+  test("maxKeys with 'dropOldest': nothing is dropped of a key whose batch in flight keeps it busy", async () => {
+    const { batcher, sink, began } = gated({ maxBatchSize: 1, maxKeys: 1, overflow: 'dropOldest' });
+    batcher.on('refused', () => {});
+    batcher.addItems(notes('a1 a2'));
+    expect(batcher.addItem(note('b1'))).toBe(false);
+    expect(batcher.state.counts).toMatchObject({ dropped: 0, refused: 1 });
+    sink.openAll();
+    await batcher.close();
+    expect(began()).toEqual(['a:1 size', 'a:2 size']);
   });
 });
 
@@ -477,6 +572,18 @@ describe('verbs', () => {
     expect(began()[2]).toBe('c:1,2 size');
   });
 
+  test('configure: more batches of one key at the same time, also of a key that has some', async () => {
+    const { batcher, sink, began } = gated({ maxBatchSize: 1, flushConcurrency: 4 });
+    batcher.addItems(notes('a1 a2 a3'));
+    expect(began()).toEqual(['a:1 size']);
+    batcher.configure({ keyConcurrency: 2 });
+    await settled();
+    expect(began()).toEqual(['a:1 size', 'a:2 size']);
+    sink.openAll();
+    await batcher.close();
+    expectBalanced(batcher);
+  });
+
   test('close delivers all keys through the lanes, and says what it could not deliver', async () => {
     const { batcher, clock } = bench({
       flushConcurrency: 1,
@@ -497,6 +604,20 @@ describe('verbs', () => {
     expect(closing.error).toMatchObject({ undelivered: 2, batches: [{ items: notes('b1 b2') }] });
     expect(closed).toEqual([{ undelivered: 2 }]);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('close: batches of one key overlap no more than before: a:1 and b:1, then a:2, then a:3', async () => {
+    const { batcher, sink, began } = gated({ maxBatchSize: 1, flushConcurrency: 4 });
+    batcher.addItems(notes('a1 a2 a3 b1'));
+    const closed = batcher.close();
+    await settled();
+    expect(began()).toEqual(['a:1 size', 'b:1 size']);
+    sink.open();
+    await settled();
+    expect(began().slice(2)).toEqual(['a:2 size']);
+    sink.openAll();
+    await closed;
+    expect(began().slice(3)).toEqual(['a:3 size']);
   });
 
   test('close: a hung sink on the only lane: ends in time, and begins nothing at the end', async () => {
@@ -536,6 +657,51 @@ describe('verbs', () => {
     expect(batcher.state.of('a')?.pending).toBe(2);
     expect(batcher.state.of('z')).toBeUndefined();
     expect(batcher.state.counts).toMatchObject({ batchItems: 3, totalItems: 3 });
+  });
+});
+
+describe('close({ flush: false })', () => {
+  test('closed says how much is left, and batchTerminate is called for each batch and not for none', async () => {
+    const terminated: unknown[] = [];
+    const { batcher, sink } = gated({
+      maxBatchSize: 1,
+      batchTerminate: (batch, key) => void terminated.push([key, batch?.items.length]),
+    });
+    const closed = jest.fn();
+    batcher.on('closed', closed);
+    batcher.addItems(notes('a1 b1 c1'));
+    const closing = watch(batcher.close({ flush: false }));
+    sink.open();
+    await settled();
+    expect(closing.state).toBe('resolved');
+    expect(terminated).toEqual([
+      ['b', 1],
+      ['c', 1],
+    ]);
+    expect(closed.mock.calls).toEqual([[{ undelivered: 2 }]]);
+    expect(batcher.state).toMatchObject({ pending: 2, counts: { delivered: 1 } });
+  });
+});
+
+describe('A4: functions that return a promise where none is allowed', () => {
+  const late = (): never => Promise.reject(new Error('late')) as never;
+
+  test.each([
+    ['key', { key: late }],
+    ['batcher', { batcher: late }],
+    ['batcher', { batcher: (() => undefined) as never }],
+  ])('%s: the item is refused, and nothing else happens', async (hook, options) => {
+    const refused = jest.fn();
+    const stray = await strayErrors(async () => {
+      const { batcher } = bench(options);
+      batcher.on('refused', refused);
+      expect(batcher.addItem(note('a1'))).toBe(false);
+      await expect(batcher.deliverItem(note('a2'))).rejects.toBeInstanceOf(ItemError);
+      await batcher.close();
+      expectBalanced(batcher);
+    });
+    expect(refused.mock.calls).toMatchObject([[{ error: { hook } }], [{ error: { hook } }]]);
+    expect(stray).toEqual([]);
   });
 });
 

@@ -16,7 +16,7 @@ const tick = 5;
 
 /**
  * Stands between a client and its server, delays every chunk, and now and then passes nothing on for a while, or cuts every
- * connection, which loses what is on its way: a partition in which nobody dies. One seed decides when and for how long.
+ * connection, which loses what was not received: a partition in which no process dies. One seed decides when and for how long.
  */
 export class Proxy {
   readonly counts = { stalls: 0, cuts: 0, lostBytes: 0 };
@@ -64,7 +64,7 @@ export class Proxy {
     this.#stalledUntil = performance.now() + milliseconds;
   }
 
-  /** Ends all connections, and loses what is on its way. New ones are accepted. */
+  /** Ends all connections, and loses what was not received. New ones are accepted. */
   cut(): void {
     this.counts.cuts++;
     for (const { ends, queues } of this.#links) {

@@ -6,7 +6,7 @@ import type { Manners } from './plan.js';
 import type { Delivery, Item, State } from './records.js';
 import type { World } from './world.js';
 
-/** The hooks of one run: they behave as the plan says, and tell the model what they see. */
+/** The hooks of one run: they behave as the plan says, and report to the model what they see. */
 export class Hooks {
   readonly #world: World;
 

@@ -4,7 +4,7 @@ import { nextInLine } from './line.js';
 import type { Ask, Closing, Delivery, Demand, Fate, Item, State } from './records.js';
 
 /**
- * What a naive batcher would know: every item with its fate, every batch with its attempts, everybody who waits. It is
+ * What a naive batcher would know: every item with its fate, every batch with its attempts, every caller that waits. It is
  * fed by the calls, the hooks and the events, and never asks the batcher anything but how many items are pending.
  */
 export class Model {
@@ -40,7 +40,7 @@ export class Model {
   wantedSeq = -1;
   overflowSeq = -1;
   givenUpSeq = -1;
-  /** Somebody last waited for room, or an item made room for itself. */
+  /** A caller last waited for room, or an item made room for itself. */
   crowdSeq = -1;
   /** All lanes have been occupied since then; Infinity if one is free. */
   fullSeq = Infinity;

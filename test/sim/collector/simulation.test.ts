@@ -1,8 +1,8 @@
-import { runSeed, sweep, watchStrayFailures } from '../harness.js';
+import { runSeed, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { KNOWN_QUIET_SEEDS, KNOWN_SEEDS } from './known-seeds.js';
 import { KERNEL_PROOF } from './proof.js';
 
-const RUNS = 800;
 const QUIET = ['reenter', 'closeInHook'];
 
 describe('simulation: A1 to A8 hold, whatever hooks, listeners and callers do', () => {
@@ -22,11 +22,6 @@ describe('simulation: A1 to A8 hold, whatever hooks, listeners and callers do', 
     expect((await runSeed(KERNEL_PROOF, seed, { without: new Set(QUIET) })).violations).toEqual([]);
   });
 
-  test(`seeds 1 to ${RUNS}: hooks and listeners that do not call back`, async () => {
-    await sweep(KERNEL_PROOF, { runs: RUNS, without: QUIET });
-  });
-
-  test(`seeds 1 to ${RUNS / 2}: hooks and listeners that call back`, async () => {
-    await sweep(KERNEL_PROOF, { runs: RUNS / 2 });
-  });
+  testProof(KERNEL_PROOF, { runs: 800, without: QUIET });
+  testProof(KERNEL_PROOF, { runs: 400 });
 });

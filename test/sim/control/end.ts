@@ -2,7 +2,7 @@ import { ClearedError, CloseError, ClosedError, FlushError, ItemError, OverflowE
 import type { Item, State } from './records.js';
 import type { World } from './world.js';
 
-/** Which errors may tell a caller about an item that ended so. */
+/** The errors with which an item that ended so may reject. */
 const EXPECTED = {
   dropped: [FlushError, OverflowError],
   returned: [ClearedError],

@@ -55,7 +55,7 @@ export class Workload {
     );
   }
 
-  /** Accepted, or waiting for room: the numbers tell which. */
+  /** Accepted, or waiting for room: the numbers say which. */
   #returned(item: Item, open: boolean): void {
     if (item.fate !== 'called' || !open) return;
     const { items, batcher, plan } = this.#world;

@@ -17,10 +17,10 @@ export interface Reader {
 export interface Faults {
   /** A lease that is over at once: the message is delivered again while it is being worked on. */
   readonly expired: number;
-  /** An ack that never reached the log, and one whose confirmation got lost on the way back. */
+  /** An ack that never reached the log, and one whose confirmation was lost. */
   readonly ackLost: number;
   readonly confirmationLost: number;
-  /** The log refuses what it is told; a requeue may be stored all the same. */
+  /** The log refuses a call; a requeue may be stored all the same. */
   readonly away: number;
 }
 

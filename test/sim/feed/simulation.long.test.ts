@@ -1,13 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { FEED_PROOF } from './proof.js';
 
-const RUNS = 600;
-
-test(`simulation of Feed, long run: ${RUNS} seeds`, async () => {
-  const unwatch = watchStrayFailures();
-  try {
-    await sweep(FEED_PROOF, { from: 101, runs: RUNS });
-  } finally {
-    unwatch();
-  }
-}, 900_000);
+describe('simulation of Feed, long run', () => {
+  testProof(FEED_PROOF, { from: 101, runs: 1500 });
+});

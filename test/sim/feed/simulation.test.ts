@@ -1,13 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { FEED_PROOF } from './proof.js';
 
-const RUNS = 60;
-
-test(`a feed loses nothing, buries no healthy item and buries poison once: ${RUNS} seeds`, async () => {
-  const unwatch = watchStrayFailures();
-  try {
-    await sweep(FEED_PROOF, { runs: RUNS });
-  } finally {
-    unwatch();
-  }
-}, 300_000);
+describe('a feed loses nothing, buries no healthy item and buries poison once', () => {
+  testProof(FEED_PROOF, { runs: 100 });
+});

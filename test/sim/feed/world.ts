@@ -11,6 +11,8 @@ interface Plan {
   readonly maxItems: number;
   /** The steps in which the sink is down. */
   readonly outage: readonly [from: number, to: number];
+  /** In an outage: the sink works again for so many steps after as many; 0: it does not. */
+  readonly flaps: number;
   readonly kills: number;
   readonly closes: number;
 }
@@ -23,7 +25,7 @@ interface Running extends Reader {
 /** Some processes that read one log, are killed, closed and started anew, while it and their sink fail. */
 export class World {
   readonly violations: string[] = [];
-  readonly counts = { stored: 0, duplicates: 0, buried: 0, killed: 0, closed: 0 };
+  readonly counts = { stored: 0, duplicates: 0, buried: 0, wronged: 0, killed: 0, closed: 0 };
   readonly #clock = new TestClock();
   readonly #log: FaultyLog;
   readonly #plan: Plan;
@@ -49,6 +51,7 @@ export class World {
         [rng.int(30), rng.int(60)],
         [-1, -1],
       ] as const),
+      flaps: rng.chance(0.3) ? 1 + rng.int(6) : 0,
       kills: some(0.04),
       closes: some(0.04),
     };
@@ -58,7 +61,7 @@ export class World {
   }
 
   async run(): Promise<void> {
-    const { items, frame, readers, outage, kills, closes, poison } = this.#plan;
+    const { items, frame, readers, outage, flaps, kills, closes, poison } = this.#plan;
     this.note(JSON.stringify({ ...this.#plan, poison: [...poison], faults: this.#log.faults }));
     for (let n = 0; n < items;) {
       const size = Math.min(1 + this.rng.int(frame), items - n);
@@ -67,13 +70,14 @@ export class World {
     }
     for (let n = 0; n < readers; n++) this.#start();
     for (let step = 0; step < 60; step++) {
-      this.#down = step >= outage[0] && step < outage[1];
+      const works = flaps > 0 && Math.floor(step / flaps) % 2 === 1;
+      this.#down = step >= outage[0] && step < outage[1] && !works;
       await this.#clock.advance(this.rng.int(200));
       this.#look();
       if (this.rng.chance(kills)) this.#kill();
       if (this.rng.chance(closes)) await this.#replace();
     }
-    if (outage[1] === 60 && outage[0] === 0 && this.#log.dead.size > 0)
+    if (outage[1] === 60 && outage[0] === 0 && flaps === 0 && this.#log.dead.size > 0)
       this.#bad(`buried in an outage: ${[...this.#log.dead.keys()].join()}`);
     await this.#recover();
     for (const reader of [...this.#readers]) await this.#close(reader);
@@ -93,16 +97,19 @@ export class World {
   }
 
   #judge(): void {
-    const { poison } = this.#plan;
+    const { poison, flaps } = this.#plan;
     const dead = [...this.#log.dead.values()];
     this.counts.stored = this.#stored.size;
     this.counts.buried = dead.length;
     for (let n = 0; n < this.#next; n++) {
       const times = dead.filter((one) => one === n).length;
       // A frame that comes again, since its ack got lost or a part was not stored, may be split otherwise.
-      const right = poison.has(n) ? times === 1 || (times > 1 && this.#repeats) : times === 0;
+      // A sink that was down at each attempt of an item, and up in between, looks like an item that is to blame.
+      const blamed = poison.has(n) || (flaps > 0 && times > 0);
+      const right = blamed ? times === 1 || (times > 1 && this.#repeats) : times === 0;
       if (!right) this.#bad(`${n} was buried ${times} times`);
-      if (!poison.has(n) && !this.#stored.has(n)) this.#bad(`${n} was not delivered`);
+      if (!poison.has(n)) this.counts.wronged += times;
+      if (!blamed && !this.#stored.has(n)) this.#bad(`${n} was not delivered`);
     }
     const left = [...this.#log.messages.values()].map(({ id, attempt }) => `${id} (attempt ${attempt})`);
     if (left.length > 0) this.#bad(`still in the log: ${left.join()}`);

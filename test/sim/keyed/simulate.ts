@@ -290,7 +290,7 @@ class Run {
   // What must hold
 
   #fate(item: Item, fate: Fate): void {
-    // A sink that answers at the moment at which closing gives up is not heard any more.
+    // A sink that answers at the moment at which closing gives up no longer counts.
     const late = fate === 'left' && item.fate === 'delivered' && item.at >= this.#clock.now() - 1;
     if (item.fate !== 'pending' && !late) this.#wrong(`${item.key}:${item.n} was ${item.fate}, and is ${fate}`);
     item.fate = fate;

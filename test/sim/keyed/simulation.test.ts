@@ -1,8 +1,9 @@
 import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { KEYED_PROOF } from './proof.js';
 
-/** The seeds above are run by `npm run test:long`. */
-const RUNS = 200;
+/** Enough to see that the runs do something. */
+const RUNS = 20;
 
 describe('a batcher per key, against a naive model', () => {
   let unwatch: () => void;
@@ -12,6 +13,8 @@ describe('a batcher per key, against a naive model', () => {
   afterAll(() => {
     unwatch();
   });
+
+  testProof(KEYED_PROOF, { runs: 200 });
 
   test(`A1, A2, A4, A5, A7: ${RUNS} seeds: bounds, order, fairness, keys; nothing is lost or left unsettled`, async () => {
     const { items, attempts, evicted } = await sweep(KEYED_PROOF, { runs: RUNS });

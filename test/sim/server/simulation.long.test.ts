@@ -1,13 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { SERVER_PROOF } from './proof.js';
 
-const RUNS = 2000;
-
-test(`simulation of a batch server, long run: ${RUNS} seeds`, async () => {
-  const unwatch = watchStrayFailures();
-  try {
-    await sweep(SERVER_PROOF, { from: 801, runs: RUNS });
-  } finally {
-    unwatch();
-  }
-}, 900_000);
+describe('simulation of a batch server, long run', () => {
+  testProof(SERVER_PROOF, { from: 801, runs: 5000 });
+});

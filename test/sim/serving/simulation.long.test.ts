@@ -1,13 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { SERVING_PROOF } from './proof.js';
 
-const RUNS = 1500;
-
-test(`simulation of servings, long run: ${RUNS} seeds`, async () => {
-  const unwatch = watchStrayFailures();
-  try {
-    await sweep(SERVING_PROOF, { from: 501, runs: RUNS });
-  } finally {
-    unwatch();
-  }
-}, 900_000);
+describe('simulation of servings, long run', () => {
+  testProof(SERVING_PROOF, { from: 501, runs: 5000 });
+});

@@ -1,19 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { testProof } from '../test-proof.js';
 import { SERVING_PROOF } from './proof.js';
 
-/** The seeds above are run by `npm run test:long`. */
-const RUNS = 500;
-
-describe('servings: many callers, partitions, failures, aborts and closes', () => {
-  let unwatch: () => void;
-  beforeAll(() => {
-    unwatch = watchStrayFailures();
-  });
-  afterAll(() => {
-    unwatch();
-  });
-
-  test(`${RUNS} seeds: every caller gets an answer, and none that of another`, async () => {
-    await sweep(SERVING_PROOF, { runs: RUNS });
-  }, 600_000);
+describe('servings: every caller gets an answer, and none that of another', () => {
+  testProof(SERVING_PROOF, { runs: 500 });
 });

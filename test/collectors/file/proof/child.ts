@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import { LockedError } from '../../../../src/index.js';
 import { type Durability, FileBatcher, type Integrity } from '../../../../collectors/file-batcher.js';
 
-/** A process that is going to be killed. What it was told goes to descriptor 3, a file, which survives that. */
+/** A process that is going to be killed. What was reported to it goes to descriptor 3, a file, which survives that. */
 export interface Orders {
   directory: string;
   durability: Durability;

@@ -69,7 +69,7 @@ export async function contend(
     longestWait = Math.max(longestWait, now - last);
     if (now - last > 15_000) break;
     const owner = ownerIn(said);
-    // The owner mostly, and now and then somebody who waits, or is just taking it.
+    // The owner mostly, and now and then one that waits, or is just taking it.
     const victim = source.chance(0.7) ? owner : source.pick([...children.keys()]);
     const child = victim === undefined ? undefined : children.get(victim);
     if (victim === undefined || child === undefined) continue;
@@ -114,7 +114,7 @@ function overlaps(said: string): string[] {
     const pid = Number(line.slice(2));
     if (line.startsWith('+ ')) {
       if (owners.size > 0) found.push(`G11: process ${pid} takes the directory while ${[...owners].join()} has it`);
-      // A kill is noted before it is sent: who takes the directory in between says so, and is gone.
+      // A kill is noted before it is sent: a process that takes the directory in between says so, and has ended.
       if (!doomed.has(pid)) owners.add(pid);
     } else if (line.startsWith('- ') || line.startsWith('K ')) {
       owners.delete(pid);

@@ -97,7 +97,7 @@ export async function recovered(name: string, bytes: Uint8Array): Promise<Recove
 export async function judge(original: Sample, damaged: Buffer, from: number, to: number): Promise<string | undefined> {
   const { texts, quarantine, left } = await recovered(original.name, damaged);
   if (left.length > 0) return `${left.join()} is left`;
-  // Lines that do not touch the damage, nor follow a newline that may be gone.
+  // Lines that do not touch the damage, nor follow a newline that may be missing.
   const untouched = original.texts.filter((_text, index) => {
     const start = original.starts[index] ?? 0;
     const end = original.starts[index + 1] ?? 0;

@@ -47,7 +47,7 @@ export class Inode {
     for (const change of this.#pending.splice(0, count)) this.#durable = applied(this.#durable, change);
   }
 
-  /** A sync that fails: the changes are on the disk in part, and nobody will write the rest. */
+  /** A sync that fails: the changes are on the disk in part, and the rest will not be written. */
   dropDirty(random: Random, evict: boolean): void {
     this.#durable = this.#torn(random);
     this.#pending = [];
@@ -65,7 +65,7 @@ export class Inode {
     this.current = this.#durable;
   }
 
-  /** Each sector with some of the changes, the last of them perhaps in part; some length that it had on the way. */
+  /** Each sector with some of the changes, the last of them perhaps in part; some length that it had in between. */
   #torn(random: Random): Uint8Array {
     const pending = this.#pending;
     if (pending.length === 0 || random.chance(0.15)) return this.#durable;
@@ -118,7 +118,7 @@ function touch(bytes: Uint8Array, from: number, to: number, change: Change, unti
 
 type Directories = Map<string, Map<string, Inode>>;
 
-/** A name that is gone, a name that is new, or both at once. */
+/** A name that was removed, a name that is new, or both at once. */
 interface NameChange {
   from?: { directory: string; name: string };
   to?: { directory: string; name: string };
@@ -244,14 +244,14 @@ export class Disk {
     for (const change of this.#pending.splice(0)) apply(this.#durable, change);
   }
 
-  /** Somebody else gives a file another name; it survives power loss. */
+  /** Another program gives a file another name; it survives power loss. */
   moveAway(path: string, to: string): void {
     this.syncNames();
     this.rename(path, to);
     this.syncNames();
   }
 
-  /** Somebody else renames a directory, with all that is in it. */
+  /** Another program renames a directory, with all that is in it. */
   renameDirectory(path: string, to: string): void {
     this.syncNames();
     for (const directories of [this.current, this.#durable]) {
@@ -268,7 +268,7 @@ export class Disk {
     return [...(this.#durable.get(path)?.values() ?? [])].map(({ proven }) => proven);
   }
 
-  /** Somebody removes a directory with all that is in it. */
+  /** Another program removes a directory with all that is in it. */
   removeDirectory(path: string): void {
     for (const [below, names] of [...this.current]) {
       if (below !== path && !below.startsWith(`${path}/`)) continue;

@@ -23,9 +23,9 @@ interface Record_ {
   at: number;
   /** It is known to survive power loss from now on. */
   safe: boolean;
-  /** Nobody promised that it survives what happened to it. */
+  /** What happened to it is more than it has to survive. */
   excused: boolean;
-  /** It was on its way when the room was used up. */
+  /** It was being added when the room was used up. */
   delivered: number;
   deliveries: number;
   batch: string | undefined;
@@ -44,7 +44,7 @@ interface Record_ {
   risk: number;
   /** It was on the disk before that began to lie. */
   proven: boolean;
-  /** Somebody has damaged its line, or taken its file away. */
+  /** Its line was damaged, or its file removed. */
   harmed: boolean;
   /** Its `deliverItem` has resolved though it was not delivered: it is to be in quarantine, with its batch delivered. */
   owed: boolean;
@@ -63,7 +63,7 @@ const SYNC_SLACK = 8 * SLOWEST;
 
 /**
  * One life of a directory: several processes, one after another, on one disk. The oracle is what the processes were
- * told while they lived.
+ * reported while they lived.
  */
 export class Life {
   readonly violations: string[] = [];
@@ -81,7 +81,7 @@ export class Life {
   /** Files that could not be removed, by process. */
   readonly #notRemoved: number[] = [];
   #lost = 0;
-  /** Items of batches that made room for others; which ones nobody says. */
+  /** Items of batches that made room for others; which ones is not reported. */
   #dropped = 0;
   #dead = 0;
   #anyRemoval = false;
@@ -295,7 +295,7 @@ export class Life {
     this.#ended.add(this.#current);
   }
 
-  /** The process has closed, and nothing failed on the way: what it had stored is synced, or was rescued. */
+  /** The process has closed, and nothing failed meanwhile: what it had stored is synced, or was rescued. */
   closedCleanly(): void {
     this.#closedCleanly.add(this.#current);
     for (const record of this.#items) {
@@ -306,7 +306,7 @@ export class Life {
     }
   }
 
-  /** A sync has failed: only the process that was told so can know that what it shows is not on the disk. */
+  /** A sync has failed: only the process whose sync it was can know that what it shows is not on the disk. */
   ghosted(): void {
     for (const record of this.#items) {
       if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
@@ -320,7 +320,7 @@ export class Life {
     for (const record of this.#items) {
       if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
       record.excused = true;
-      // Of an earlier process nobody knows what was there: what is no line any more goes to quarantine.
+      // What an earlier process had written is not known: what is no line any more goes to quarantine.
       record.evicted = record.generation === this.#current;
     }
   }
@@ -329,7 +329,7 @@ export class Life {
     return this.#sabotaged;
   }
 
-  /** Somebody has damaged files. */
+  /** Files were damaged. */
   harm({ hit, nameless }: Harm): void {
     this.#sabotaged = this.#damage = this.#replaced = true;
     for (const id of hit) {
@@ -342,7 +342,7 @@ export class Life {
     }
   }
 
-  /** The process has ended before it could see to everything: what only its descriptors led to is gone. */
+  /** The process has ended before it could see to everything: what only its descriptors led to is lost. */
   abandoned(): void {
     for (const record of this.#items) {
       if (record.delivered < 0 && (record.risk === this.#current || record.generation === this.#current)) {
@@ -355,7 +355,7 @@ export class Life {
     this.#accounted += items;
   }
 
-  /** Whoever finds a damaged file of an earlier process cannot know how many items were in it. */
+  /** A process that finds a damaged file of an earlier one cannot know how many items were in it. */
   leaves(): void {
     this.#unaccountable = true;
   }
@@ -373,7 +373,7 @@ export class Life {
   }
 
   removeDirectory(): void {
-    this.#trace?.('*** somebody removes the directory');
+    this.#trace?.('*** the directory is removed');
     this.#anyRemoval = true;
     this.#disk.removeDirectory(DIRECTORY);
     for (const record of this.#items) if (record.delivered < 0) record.excused = true;
@@ -448,7 +448,7 @@ export class Life {
     this.#judgeDuplicates();
   }
 
-  /** Whatever somebody does to the files, nothing is missing that was not counted, if every process could count. */
+  /** Whatever is done to the files, nothing is missing that was not counted, if every process could count. */
   #judgeLosses(): void {
     if (
       !this.#sabotaged ||
@@ -650,7 +650,7 @@ class Process {
 
   async #pass(ms: number): Promise<void> {
     await this.#clock.advance(Math.min(ms, PATIENCE));
-    // What a dead process would still try concerns nobody.
+    // A dead process does nothing any more.
     for (let rest = ms - PATIENCE; rest > 0 && !this.#isDead(); rest -= PATIENCE) {
       await this.#clock.advance(Math.min(rest, PATIENCE));
       if (!this.#isDead()) this.#addUp();
@@ -723,7 +723,7 @@ class Process {
         this.#life.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
       }
     });
-    // What nobody listens to becomes a warning, and must harm nothing.
+    // An event without a listener becomes a warning, and must harm nothing.
     if (!this.#last && this.#random.chance(0.3)) return;
     batcher.on('quarantined', ({ id, lines }) => {
       this.#note(`quarantined: ${id}: ${lines} lines`);
@@ -805,7 +805,7 @@ class Process {
     const refuse = (error: unknown): void => {
       this.#open.delete(record.id);
       if (this.#files.dead) return;
-      // Whoever waited for room is left out; whoever had been let in stays in: the caller cannot know which.
+      // Callers that waited for room are left out, those that were let in stay in: a caller cannot know which.
       if (aborting?.signal.aborted === true && error === aborting.signal.reason) {
         if (beforehand) record.said = 'refused';
         return;
@@ -860,7 +860,7 @@ class Process {
     }, refuse);
   }
 
-  /** G11: somebody else wants the directory. */
+  /** G11: another process wants the directory. */
   #contend(): void {
     const { owners } = this.#life.disk;
     if (owners.get(DIRECTORY)?.() !== true || this.#life.disk.current.get(DIRECTORY) === undefined) return;

@@ -3,7 +3,7 @@ export interface Mutant {
   name: string;
   /** In `collectors/`. */
   file: string;
-  /** Must be there exactly once; a mutant whose place has moved is told as such, and fails the run. */
+  /** Must be there exactly once; a mutant whose place has moved is reported as such, and fails the run. */
   from: string;
   to: string;
   /** What has to catch it: the simulated lives, or a test file. */

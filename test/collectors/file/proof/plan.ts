@@ -31,9 +31,9 @@ export interface Generation {
   minDelay: number;
   steps: number;
   ending: Ending;
-  /** Whether somebody removes the directory, and at which step. */
+  /** Whether the directory is removed, and at which step. */
   removal: number;
-  /** What somebody does to the files, and at which steps. */
+  /** What is done to the files, and at which steps. */
   sabotage: readonly (readonly [step: number, kind: Sabotage])[];
   files: Manners;
   sink: readonly (readonly [SinkManner, number])[];

@@ -49,7 +49,7 @@ function run(command: string, args: string[]): Promise<Ended> {
       try {
         end();
       } catch {
-        // Nobody is left.
+        // None is left.
       }
       resolve({ result: code === 0 ? 'green' : code !== null && FINDING.test(output) ? 'red' : 'cut', output });
     });
@@ -58,7 +58,7 @@ function run(command: string, args: string[]): Promise<Ended> {
 
 function check(by: Mutant['by']): Promise<Ended> {
   if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/collectors/${by}.test.ts`]);
-  return run('npx', ['tsx', 'test/collectors/file/proof/run-lives.ts', '--lives', values.lives, '--failures', '1']);
+  return run('npx', ['tsx', 'test/collectors/file/proof/run.ts', '--runs', values.lives, '--failures', '1']);
 }
 
 function reasonOf(output: string): string {

@@ -1,7 +1,7 @@
 import type { Random } from 'batch-please/testing';
 import type { Disk, Inode } from './disk.js';
 
-/** What somebody else does to a directory while its process lives. */
+/** What another program does to a directory while its process lives. */
 export const SABOTAGES = [
   'moveFile',
   'removeFile',
@@ -16,7 +16,7 @@ export const SABOTAGES = [
 ] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
 
-/** Outside of the directory, so that nobody finds there what was moved away. */
+/** Outside of the directory, so that no process finds there what was moved away. */
 export const AWAY = '/data/away';
 
 const SECTOR = 512;
@@ -30,7 +30,7 @@ export interface Harm {
 
 let moved = 0;
 
-/** `isLive` tells whether the process writes to a file. Answers nothing if there was nothing to harm. */
+/** `isLive` says whether the process writes to a file. Answers nothing if there was nothing to harm. */
 export function sabotage(
   disk: Disk,
   directory: string,
@@ -43,7 +43,7 @@ export function sabotage(
   if (names.length === 0) return undefined;
   if (kind === 'moveDirectory' || kind === 'replaceDirectory') {
     const harms = names.map((name) => nameless(disk.find(`${directory}/${name}`), isLive));
-    note('*** somebody moves the directory away');
+    note('*** the directory is moved away');
     disk.renameDirectory(directory, `/data/moved-${++moved}`);
     if (kind === 'replaceDirectory') {
       disk.makeDirectory(directory);
@@ -54,7 +54,7 @@ export function sabotage(
   const name = random.pick(names);
   const path = `${directory}/${name}`;
   const inode = disk.find(path);
-  note(`*** somebody: ${kind} ${name} (${inode.current.length} bytes${isLive(inode) ? ', open' : ''})`);
+  note(`*** another program: ${kind} ${name} (${inode.current.length} bytes${isLive(inode) ? ', open' : ''})`);
   if (kind === 'moveFile' || kind === 'removeFile' || kind === 'replaceFile') {
     const harm = nameless(inode, isLive);
     disk.moveAway(path, `${AWAY}/${++moved}`);

@@ -95,7 +95,7 @@ async function backlog({ directory, items = 0, size = 1 }: Orders): Promise<void
     }
   }
   const { pending } = batcher.state;
-  fs.closeSync(fs.openSync('/etc/hosts', 'r')); // so can everybody else in the process
+  fs.closeSync(fs.openSync('/etc/hosts', 'r')); // so can all other code of the process
   down = false;
   await batcher.flush();
   await batcher.close();
@@ -157,7 +157,7 @@ async function clusterPrimary({ directory }: Orders): Promise<void> {
   worker.disconnect();
   await until(() => fs.existsSync(`${directory}.disconnected`));
   const second = await nameOf(batcherOf(directory, delivered).open());
-  // What an operator may do. The owner is stopped meanwhile, or it would take the lock again before anybody else can.
+  // What an operator may do. The owner is stopped meanwhile, or it would take the lock again before another process can.
   process.kill(worker.process.pid ?? 0, 'SIGSTOP');
   for (const name of fs.readdirSync(directory)) {
     if (name.startsWith('lock.')) fs.rmSync(join(directory, name));
@@ -199,7 +199,7 @@ async function clusterWorker({ directory }: Orders): Promise<void> {
     if (item === 10) process.send?.('begun');
     if (!taken && fs.existsSync(`${directory}.taken`)) {
       taken = true;
-      log('taken'); // every add from here on begins when somebody else is the owner
+      log('taken'); // every add from here on begins when another process is the owner
     }
     if (taken) after++;
     await pause(1);

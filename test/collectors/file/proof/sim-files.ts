@@ -210,7 +210,7 @@ export class SimFiles implements FileSystem {
     await this.#hang(call, what);
     if (this.dead) return await new Promise<never>(() => undefined);
     if (fault === undefined) {
-      // The process may end when the disk has done it and before it is told.
+      // The process may end when the disk has done it and before it knows.
       this.ops++;
       if (this.ops === this.#manners.crashAt) {
         this.#note?.(`#${this.ops} ${call} ${what} ends`);
@@ -396,7 +396,7 @@ export class SimFiles implements FileSystem {
           part,
         );
       } catch (error) {
-        // A full disk announces itself by a short write; what a failed write has written nobody says.
+        // A full disk announces itself by a short write; what a failed write has written is not reported.
         if ((error as { code?: string }).code === 'ENOSPC' && !this.#full && bytes.length > 1) {
           this.#full = true;
           const some = 1 + random.int(bytes.length - 1);

@@ -15,7 +15,7 @@ export function leaveFailed(model: Model): void {
   }
 }
 
-/** A2, A8, A12: at the end everybody has an answer, and every item one owner. */
+/** A2, A8, A12: at the end every caller has an answer, and every item one owner. */
 export function checkClosed(model: Model, closing: Closing, timers: number): void {
   for (const delivery of model.deliveries.values())
     if (['running', 'parked', 'held'].includes(delivery.phase)) model.leave(delivery);

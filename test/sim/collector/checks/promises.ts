@@ -53,7 +53,7 @@ export function checkFlushSettled(model: Model, ask: Ask, outcome: Outcome, erro
     model.bad(`flush() rejected with ${String(error)}`);
 }
 
-/** After a turn nobody waits longer than they have to. */
+/** After a turn no caller waits longer than it has to. */
 export function checkWaiters(model: Model): void {
   if (model.closing !== undefined) return;
   for (const ask of model.asks) {

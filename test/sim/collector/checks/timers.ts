@@ -55,7 +55,7 @@ export function checkSameBatch(
   if (delivery.reason !== context.reason) model.bad(`batch ${list} has another reason`);
 }
 
-/** Tried again when it is due, or because somebody asked for it since it failed. */
+/** Tried again when it is due, or because a caller asked for it since it failed. */
 export function checkRetryTime(model: Model, delivery: Delivery, list: string): void {
   if (delivery.phase === 'held') {
     checkHeldTrigger(model, delivery, list);
@@ -67,7 +67,7 @@ export function checkRetryTime(model: Model, delivery: Delivery, list: string): 
   if (off > slackOf(model)) model.bad(`batch ${list} is tried again at ${model.now}, due at ${delivery.retryAt}`);
 }
 
-/** Held: until the next trigger, which is a demand, a cut (whoever made it), a tick or the age of others. */
+/** Held: until the next trigger, which is a demand, a cut (made by any caller), a tick or the age of others. */
 function checkHeldTrigger(model: Model, delivery: Delivery, list: string): void {
   const { plan } = model;
   const { phaseSeq, items, retryAt: heldAt } = delivery;

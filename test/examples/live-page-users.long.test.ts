@@ -103,7 +103,7 @@ suite('the page of the document indexing', () => {
     // Without a click: why it is amber is what one wants to know.
     await shows(blue, '<b>latin.md: not UTF-8');
 
-    // The batches are everybody's.
+    // The batches are those of all users.
     for (const { page } of [ann, bob]) {
       await page.getByRole('heading', { name: /^1,000 requests → \d+ batches, \d+ at a time, 2 users$/ }).waitFor();
       expect((await page.getByRole('list', { name: 'Users in the chart' }).innerText()).split('\n').sort()).toEqual([
@@ -132,8 +132,8 @@ suite('the page of the document indexing', () => {
   test('a column says what was in it, to the pointer and to the keyboard', async () => {
     const { page } = ann;
     const chart = page.getByRole('slider', { name: 'Batches, the newest on the right' });
-    const box = await chart.boundingBox();
-    await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) - 4, (box?.y ?? 0) + 100);
+    const newestColumn = await page.locator('#chart rect[data-user]').last().boundingBox();
+    await page.mouse.move((newestColumn?.x ?? 0) + 3, (newestColumn?.y ?? 0) + 3);
     const last = /^Batch (\d+): \d+ of at most 32 requests \(.*[A-Z][a-z]+ \d+.*\), sent because .*, [\d.]+ ms\.$/;
     await shows(page.locator('#readout'), last);
     await page.mouse.move(0, 0);
@@ -146,6 +146,7 @@ suite('the page of the document indexing', () => {
     const newest = await chart.getAttribute('aria-valuenow');
     await page.keyboard.press('ArrowLeft');
     await shows(page.locator('#readout'), `Batch ${Number(newest) - 1}:`);
+    await capture(page, 'keyboard');
     expect(await chart.getAttribute('aria-valuetext')).toBe(await page.locator('#readout').innerText());
     await page.keyboard.press('Home');
     const oldest = await chart.getAttribute('aria-valuemin');
@@ -187,7 +188,7 @@ suite('the page of the document indexing', () => {
     await first.page.reload();
     await shows(jobOf(first.page, 'one.md'), 'Done');
     expect(await first.page.getByLabel('You are').inputValue()).toBe('tab0');
-    // Without a batch that would come now: nobody is at work.
+    // Without a batch that would come now: no job runs.
     await expectSoon(async () => (await columnsOf(first.page)).length > 20);
     const [opened] = await Promise.all([
       context.waitForEvent('page'),
@@ -198,6 +199,7 @@ suite('the page of the document indexing', () => {
     await opened.getByLabel('You are').fill('tab1');
     await opened.getByRole('button', { name: 'Change' }).click();
     await shows(jobOf(opened, 'two.md'), 'Done');
+    await capture(opened, 'second-tab');
     expect(tabs.flatMap(({ complaints }) => complaints)).toEqual([]);
     await context.close();
   });
@@ -240,9 +242,10 @@ suite('the page of the document indexing', () => {
       expect(await hits.count()).toBe(1);
       await shows(hits.first(), 'The walruses sleep.');
     }
+    await capture(page, 'misspelling');
     await shows((await search(page, '接続プール', /1 result/)).first(), '接続プール');
     for (const noise of ['asdfghjkl', '한국어', 'x'.repeat(300)]) {
-      await search(page, noise, /^No good match/);
+      await search(page, noise, `No good match for “${noise}”`);
       expect(await page.getByRole('list', { name: 'Results' }).isVisible()).toBe(false);
       expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
     }
@@ -323,7 +326,7 @@ suite('the page of the document indexing', () => {
         expect.arrayContaining(['textbox You are', 'button Start', 'slider Batches, the newest on the right']),
       );
       expect(controls.filter((control) => control.endsWith(' '))).toEqual([]);
-      for (const width of [320, 1200]) {
+      for (const width of [320, 700, 840, 1200]) {
         await page.setViewportSize({ width, height: 800 });
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       }
@@ -333,6 +336,8 @@ suite('the page of the document indexing', () => {
       expect(await violationsOf(page)).toEqual([]);
       expect(await lowContrast(page)).toEqual([]);
       await capture(page, `desktop-${colorScheme}`);
+      await search(page, 'what is said here', /result/);
+      await capture(page, `hits-${colorScheme}`);
       await page.setViewportSize({ width: 320, height: 700 });
       expect(await violationsOf(page)).toEqual([]);
       await capture(page, `phone-${colorScheme}`);
@@ -379,7 +384,7 @@ suite('the page of the document indexing', () => {
     // What a cancelled job has stored is counted afterwards, and before a later job is done.
     await startText(page, 'last.md', '# Last\n\nText of the last job.');
     await shows(jobOf(page, 'last.md'), 'Done');
-    // Of requests while there was nobody to answer.
+    // Requests while no server was there to answer.
     ann.complaints.splice(0);
     bob.complaints.splice(0);
   });

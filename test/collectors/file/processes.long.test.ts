@@ -35,7 +35,7 @@ afterEach(() => {
 test(`G1, G3, G8: ${KILLS} kills on one directory that lives on lose nothing and fabricate nothing`, async () => {
   const { violations, stored, delivered } = await killLoop(compiled, folder, KILLS, 1);
   expect(violations).toEqual([]);
-  // Whoever waits for a process to store something kills it after that, however slow the machine is.
+  // A kill waits until the process has stored something, however slow the machine is.
   expect(stored).toBeGreaterThan(KILLS / 4);
   expect(delivered).toBeGreaterThan(0);
 }, 600_000);

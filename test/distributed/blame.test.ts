@@ -1,0 +1,43 @@
+import { collect } from 'batch-please/distributed';
+import { TestClock, random } from 'batch-please/testing';
+import { FaultyLog } from '../sim/feed/faulty-log.js';
+
+const X = 1000;
+const NO_FAULTS = { expired: 0, ackLost: 0, confirmationLost: 0, away: 0 };
+
+/** Item X fails at its first `failures` attempts; once a second another item is delivered, never while X is tried. */
+async function deliver(failures: number): Promise<{ stored: boolean; dead: number[] }> {
+  const clock = new TestClock();
+  const log = new FaultyLog(clock, random(1), NO_FAULTS);
+  const stored = new Set<number>();
+  let left = failures;
+  const collecting = collect(log.openFor({ alive: true }), {
+    clock,
+    maxBatchSize: 1,
+    maxDeliveries: 3,
+    backoff: () => 500,
+    retry: false,
+    batchFlush: ({ items }) => {
+      if (items.includes(X) && left-- > 0) throw new Error('down');
+      for (const item of items) stored.add(item);
+    },
+  });
+  collecting.batcher.on('failed', () => undefined);
+  log.append('x', [X]);
+  for (let n = 0; n < 60; n++) {
+    log.append(`f${n}`, [n]);
+    await clock.advance(1000);
+  }
+  const closed = collecting.close({ timeout: 100 });
+  await clock.advance(2000);
+  await closed;
+  return { stored: stored.has(X), dead: [...log.dead.values()] };
+}
+
+test('a sink that was down whenever one item was tried, 10 times, and up in between, got the item buried', async () => {
+  expect(await deliver(10)).toEqual({ stored: true, dead: [] });
+});
+
+test('an item that fails at every attempt while others are delivered is buried', async () => {
+  expect(await deliver(Infinity)).toEqual({ stored: false, dead: [X] });
+});
