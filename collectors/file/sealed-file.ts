@@ -90,8 +90,9 @@ export class SealedFile<Item> {
   async #sync(): Promise<void> {
     if (this.#doubtful) {
       this.#count(await copyWhole(this.#spool, this.#name, this.bytes, () => this.look() === 'same'));
+      await this.#spool.sync();
       this.#doubtful = false;
-      return this.#spool.sync();
+      return;
     }
     const file = this.#spool.files.open(this.path, 'read');
     try {

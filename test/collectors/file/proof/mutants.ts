@@ -13,7 +13,7 @@ export interface Mutant {
     | 'file/damage'
     | 'file/fuzz'
     | 'file/holes'
-    | 'file/processes'
+    | 'file/processes.long'
     | 'file/surroundings'
     | 'file/reported-faults'
     | 'file/parts'
@@ -172,10 +172,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'what is delivered is not removed',
     file: 'file/delivery.ts',
     from: `        await batch.remove();
-        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined`,
-    to: `        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined`,
+        this.#countMissing(batch, false);`,
+    to: `        this.#countMissing(batch, false);`,
     by: 'lives',
   },
   {
@@ -232,8 +230,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'recovered files are not synced',
     file: 'file/sealed-file.ts',
-    from: `    if (this.#spool.config.durability === 'none') return Promise.resolve();`,
-    to: `    if (this.#spool.config.durability !== undefined) return Promise.resolve();`,
+    from: `    if (this.#synced || this.#spool.config.durability === 'none') return Promise.resolve();`,
+    to: `    if (this.#synced || this.#spool.config.durability !== undefined) return Promise.resolve();`,
     by: 'lives',
   },
   {
@@ -261,9 +259,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a batch gets a new id with each process',
     file: 'file/format.ts',
-    from: `-\${nonce.replaceAll('.', '/')}\`;`,
-    to: `-\${nonce.replaceAll('.', '/')}-\${process.hrtime.bigint() / 100000000n}\`;`,
-    by: 'file/processes',
+    from: `nonce.replaceAll('.', '/')].join('-');`,
+    to: `nonce.replaceAll('.', '/'), process.hrtime.bigint() / 100000000n].join('-');`,
+    by: 'file/processes.long',
   },
   {
     name: 'attempts do not survive a restart',
@@ -298,14 +296,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/lock.ts',
     from: `      if (lives) throw lockedError(directory);`,
     to: `      if (lives && attempt < 0) throw lockedError(directory);`,
-    by: 'file/processes',
+    by: 'file/processes.long',
   },
   {
     name: 'a dead owner blocks',
     file: 'file/lock.ts',
     from: `resolve(error.code === 'ENOENT' ? undefined : error.code !== 'ECONNREFUSED');`,
     to: `resolve(error.code === 'ENOENT' ? undefined : true);`,
-    by: 'file/processes',
+    by: 'file/processes.long',
   },
   {
     name: 'links are followed',

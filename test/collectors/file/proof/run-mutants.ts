@@ -33,9 +33,9 @@ const FINDING = /^ {2}● |^seed \d+: /m;
 /** Milliseconds that one check may take: the lives of a mutant that survives are the longest. */
 const PATIENCE = 600_000;
 
-function run(command: string, args: string[]): Promise<Ended> {
+function run(command: string, args: string[], env = process.env): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.stderr.on('data', (text: Buffer) => (output += text.toString()));
@@ -57,7 +57,10 @@ function run(command: string, args: string[]): Promise<Ended> {
 }
 
 function check(by: Mutant['by']): Promise<Ended> {
-  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/collectors/${by}.test.ts`]);
+  if (by !== 'lives') {
+    const env = by.endsWith('.long') ? { ...process.env, LONG: '1' } : process.env;
+    return run('npx', ['jest', '--bail', '--forceExit', `test/collectors/${by}.test.ts`], env);
+  }
   return run('npx', ['tsx', 'test/collectors/file/proof/run.ts', '--runs', values.lives, '--failures', '1']);
 }
 
