@@ -21,12 +21,12 @@ export class BatchFile<Item> implements FileBatch<Item> {
   /** Begun so far; one that failed before the sink saw anything is none. */
   attempts = 0;
   readonly share: Share<Item>;
-  readonly readers = new Set<Reader>();
   readonly #spool: Spool<Item>;
   /** While it takes items. */
   #writer: AppendFile<Item> | undefined;
   #remains: Remains<Item>;
   #sealing: Promise<void> | undefined;
+  #readers: Set<Reader> | undefined;
   #burial: Promise<void> | undefined;
   #splits = 0;
 
@@ -43,14 +43,17 @@ export class BatchFile<Item> implements FileBatch<Item> {
     return this.#writer === undefined ? fileId(this.file.name) : batchId(this.#writer.live.name);
   }
 
-  /** Once the batch takes no more items. */
+  /** This, and `file`, once the batch takes no more items. */
   get remains(): Remains<Item> {
     return this.#remains;
   }
 
-  /** Once the batch takes no more items. */
   get file(): SealedFile<Item> {
     return this.#remains.file;
+  }
+
+  get readers(): Set<Reader> {
+    return (this.#readers ??= new Set()); // most batches only wait
   }
 
   get filename(): string {
@@ -95,9 +98,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** Takes no more items: puts the file on the disk as asked, and closes it. */
   seal(): Promise<void> {
-    this.#sealing ??= this.#seal().catch((error: unknown) => {
+    this.#sealing ??= this.#seal().finally(() => {
       this.#sealing = undefined;
-      throw error;
     });
     return this.#sealing;
   }
@@ -113,7 +115,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.over) this.file.close();
   }
 
-  /** The file stays as it is, for the next process. */
+  /** The file stays, for the next process. */
   async release(): Promise<void> {
     const writer = this.#writer;
     const sealed = writer !== undefined && writer.live.bytes > 0 ? this.seal() : Promise.resolve();
@@ -155,8 +157,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** A reader that stops early leaves no descriptor behind. */
   endAttempt(): void {
-    for (const reader of this.readers) reader.close();
-    this.readers.clear();
+    for (const reader of this.#readers ?? []) reader.close();
+    this.#readers = undefined;
   }
 
   /** The findings of a reader that came to the end of the file. */

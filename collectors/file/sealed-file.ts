@@ -39,7 +39,8 @@ export class SealedFile<Item> {
   #name: string;
   #counted: number;
   #stat: FileStat | undefined;
-  #synced: Promise<void> | undefined;
+  #synced: boolean;
+  #syncing: Promise<void> | undefined;
   /** A sync has failed: the next one may succeed without anything being on the disk. */
   #doubtful: boolean;
 
@@ -53,7 +54,7 @@ export class SealedFile<Item> {
     this.source = source;
     this.badLines = badLines ?? NONE;
     this.unsafe = unsafe ?? false;
-    this.#synced = synced ? Promise.resolve() : undefined;
+    this.#synced = synced;
     this.#doubtful = doubtful ?? false;
   }
 
@@ -75,19 +76,23 @@ export class SealedFile<Item> {
    * a copy takes its place, since it is unknown what of the file is on the disk.
    */
   sync(): Promise<void> {
-    if (this.#spool.config.durability === 'none') return Promise.resolve();
-    this.#synced ??= this.#sync().catch((error: unknown) => {
-      this.#synced = undefined;
-      throw error;
-    });
-    return this.#synced;
+    if (this.#synced || this.#spool.config.durability === 'none') return Promise.resolve();
+    this.#syncing ??= this.#sync()
+      .then(() => {
+        this.#synced = true;
+      })
+      .finally(() => {
+        this.#syncing = undefined;
+      });
+    return this.#syncing;
   }
 
   async #sync(): Promise<void> {
     if (this.#doubtful) {
       this.#count(await copyWhole(this.#spool, this.#name, this.bytes, () => this.look() === 'same'));
+      await this.#spool.sync();
       this.#doubtful = false;
-      return this.#spool.sync();
+      return;
     }
     const file = this.#spool.files.open(this.path, 'read');
     try {
@@ -125,7 +130,7 @@ export class SealedFile<Item> {
     this.bytes = bytes;
     this.badLines = NONE;
     this.#doubtful = false;
-    this.#synced = Promise.resolve();
+    this.#synced = true;
     this.#count(stat);
   }
 

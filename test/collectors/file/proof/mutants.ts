@@ -13,10 +13,11 @@ export interface Mutant {
     | 'file/damage'
     | 'file/fuzz'
     | 'file/holes'
-    | 'file/processes'
+    | 'file/processes.long'
     | 'file/surroundings'
     | 'file/reported-faults'
-    | 'file/parts';
+    | 'file/parts'
+    | 'file/simulated';
 }
 
 const SPOOL = 'file/spool.ts';
@@ -171,10 +172,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'what is delivered is not removed',
     file: 'file/delivery.ts',
     from: `        await batch.remove();
-        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined`,
-    to: `        const { quarantined, lost } = batch.remains.missing;
-        this.counts.quarantined`,
+        this.#countMissing(batch, false);`,
+    to: `        this.#countMissing(batch, false);`,
     by: 'lives',
   },
   {
@@ -231,8 +230,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'recovered files are not synced',
     file: 'file/sealed-file.ts',
-    from: `    if (this.#spool.config.durability === 'none') return Promise.resolve();`,
-    to: `    if (this.#spool.config.durability !== undefined) return Promise.resolve();`,
+    from: `    if (this.#synced || this.#spool.config.durability === 'none') return Promise.resolve();`,
+    to: `    if (this.#synced || this.#spool.config.durability !== undefined) return Promise.resolve();`,
     by: 'lives',
   },
   {
@@ -260,9 +259,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a batch gets a new id with each process',
     file: 'file/format.ts',
-    from: `-\${nonce.replaceAll('.', '/')}\`;`,
-    to: `-\${nonce.replaceAll('.', '/')}-\${process.hrtime.bigint() / 100000000n}\`;`,
-    by: 'file/processes',
+    from: `nonce.replaceAll('.', '/')].join('-');`,
+    to: `nonce.replaceAll('.', '/'), process.hrtime.bigint() / 100000000n].join('-');`,
+    by: 'file/processes.long',
   },
   {
     name: 'attempts do not survive a restart',
@@ -297,14 +296,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/lock.ts',
     from: `      if (lives) throw lockedError(directory);`,
     to: `      if (lives && attempt < 0) throw lockedError(directory);`,
-    by: 'file/processes',
+    by: 'file/processes.long',
   },
   {
     name: 'a dead owner blocks',
     file: 'file/lock.ts',
     from: `resolve(error.code === 'ENOENT' ? undefined : error.code !== 'ECONNREFUSED');`,
     to: `resolve(error.code === 'ENOENT' ? undefined : true);`,
-    by: 'file/processes',
+    by: 'file/processes.long',
   },
   {
     name: 'links are followed',
@@ -353,5 +352,50 @@ export const MUTANTS: readonly Mutant[] = [
     from: `let failure = live.failure ?? live.seenDamage();`,
     to: `let failure = live.failure;`,
     by: 'file/holes',
+  },
+  {
+    name: 'a sealed batch whose sync has failed counts as synced',
+    file: 'file/closing.ts',
+    from: `      doubtful = true;
+`,
+    to: ``,
+    by: 'file/simulated',
+  },
+  {
+    name: 'what has failed to sync is not tried again at the end',
+    file: 'file/delivery.ts',
+    from: `this.#ahead.finish(),`,
+    to: `this.#ahead.stop(),`,
+    by: 'lives',
+  },
+  {
+    name: 'a file that is gone is reported as one that cannot be synced',
+    file: 'file/delivery.ts',
+    from: `      if (isMissing(error)) return;
+`,
+    to: ``,
+    by: 'file/simulated',
+  },
+  {
+    name: 'a copy that loses its name while it is synced is not copied again',
+    file: 'file/closing.ts',
+    from: `if (failure === undefined || tries === 1) throw error;`,
+    to: `throw error;`,
+    by: 'file/simulated',
+  },
+  {
+    name: 'attempts begin however many reads were never answered',
+    file: 'file/delivery.ts',
+    from: `const MOST_ABANDONED = 4;`,
+    to: `const MOST_ABANDONED = Infinity;`,
+    by: 'file/simulated',
+  },
+  {
+    name: 'damaged lines are counted only when the work after a flush is done',
+    file: 'file/delivery.ts',
+    from: `    if (!batch.over) this.#countMissing(batch, batch.file.unsafe);
+`,
+    to: ``,
+    by: 'file/simulated',
   },
 ];

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MUTANTS, type Mutant } from './mutants.js';
 
-// npm run test:mutants:file -- [--only text]: each mutant in a copy of the project, which some test has to turn red.
+// npm run test:mutants:file -- [--only text] [--by file]: each mutant in a copy of the project, which some test has to turn red.
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, lives: { type: 'string', default: '20000' } },
+  options: {
+    only: { type: 'string', default: '' },
+    by: { type: 'string', default: '' },
+    lives: { type: 'string', default: '20000' },
+  },
 });
 
 const COPIED = ['src', 'collectors', 'cli', 'test', 'package.json', 'tsconfig.json', 'jest.config.js'];
@@ -29,9 +33,9 @@ const FINDING = /^ {2}● |^seed \d+: /m;
 /** Milliseconds that one check may take: the lives of a mutant that survives are the longest. */
 const PATIENCE = 600_000;
 
-function run(command: string, args: string[]): Promise<Ended> {
+function run(command: string, args: string[], env = process.env): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.stderr.on('data', (text: Buffer) => (output += text.toString()));
@@ -53,7 +57,10 @@ function run(command: string, args: string[]): Promise<Ended> {
 }
 
 function check(by: Mutant['by']): Promise<Ended> {
-  if (by !== 'lives') return run('npx', ['jest', '--bail', '--forceExit', `test/${by}.test.ts`]);
+  if (by !== 'lives') {
+    const env = by.endsWith('.long') ? { ...process.env, LONG: '1' } : process.env;
+    return run('npx', ['jest', '--bail', '--forceExit', `test/collectors/${by}.test.ts`], env);
+  }
   return run('npx', ['tsx', 'test/collectors/file/proof/run.ts', '--runs', values.lives, '--failures', '1']);
 }
 
@@ -70,7 +77,7 @@ const WORDS = { red: 'caught ', green: 'ALIVE  ', cut: 'CUT    ' };
 const counts = { red: 0, green: 0, cut: 0 };
 let stale = 0;
 try {
-  const chosen = MUTANTS.filter(({ name }) => name.includes(values.only));
+  const chosen = MUTANTS.filter(({ name, by }) => name.includes(values.only) && by.includes(values.by));
   for (const { name, file, from, to, by } of chosen) {
     const path = join(copy, 'collectors', file);
     const original = fs.readFileSync(path, 'utf8');
@@ -87,6 +94,7 @@ try {
     fs.writeFileSync(path, original);
     counts[result]++;
     console.log(`${WORDS[result]} ${name} (${by})${result === 'red' ? `: ${reasonOf(output)}` : ''}`);
+    if (result === 'cut') console.log(output.slice(-1000));
   }
   const { red, green, cut } = counts;
   console.log(`${chosen.length} mutants: ${red} caught, ${green} alive, ${cut} cut short, ${stale} stale`);
