@@ -140,6 +140,7 @@ describe('PartialFlushError', () => {
       batchPreFlush: () => {
         if (before !== undefined) return before.then(fail);
         fail();
+        return undefined;
       },
     });
     const failed = jest.fn();
