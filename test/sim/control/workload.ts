@@ -72,6 +72,8 @@ export class Workload {
     if (hurry) this.#world.hurriedAt = this.#world.now;
     const at = this.#world.now;
     const covered = items.filter(({ fate }) => fate === 'pending');
+    // A call that hurries nothing rejects at once when a batch that it covers is held already.
+    const held = !hurry && batcher.state.batches.some(({ status }) => status === 'held');
     batcher.flush({ ...(timeout !== undefined && { timeout }), ...(!hurry && { hurry }) }).then(
       () => {
         const left = covered.find(({ fate }) => fate === 'pending');
@@ -79,7 +81,8 @@ export class Workload {
           this.#world.bad(`flush() resolved while item ${left.id} is pending`);
       },
       (error: unknown) => {
-        const { givenUpAt, closing } = this.#world;
+        const { closing } = this.#world;
+        const givenUpAt = held ? at : this.#world.givenUpAt;
         if (error instanceof TimeoutError ? timeout === undefined : closing === undefined && givenUpAt < at)
           this.#world.bad(`flush() rejected with ${String(error)}`);
         if (error instanceof FlushError && givenUpAt < at) this.#world.bad('FlushError, and nothing was given up');
