@@ -189,11 +189,8 @@ export class Entry<Item, Key, Batch> implements Tenant {
   /** Releases the lane once the collector has seen the result: taking its next turn before, it may expire the attempt. */
   #over(context: FlushContext): void {
     const attempt = this.#attempts.get(context);
-    if (attempt === undefined) return;
-    if (attempt.inTurn) {
-      attempt.over();
-      return;
-    }
+    if (attempt?.inTurn === true) attempt.over();
+    if (attempt?.inTurn !== false) return;
     void hop().then(() => {
       attempt.over();
       this.owner.lanes.want(this.seat); // it has asked in vain while it had its lane

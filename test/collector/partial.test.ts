@@ -138,9 +138,8 @@ describe('PartialFlushError', () => {
       maxBatchSize: 2,
       retry: RETRY,
       batchPreFlush: () => {
-        if (before !== undefined) return before.then(fail);
-        fail();
-        return undefined;
+        if (before === undefined) fail();
+        return before?.then(fail);
       },
     });
     const failed = jest.fn();
