@@ -329,7 +329,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   {
     name: 'the room of a drop goes to a listener of the drop',
     file: ADMISSION,
-    by: REPORTED,
+    by: OVERFLOW,
+    endless: true, // the listener adds again what was dropped for what it adds
     from: `    if (!this.dropping) this.room.admit();`,
     to: `    this.room.admit();`,
   },
