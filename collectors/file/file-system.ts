@@ -68,9 +68,30 @@ const LARGEST_SYNCHRONOUS_WRITE = 512 * 1024;
 const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants as Partial<typeof fs.constants>;
 const { O_RDWR, O_RDONLY, O_CREAT, O_EXCL } = fs.constants;
 
+/**
+ * Returns the first folder that was made, if any. Step by step: where none can be made (in /proc), the recursive `mkdir` of
+ * Node never ends.
+ */
+async function makeFolder(path: string): Promise<string | undefined> {
+  const isThere = async (): Promise<boolean> =>
+    fs.promises.stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+  if (await isThere()) return undefined;
+  const parent = dirname(path);
+  const first = parent === path ? undefined : await makeFolder(parent);
+  try {
+    await fs.promises.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(await isThere())) throw error; // else another process has made it meanwhile
+  }
+  return first ?? path;
+}
+
 export const nodeFileSystem: FileSystem = {
   async makeDirectory(path, sync) {
-    const first = (await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })) ?? path;
+    const first = (await makeFolder(path)) ?? path;
     if (!sync) return;
     // Each new name is in its parent, which has to be synced.
     for (let made = path; made.length >= first.length; made = dirname(made)) {

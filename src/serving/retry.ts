@@ -21,7 +21,8 @@ function ask(retry: Retry, failed: Parameters<NonNullable<Retry['delay']>>[0]): 
   try {
     const answer = retry.delay(failed);
     if (answer === undefined || answer === false) return answer;
-    if (typeof answer === 'number' && answer >= 0) return answer;
+    // An endless wait is none: its callers would wait for ever.
+    if (typeof answer === 'number' && answer >= 0 && answer < Infinity) return answer;
     hush(answer);
     warn('BATCH_RETRY', 'retry.delay returned neither a number, false nor undefined');
   } catch (error) {

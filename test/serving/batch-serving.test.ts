@@ -244,6 +244,19 @@ describe('failures', () => {
     expect(sums()).toBe('3 (size) + 3 (size)');
   });
 
+  test('a retry.delay that returns Infinity is reported, and the schedule kept: no caller waits for ever', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const retry = { attempts: 2, minDelay: 10, jitter: false, delay: () => Infinity };
+    const { serving, handle, clock } = bench({ retry });
+    const call = serving.dispatchMany([1, 2, 3]);
+    handle.fail(new Error('once'));
+    await clock.advance(10);
+    handle.open([1, 2, 3]);
+    expect(await call).toEqual([1, 2, 3]);
+    expect(warn).toHaveBeenCalledTimes(1);
+    warn.mockRestore();
+  });
+
   test('init runs once per partition, and again before the next batch if it failed', async () => {
     let inits = 0;
     const serving = new BatchServing({

@@ -150,6 +150,15 @@ describe('a directory that is deleted underneath', () => {
   });
 });
 
+testUnless(process.platform === 'linux' ? undefined : 'no /proc here')(
+  'A2: open() rejects where no directory can be made, as in /proc, instead of waiting for ever',
+  async () => {
+    const batcher = new FileBatcher<number>({ batchDirectory: '/proc/no/such/spool', batchFlush: () => undefined });
+    await expect(batcher.open()).rejects.toThrow(StorageError);
+    await batcher.close().catch(() => undefined);
+  },
+);
+
 describe('a clock that jumps', () => {
   test('G13: files are delivered in the order in which they were made, whatever the time of day', async () => {
     const times = [2_000_000_000_000, 5, 1_000_000_000_000, 0, 999_999_999_999_999, 7, 3];
