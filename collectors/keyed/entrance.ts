@@ -104,16 +104,18 @@ export class Entrance<Item, Key, Batch> {
     };
   }
 
-  /** Lets callers in that there is room for. */
-  admit(): void {
+  /**
+   * Lets callers in that there is room for. `drops`: an attempt has failed, so that there may be a batch to drop for the
+   * first of them. At other times a batch that was let in for one would be dropped for the next before it could start.
+   */
+  admit(drops = false): void {
     if (this.#admitting || this.#dropping || this.#forItems.size + this.#forKeys.size === 0) return;
     this.#admitting = true;
     try {
       let some = false;
       for (;;) {
         const next = this.#next();
-        // An item that has just been let in is not dropped for the next before it could start.
-        if (next === undefined ? some || !this.#makeRoom() : !this.#admit(next)) break;
+        if (next === undefined ? some || !drops || !this.#makeRoom() : !this.#admit(next)) break;
         some ||= next !== undefined;
       }
     } finally {

@@ -91,7 +91,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.keys.look(entry);
     this.emit(name, { ...payload, key: entry.key }, name === 'refused' && this.handled);
     this.lanes.want(entry.seat);
-    this.#settled(entry, before);
+    this.#settled(entry, before, name === 'failed');
   }
 
   /** To be called after anything that may have changed what is pending of a key. */
@@ -105,10 +105,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.#settled(entry, before);
   }
 
-  #settled(entry: Entry<Item, Key, Batch>, before: number): void {
+  #settled(entry: Entry<Item, Key, Batch>, before: number, failed = false): void {
     if (entry.pending === 0) this.entrance.fresh.delete(entry);
     if (before > 0 && this.keys.pending === 0) this.emit('drained', { key: entry.key });
-    this.entrance.admit();
+    this.entrance.admit(failed);
   }
 
   protected emit<Name extends keyof types.KeyedEvents<Item, Key, Batch>>(
@@ -155,7 +155,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     }
     lanes.changed();
     keys.changed();
-    entrance.admit();
+    entrance.admit(true);
   }
 
   // The end
