@@ -125,7 +125,8 @@ class Examination<Item> {
       });
       await writer.finish();
       const found = files.stat(this.#path);
-      if (found !== undefined && !isSame(found, file.stat())) throw new Error('somebody else has replaced the file');
+      if (found === undefined || !isSame(found, file.stat()))
+        throw new Error('the file was moved, removed or replaced');
       files.rename(temporary, this.#path);
       copy.close();
       await this.#spool.sync();

@@ -16,6 +16,7 @@ export class Remains<Item> {
   #stored: number;
   /** How many of them are in `quarantine/`. */
   #quarantined = 0;
+  #verifying: Promise<void> | undefined;
   /** Lost items that were reported. */
   #told: number;
 
@@ -47,8 +48,18 @@ export class Remains<Item> {
     return new Remains(this.#spool, file, size);
   }
 
-  /** Compares the file to what was stored, and finds out what is left of it if it has changed. */
-  async verify(): Promise<void> {
+  /**
+   * Compares the file to what was stored, and finds out what is left of it if it has changed. Calls share the look that is
+   * under way: that of an attempt that has expired would mend a file that the next attempt has renamed.
+   */
+  verify(): Promise<void> {
+    this.#verifying ??= this.#verify().finally(() => {
+      this.#verifying = undefined;
+    });
+    return this.#verifying;
+  }
+
+  async #verify(): Promise<void> {
     if (this.#size === 0) throw this.isGone(new Error('nothing of the file could be read'));
     const seen = this.file.look();
     if (seen === 'missing') throw this.isGone(new Error('the file was moved or removed'));

@@ -34,6 +34,7 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [1002659, 'A6: close() resolves while a file that was found is still being synced'],
   [1002473, 'A2: the model took a line that was written behind damage for an intact one'],
   [1011869, 'the same, with a restart in between'],
+  [25420, 'G14: the examination of an attempt that has expired brings a delivered batch back'],
   [3038356, 'G1: nobody tries again to sync a sealed batch whose sync has failed: power loss takes it after close()'],
   [3025759, 'G17: a copy that loses its name while it is synced is not copied once more'],
   [3001378, 'G17: a file that is gone is reported as one that cannot be synced'],
