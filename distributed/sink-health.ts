@@ -70,7 +70,8 @@ export class SinkHealth {
     return {
       worksMeanwhile: this.successes > taken,
       strikes: failed === undefined || !alone ? 0 : this.#strike(failed, taken),
-      outage: this.#holding > 0 || this.#failing.size >= outageAfter,
+      // A process that has delivered nothing yet may have begun in an outage.
+      outage: this.successes === 0 || this.#holding > 0 || this.#failing.size >= outageAfter,
     };
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { dirname, join as joinPath } from 'node:path';
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
 import { type FileBatch, FileBatcher } from '../../collectors/file-batcher.js';
+import { makeFolder } from '../../collectors/file/file-system.js';
 import {
   type Collector,
   type Delivery,
@@ -71,7 +72,7 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
       });
     },
     open: async () => {
-      makeFolder(large, directory);
+      await makeSpool(large, directory);
       await files.open();
     },
     ready: async () => {
@@ -87,17 +88,12 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
   };
 }
 
-/** Step by step: where nothing can be made (in /proc), the recursive `mkdir` of Node tries for ever. */
-function makeFolder(folder: string, spool: string): void {
-  if (existsSync(folder)) return;
-  const parent = dirname(folder);
-  if (parent !== folder) makeFolder(parent, spool);
+async function makeSpool(large: string, spool: string): Promise<void> {
   try {
-    mkdirSync(folder);
+    await makeFolder(large);
   } catch (error) {
-    throw new Error(`--spool must be a directory that can be made and written, and is "${spool}": ${String(error)}`, {
-      cause: error,
-    });
+    const expected = 'a directory that can be made and written';
+    throw new Error(`--spool must be ${expected}, and is "${spool}": ${String(error)}`, { cause: error });
   }
 }
 

@@ -72,7 +72,7 @@ const { O_RDWR, O_RDONLY, O_CREAT, O_EXCL } = fs.constants;
  * Returns the first folder that was made, if any. Step by step: where none can be made (in /proc), the recursive `mkdir` of
  * Node never ends.
  */
-async function makeFolder(path: string): Promise<string | undefined> {
+export async function makeFolder(path: string): Promise<string | undefined> {
   const isThere = async (): Promise<boolean> =>
     fs.promises.stat(path).then(
       (found) => found.isDirectory(),

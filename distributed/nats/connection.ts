@@ -1,5 +1,6 @@
 import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/transport-node';
 import { OptionsError } from '../../src/index.js';
+import { wrong } from '../feed-options.js';
 
 export type { NatsConnection };
 
@@ -24,19 +25,14 @@ export function checkNumber(owner: string, option: string, value: unknown, least
 
 /** Refuses unknown options, a bad name, and what is no connection. @throws OptionsError */
 export function checkOptions(owner: string, options: object, names: readonly string[]): void {
-  const wrong = (option: string, expected: string): OptionsError => {
-    const given: unknown = Reflect.get(options, option);
-    return new OptionsError(
-      `${owner}: ${option}: expected ${expected}, given ${typeof given}`,
-      option,
-      expected,
-      given,
-    );
-  };
-  for (const name of Object.keys(options)) if (!names.includes(name)) throw wrong(name, 'no such option');
+  for (const [option, given] of Object.entries(options)) {
+    if (!names.includes(option)) throw wrong(option, 'no such option', given, owner);
+  }
   const { connection, name } = options as { connection?: { publish?: unknown } | null; name: unknown };
   checkName(owner, name);
-  if (typeof connection?.publish !== 'function') throw wrong('connection', 'a connection of NATS');
+  if (typeof connection?.publish !== 'function') {
+    throw wrong('connection', 'a connection of NATS', connection, owner);
+  }
 }
 
 /** Bytes that a message may have. */

@@ -57,7 +57,7 @@ export class Waiters {
     if (shared && last?.shared === true && last.position === position) return { promise: last.promise, leave: stays };
     const waiter = this.#append(position, now, timeout, shared);
     const leave = (error: unknown): void => {
-      if (!shared) this.#leave(waiter, error);
+      this.#leave(waiter, error);
     };
     return { promise: waiter.promise, leave };
   }

@@ -34,7 +34,7 @@ const COPIED = ['src', 'collectors', 'cli', 'scripts', 'test', 'package.json', '
 /** A test that waits for what a mutant keeps from happening fails after so many ms. */
 const TEST_TIMEOUT = 20_000;
 /** What the tests may take without any mutant, in ms. With one they may take four times what they took without. */
-const PATIENCE = 900_000;
+const LIMIT = 900_000;
 
 /** Applies each mutant to a copy of the project, and says whether every one of them was caught. */
 export async function runMutants(mutants: readonly Mutant[]): Promise<boolean> {
@@ -45,7 +45,7 @@ export async function runMutants(mutants: readonly Mutant[]): Promise<boolean> {
   try {
     // What fails anyway catches nothing.
     const everything = new Set(mutants.flatMap(({ by = [], tests = TESTS }) => [...by, ...tests]));
-    const sane = await jest([...everything], copy, PATIENCE);
+    const sane = await jest([...everything], copy, LIMIT);
     console.log(`${sane.outcome} without any mutant, in ${sane.seconds.toFixed(1)} s`);
     if (sane.outcome !== 'passed') {
       console.log(`RED without any mutant: ${sane.test ?? sane.outcome}`);
@@ -69,7 +69,7 @@ export async function runMutants(mutants: readonly Mutant[]): Promise<boolean> {
 async function check(
   { file, from, to, by, tests = TESTS, endless }: Mutant,
   copy: string,
-  patience: number,
+  limit: number,
 ): Promise<{ verdict: Verdict; seconds: number; test?: string | undefined }> {
   const path = join(copy, file);
   const original = fs.readFileSync(path, 'utf8');
@@ -81,7 +81,7 @@ async function check(
   let seconds = 0;
   try {
     for (const set of by === undefined ? [tests] : [by, tests]) {
-      const run = await jest(set, copy, patience);
+      const run = await jest(set, copy, limit);
       seconds += run.seconds;
       const { outcome, test } = run;
       if (outcome === 'failed') return { verdict: 'caught', seconds, test: set === by ? undefined : test };
@@ -96,7 +96,7 @@ async function check(
 }
 
 /** Runs the tests up to the first failure, in one process. */
-function jest(tests: readonly string[], cwd: string, patience: number): Promise<Run> {
+function jest(tests: readonly string[], cwd: string, limit: number): Promise<Run> {
   return new Promise((resolve) => {
     const start = performance.now();
     // Processes take their time: they run for the mutants that name them.
@@ -128,7 +128,7 @@ function jest(tests: readonly string[], cwd: string, patience: number): Promise<
     const timer = setTimeout(() => {
       outcome ??= 'late';
       kill();
-    }, patience);
+    }, limit);
     child.on('close', (code) => {
       clearTimeout(timer);
       resolve({

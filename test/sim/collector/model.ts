@@ -203,8 +203,10 @@ export class Model {
   occupy(delivery: Delivery): void {
     const { free } = this;
     delivery.lane = true;
-    delivery.startedSeq = delivery.phaseSeq = this.next();
-    if (free && !this.free) this.fullSeq = delivery.startedSeq;
+    delivery.phaseSeq = this.next();
+    // Its first start: a caller that its first attempt has let go may see that during the second.
+    if (delivery.startedSeq < 0) delivery.startedSeq = delivery.phaseSeq;
+    if (free && !this.free) this.fullSeq = delivery.phaseSeq;
   }
 
   release(delivery: Delivery): void {

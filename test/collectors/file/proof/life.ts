@@ -53,7 +53,7 @@ interface Record_ {
 const DIRECTORY = '/data/spool';
 
 /** How long a process is watched before it is looked whether it is still alive. */
-const PATIENCE = 100;
+const STEP = 100;
 
 /** Descriptors that a process may need beside two for each lane, however many batches wait. */
 const DESCRIPTORS = 24;
@@ -649,10 +649,10 @@ class Process {
   }
 
   async #pass(ms: number): Promise<void> {
-    await this.#clock.advance(Math.min(ms, PATIENCE));
+    await this.#clock.advance(Math.min(ms, STEP));
     // A dead process does nothing any more.
-    for (let rest = ms - PATIENCE; rest > 0 && !this.#isDead(); rest -= PATIENCE) {
-      await this.#clock.advance(Math.min(rest, PATIENCE));
+    for (let rest = ms - STEP; rest > 0 && !this.#isDead(); rest -= STEP) {
+      await this.#clock.advance(Math.min(rest, STEP));
       if (!this.#isDead()) this.#addUp();
     }
     if (!this.#isDead()) this.#check();

@@ -31,7 +31,7 @@ interface Ended {
 const FINDING = /^ {2}● |^seed \d+: /m;
 
 /** Milliseconds that one check may take: the lives of a mutant that survives are the longest. */
-const PATIENCE = 600_000;
+const LIMIT = 600_000;
 
 function run(command: string, args: string[], env = process.env): Promise<Ended> {
   return new Promise((resolve) => {
@@ -43,9 +43,9 @@ function run(command: string, args: string[], env = process.env): Promise<Ended>
       // With all that it has started.
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     };
-    const patience = setTimeout(end, PATIENCE);
+    const limit = setTimeout(end, LIMIT);
     child.on('exit', (code) => {
-      clearTimeout(patience);
+      clearTimeout(limit);
       try {
         end();
       } catch {
