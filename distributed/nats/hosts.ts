@@ -113,15 +113,15 @@ export class Hosts {
 }
 
 /**
- * The host that has to execute the fewest batches until the call is done: so one batch fills up before another begins. Of
- * several such hosts one whose last batch has room; then the one that has answered the longest ago, as it will be the next
+ * The host that has to execute the fewest batches until the call is done: so one batch fills up before another begins. If
+ * several are equal, one whose last batch has room; then the one that has answered the longest ago, as it will be the next
  * to have nothing to do.
  */
 function packed(hosts: readonly Host[], size: number): Host | undefined {
   let best: { host: Host; batches: number; begins: number } | undefined;
   for (const host of hosts) {
     const { weight } = host.card;
-    // What it has executed so far says little about a host that is new.
+    // A host that is new has executed small batches only.
     const batchSize = Math.max(host.card.batchSize, size);
     const batches = Math.ceil((host.load + size) / batchSize);
     const begins = batches - Math.ceil(host.load / batchSize);

@@ -25,14 +25,14 @@ describeWithServer('pack', () => {
   });
 
   /** Executes at most four values at a time. */
-  const host = async (name: string, id: string): Promise<Handled> => {
+  const host = async (name: string, id: string, weight = 1): Promise<Handled> => {
     const handled: Handled = gate();
     const serving = new BatchServing<number, number>({
       batchSize: 4,
       batchTimeout: 0,
       handleBatch: (values) => handled(values),
     });
-    const hosting = new ServingHost({ connection, name, id, serving });
+    const hosting = new ServingHost({ connection, name, id, serving, weight });
     await hosting.open();
     close.push(async () => {
       handled.openAll([0, 0, 0, 0]);
@@ -120,5 +120,15 @@ describeWithServer('pack', () => {
     const third = remote.dispatchMany([1, 2, 3, 4]);
     await answer(young, third);
     await answer(old, second);
+  });
+
+  test('twice the weight, twice the work: of six full calls a host of weight 2 gets four', async () => {
+    const hosts = await Promise.all([host('weights', 'light', 1), host('weights', 'heavy', 2)]);
+    const remote = await caller('weights', 2);
+    const calls = Array.from({ length: 6 }, () => remote.dispatchMany([1, 2, 3, 4]));
+    await until('all is sent', () => remote.hosts.reduce((sum, { pending }) => sum + pending, 0) === 24);
+    expect(loads(remote).split(' ').sort()).toEqual(['heavy16', 'light8']);
+    for (const handled of hosts) handled.openAll([1, 2, 3, 4]);
+    await Promise.all(calls);
   });
 });
