@@ -1,5 +1,4 @@
 import {
-  AckPolicy,
   jetstream,
   jetstreamManager,
   type Consumer,
@@ -11,8 +10,9 @@ import type { DurableLog, Source } from '../contract.js';
 import { errorText, packFrame } from '../frames.js';
 import { Acks } from './acks.js';
 import { checkNumber, checkOptions, headersOf, largestMessage, sleep, type NatsConnection } from './connection.js';
+import { redrive } from './redrive.js';
 import { JetStreamSource, type SourceLog } from './source.js';
-import { checkConsumer, consumerOf, deadOf, ensureConsumer, ensureStreams, isTransient, streamOf } from './streams.js';
+import { checkConsumer, consumerOf, ensureConsumer, ensureStreams, isTransient, streamOf } from './streams.js';
 
 /** Options of a `JetStreamLog`. A new stream is created with them; an existing one must have the same values. */
 export interface JetStreamLogOptions {
@@ -167,9 +167,9 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
       },
       isClosed: () => this.#connection.isClosed(),
       ack: (reply) => this.#acks.add(reply),
-      requeue: (items, id) => this.#append(items, id, partition ?? 0),
-      bury: (item, id, error, { attempt, seq }) =>
-        this.#client.publish(`bpdlq.${name}.0`, packFrame([item]), {
+      requeue: (items, id, from) => this.#append(items, id, from),
+      bury: (item, id, error, { attempt, seq, partition: from }) =>
+        this.#client.publish(`bpdlq.${name}.${from}`, packFrame([item]), {
           msgID: `dead-${id}`,
           headers: headersOf({
             'Bp-Id': id,
@@ -217,32 +217,6 @@ export class JetStreamLog<Item> implements DurableLog<Item> {
   /** Moves at most `max` of the present dead letters back into the log. Resolves to their number. */
   async redrive(max = Infinity): Promise<number> {
     await this.open();
-    const { name } = this.#options;
-    const manager = await this.#management();
-    const dead = deadOf(name);
-    await manager.consumers.add(dead, {
-      durable_name: 'redrive',
-      ack_policy: AckPolicy.Explicit,
-      max_ack_pending: 1000,
-    });
-    const consumer = await this.#client.consumers.get(dead, 'redrive');
-    // An item that fails again meanwhile comes back here, and would circulate for ever.
-    const most = Math.min(max, (await manager.streams.info(dead)).state.messages);
-    let moved = 0;
-    while (moved < most) {
-      const before = moved;
-      for await (const message of await consumer.fetch({ max_messages: Math.min(100, most - moved), expires: 1000 })) {
-        // As it is: what could not be decoded must come back as the same line.
-        await this.#client.publish(`bp.${name}.0`, message.data, {
-          msgID: `${message.headers?.get('Bp-Id') ?? dead}~${message.seq}`,
-          headers: headersOf({ 'Bp-Count': 1 }),
-        });
-        await message.ackAck();
-        await manager.streams.deleteMessage(dead, message.seq, false);
-        moved++;
-      }
-      if (moved === before) break;
-    }
-    return moved;
+    return redrive(await this.#management(), this.#client, this.#options.name, max);
   }
 }

@@ -3,6 +3,7 @@ import { OptionsError } from '../../src/index.js';
 import type { BadItem, Delivery, Source } from '../contract.js';
 import { unpackFrame } from '../frames.js';
 import { sleep } from './connection.js';
+import { partitionOf } from './streams.js';
 
 /** The part of the log that a source uses. */
 export interface SourceLog {
@@ -12,8 +13,15 @@ export interface SourceLog {
   fetch(room: number): Promise<ConsumerMessages>;
   isClosed(): boolean;
   ack(reply: string): Promise<boolean>;
-  requeue(items: readonly unknown[], id: string): Promise<unknown>;
-  bury(item: unknown, id: string, error: unknown, from: { attempt: number; seq: number }): Promise<unknown>;
+  requeue(items: readonly unknown[], id: string, partition: number): Promise<unknown>;
+  bury(item: unknown, id: string, error: unknown, from: Origin): Promise<unknown>;
+}
+
+/** The message that a dead letter was in. */
+export interface Origin {
+  readonly attempt: number;
+  readonly seq: number;
+  readonly partition: number;
 }
 
 /** After an error of the server, milliseconds until the next try. */
@@ -143,11 +151,12 @@ class JetStreamDelivery<Item> implements Delivery<Item> {
   }
 
   requeue(items: readonly (Item | BadItem)[], key: string): Promise<unknown> {
-    return this.#log.requeue(items, `${this.id}#${key}`);
+    return this.#log.requeue(items, `${this.id}#${key}`, partitionOf(this.#message));
   }
 
   bury(item: Item | BadItem, key: string, error: unknown): Promise<unknown> {
     const id = this.items.length === 1 ? this.id : `${this.id}#${key}`;
-    return this.#log.bury(item, id, error, { attempt: this.attempt, seq: this.#message.seq });
+    const { seq } = this.#message;
+    return this.#log.bury(item, id, error, { attempt: this.attempt, seq, partition: partitionOf(this.#message) });
   }
 }

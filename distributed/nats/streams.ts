@@ -27,6 +27,10 @@ export const deadOf = (name: string): string => `BP_${name}_DLQ`;
 export const consumerOf = (partition: number | undefined): string =>
   partition === undefined ? 'collect' : `collect-${partition}`;
 
+/** Of a message of the log, or of a dead letter. */
+export const partitionOf = ({ subject }: { readonly subject: string }): number =>
+  Number(subject.slice(subject.lastIndexOf('.') + 1));
+
 const found = { streamInUse: 10058, streamMissing: 10059, consumerMissing: 10014, consumerExists: 10148 };
 /** While a cluster starts it has no peers to place a stream on; with `replicas` on a single server it never will. */
 const noPeersYet = 10005;

@@ -228,6 +228,21 @@ describeWithServer('a log on JetStream', () => {
     }
   });
 
+  test('a dead letter of partition 1 is redriven to partition 1, whose reader keeps its order', async () => {
+    const log = logOf<number>('its', { partitions: 2 });
+    let cured = false;
+    const fails = (n: number): boolean => n === 13 && !cured;
+    const readers = [0, 1].map((partition) => storing(log, fails, { partition, backoff: () => 20 }));
+    await log.append([13, 1], 'first', { partition: 1 });
+    await log.append([2], 'second', { partition: 1 });
+    await until('it is dead', async () => (await dead('its')) === 1);
+    cured = true;
+    expect(await log.redrive()).toBe(1);
+    await until('it is delivered', () => readers.some(({ stored }) => stored.includes(13)));
+    expect(readers.map(({ stored }) => stored)).toEqual([[], [1, 2, 13]]);
+    for (const { collecting } of readers) await collecting.close();
+  });
+
   test('closing while the sink is down gives everything back at once', async () => {
     const log = logOf<number>('back');
     await log.append([1, 2, 3], 'frame');
