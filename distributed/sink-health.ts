@@ -65,7 +65,7 @@ export class SinkHealth {
    * `failed` names a message of which nothing was delivered, `alone` says that it was a single item, tried alone, and
    * `taken` how many items had been delivered when it was taken.
    */
-  evidence(failed: string | undefined, alone: boolean, taken: number): Omit<Evidence, 'maxDeliveries'> {
+  evidence(failed: string | undefined, alone: boolean, taken: number): Omit<Evidence, 'maxDeliveries' | 'splits'> {
     if (failed !== undefined) this.#failing.add(failed);
     return {
       worksMeanwhile: this.successes > taken,

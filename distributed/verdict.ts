@@ -35,6 +35,8 @@ export interface Evidence {
   readonly outage: boolean;
   /** How often the item failed alone although something had been delivered since it had failed alone before. */
   readonly strikes: number;
+  /** Items that failed before have a collector of their own: the other one splits, and blames an item only if it works. */
+  readonly splits: boolean;
 }
 
 /**
@@ -42,6 +44,9 @@ export interface Evidence {
  * in turns may be down each time.
  */
 const strikesWithoutWitness = 3;
+
+/** So many times `maxDeliveries` a suspect is delivered while nothing else is: in a quiet log nothing else may ever be. */
+const deliveriesWithoutWitness = 3;
 
 /** With more failures than this, items of one message that failed are tried again together, and halved. */
 const mostAlone = 16;
@@ -84,10 +89,18 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
     return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
-  // A suspect failed while others of its message were delivered.
-  const blamed = isSuspect(delivery.id) || evidence.strikes >= (evidence.worksMeanwhile ? 1 : strikesWithoutWitness);
-  if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
+  if (delivery.attempt < evidence.maxDeliveries || !isToBlame(delivery, rest, evidence) || evidence.outage)
+    return again;
   return { bury: rest, requeue: [], retry: false };
+}
+
+function isToBlame({ id, attempt }: Delivery<unknown>, rest: readonly Failure[], evidence: Evidence): boolean {
+  const { strikes, worksMeanwhile, maxDeliveries, splits } = evidence;
+  if (strikes >= (worksMeanwhile ? 1 : strikesWithoutWitness)) return true;
+  if (!isSuspect(id)) return false;
+  // Others of its message were delivered. Without splitting, this may have been just before the sink went down.
+  const witnessed = splits || worksMeanwhile || strikes > 0 || rest.some(({ kind }) => kind === 'takenBack');
+  return witnessed || attempt >= deliveriesWithoutWitness * maxDeliveries;
 }
 
 /** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */
