@@ -46,11 +46,11 @@ export class SinkHealth {
     if (size > 1) this.#onlySingles = false;
     if (this.#timer !== undefined) return;
     this.#holding++;
-    const singles = this.#holding > 1;
     this.#timer = this.#clock.setTimer(
       () => {
         this.#timer = undefined;
-        const takeBack = singles && this.#onlySingles;
+        // After a success what is held is tried again first: it failed before.
+        const takeBack = this.#holding > 1 && this.#onlySingles;
         this.#onlySingles = true;
         if (takeBack) {
           this.#holding = 0;

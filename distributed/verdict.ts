@@ -45,7 +45,10 @@ export interface Evidence {
  */
 const strikesWithoutWitness = 3;
 
-/** So many times `maxDeliveries` a suspect is delivered while nothing else is: in a quiet log nothing else may ever be. */
+/** Ends the key of a suspect of a collector that does not split: the sink may have failed from the middle of the message on. */
+const unsure = '?';
+
+/** So many times `maxDeliveries` such a suspect is delivered while nothing else is: in a quiet log nothing else may ever be. */
 const deliveriesWithoutWitness = 3;
 
 /** With more failures than this, items of one message that failed are tried again together, and halved. */
@@ -53,7 +56,7 @@ const mostAlone = 16;
 
 /** One item that failed while others of its message were delivered (`requeue` made its id), or that was redriven. */
 export function isSuspect(id: string): boolean {
-  return /[#~]\d+$/.test(id);
+  return /(#\d+\??|~\d+)$/.test(id);
 }
 
 export function wasTried({ kind }: Failure): boolean {
@@ -84,7 +87,7 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   const rest = failures.filter(({ kind }) => kind !== 'bad');
   if (rest.length === 0) return { bury, requeue: [], retry: false };
   const total = delivery.items.length;
-  if (rest.length < total) return { bury, requeue: separated(rest), retry: false };
+  if (rest.length < total) return { bury, requeue: separated(rest, evidence.splits), retry: false };
   const again: Verdict = { bury: [], requeue: [], retry: true };
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
@@ -95,20 +98,19 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
 }
 
 function isToBlame({ id, attempt }: Delivery<unknown>, rest: readonly Failure[], evidence: Evidence): boolean {
-  const { strikes, worksMeanwhile, maxDeliveries, splits } = evidence;
+  const { strikes, worksMeanwhile, maxDeliveries } = evidence;
   if (strikes >= (worksMeanwhile ? 1 : strikesWithoutWitness)) return true;
   if (!isSuspect(id)) return false;
-  // Others of its message were delivered. Without splitting, this may have been just before the sink went down.
-  const witnessed = splits || worksMeanwhile || strikes > 0 || rest.some(({ kind }) => kind === 'takenBack');
-  return witnessed || attempt >= deliveriesWithoutWitness * maxDeliveries;
+  const witnessed = worksMeanwhile || strikes > 0 || rest.some(({ kind }) => kind === 'takenBack');
+  return !id.endsWith(unsure) || witnessed || attempt >= deliveriesWithoutWitness * maxDeliveries;
 }
 
 /** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */
-function separated(rest: readonly Failure[]): Verdict['requeue'] {
+function separated(rest: readonly Failure[], splits: boolean): Verdict['requeue'] {
   const indexes = rest.map(({ index }) => index);
   const failed = rest.every(({ kind }) => kind === 'failed');
   if (!failed || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
-  return indexes.map((index) => ({ indexes: [index], key: `${index}` }));
+  return indexes.map((index) => ({ indexes: [index], key: splits ? `${index}` : `${index}${unsure}` }));
 }
 
 function halves(total: number): Verdict {
