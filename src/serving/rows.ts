@@ -82,6 +82,8 @@ export class Rows extends Core<Row> {
   #turnEnds = false;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
+    // The row may have become full meanwhile: the next one would be cut at its first value.
+    if (this.size === 0) return;
     this.schedule.markDue('age');
     this.turn();
   };

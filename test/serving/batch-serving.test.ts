@@ -135,6 +135,18 @@ describe('packing', () => {
     }
   });
 
+  test('batchTimeout 0: 4 = 4 in one turn, then 2 = 2 in the next, not 1 + 1', async () => {
+    for (const clock of [new TestClock(), undefined]) {
+      const { serving, handle, sums } = bench({ batchTimeout: 0, batchSize: 4, partitions: 2, clock });
+      handle.openAll([1, 2, 3, 4]);
+      await serving.dispatchMany([1, 2, 3, 4]);
+      await settled();
+      handle.openAll([5, 6]);
+      await Promise.all([serving.dispatch(5), serving.dispatch(6)]);
+      expect(sums()).toBe('4 (size) + 2 (age)');
+    }
+  });
+
   test('5+5+1=5+6 by weight; a heavier one goes alone', async () => {
     const seen: number[][] = [];
     const serving = new BatchServing({
