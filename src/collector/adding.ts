@@ -49,18 +49,22 @@ export function addAwaited<Item, Batch>(
   }
   if (signal?.aborted === true) return ignorableRejection(signal.reason);
   const entry = admission.prepare(item, false);
-  const enter = (): Promise<void> => {
-    storage?.accepted(entry as Prepared<Item>);
-    return queue.addUntil(entry as Item, until === 'joined' && batcher.batchAddItems != null ? 'stored' : until);
-  };
-  const waiting = admission.wait(item, entry, enter, signal);
-  if (waiting !== undefined) {
-    admission.update(queue.fast);
-    return abortable(waiting, signal);
+  const stored = until === 'joined' && batcher.batchAddItems != null;
+  if (!admission.takes(entry)) {
+    const enter = (): Promise<void> => {
+      storage?.accepted(entry as Prepared<Item>);
+      return queue.addUntil(entry as Item, stored ? 'stored' : until);
+    };
+    const waiting = admission.wait(item, entry, enter, signal);
+    if (waiting !== undefined) {
+      admission.update(queue.fast);
+      return abortable(waiting, signal);
+    }
+    const refusal = admission.refusalOf(item, entry, false);
+    if (refusal !== undefined) return ignorableRejection(refusal);
   }
-  const refusal = admission.refusalOf(item, entry, false);
-  if (refusal !== undefined) return ignorableRejection(refusal);
-  const added = abortable(enter(), signal);
+  storage?.accepted(entry as Prepared<Item>);
+  const added = abortable(queue.addUntil(entry as Item, stored ? 'stored' : until), signal);
   admission.accepted();
   return added;
 }
