@@ -1,15 +1,18 @@
-import { ClearedError } from '../errors.js';
 import { Batch } from './batch.js';
+import { Alarm, type Clock } from './clock.js';
+import { DEBUG, checkInvariants } from './debug.js';
+import type { Driver } from './driver.js';
+import type { Closing } from './fates.js';
 import { Outcome } from './outcome.js';
 import { Deferred } from './promise.js';
 import { Runner } from './runner.js';
-import type { Trigger } from './schedule.js';
+import type { Limits, Trigger } from './schedule.js';
 
 /** Fast-path looks at the clock while a timer is armed: at the 2nd entry of a batch, then 8 times as far each time. */
 const LOOK_FACTOR = 8;
 
-/** The cursors of the log, the open batch, and where it is to be cut. */
-export abstract class OpenBatch<State> extends Runner<State> {
+/** The cursors of the log, the open batch, where it is to be cut, and the turn that cuts it and moves all the rest. */
+export abstract class Turns<State> extends Runner<State> {
   /** Entries the batcher has taken responsibility for. */
   accepted = 0;
   /** Accepted entries whose add hook was not called yet. One whose hook runs is neither waiting nor joined. */
@@ -18,8 +21,6 @@ export abstract class OpenBatch<State> extends Runner<State> {
   joined = 0;
   /** Entries whose batch takes no more. */
   sealed = 0;
-  /** Entries that `clear` has taken back. */
-  returned = 0;
   /** Entries of batches from an earlier process. */
   adopted = 0;
   /** The open batch. */
@@ -35,6 +36,7 @@ export abstract class OpenBatch<State> extends Runner<State> {
   capacity = 0;
   /** When the add hook that has an entry takes too long. */
   entryDeadline = Infinity;
+  readonly alarm: Alarm;
   #outcome: Outcome | undefined;
   #pace: Deferred | undefined;
   /** The open batch is to be cut as it is. */
@@ -43,9 +45,16 @@ export abstract class OpenBatch<State> extends Runner<State> {
   #cutAt = 0;
   #demandedTo = 0;
   #demandReason: Trigger = 'demand';
-  #lastAdopted: Batch<State> | undefined;
   /** Entries of the open batch at which the next turn looks at the clock, in case its timer was lost. */
   #look = 0;
+  #drainedAt = 0;
+  #turning = false;
+  #again = false;
+
+  constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
+    super(driver, limits, clock, origin);
+    this.alarm = new Alarm(clock, (now) => void this.turn(now), unref);
+  }
 
   get pending(): number {
     return this.accepted - this.finished;
@@ -56,15 +65,31 @@ export abstract class OpenBatch<State> extends Runner<State> {
     return this.accepted - this.joined === this.waiting;
   }
 
-  /** A time trigger has fired for the open batch, and no lane is idle. */
-  get overdue(): boolean {
-    return this.schedule.trigger !== undefined;
-  }
-
   /** Every entry below is delivered, refused, returned or given up. */
   get settled(): number {
     return this.log.first?.from ?? this.sealed;
   }
+
+  /** Callers of the open batch that handle failures themselves. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Settles when a lane is free for the open batch and another one; rejects if it is given up before. */
+  get pace(): Promise<void> {
+    this.#pace ??= new Deferred();
+    return this.#pace.promise;
+  }
+
+  /** Nothing is pending, and nothing is left to do after it. */
+  protected get empty(): boolean {
+    return this.accepted === this.joined && this.size === 0 && this.log.first === undefined && this.active.size === 0;
+  }
+
+  /** While closing: gives up what is not to be delivered any more. */
+  protected abstract abandon(closing: Closing<State>, now: number): void;
+
+  // The open batch
 
   /** The first entry of a batch is about to join. */
   open(acceptedAt: number): void {
@@ -80,27 +105,39 @@ export abstract class OpenBatch<State> extends Runner<State> {
     if (this.size === 0) this.#advance();
   }
 
+  /** Takes entries out of the open batch. */
+  withdraw(count: number, weight: number): void {
+    this.finished += count;
+    this.size -= count;
+    this.weight -= weight;
+    // The demand that made the batch due does not cover the entries that come now.
+    if (this.size === 0) {
+      this.schedule.trigger = this.#asked = undefined;
+      this.weight = 0;
+      this.#advance();
+    }
+    this.fastLimit = 0;
+  }
+
   /** The delivery of the entry at this place of the open batch. */
   delivery(index: number, perEntry: boolean): Promise<void> {
     this.#outcome ??= new Outcome(perEntry);
     return this.#outcome.wait(index);
   }
 
-  /** Callers of the open batch that handle failures themselves. */
-  get outcome(): Outcome | undefined {
-    return this.#outcome;
-  }
-
-  /** Settles when a lane is free for the open batch and another one; rejects if it is given up before. */
-  get pace(): Promise<void> {
-    this.#pace ??= new Deferred();
-    return this.#pace.promise;
-  }
-
   /** The open batch is to be cut as it is. */
   ask(reason: Trigger): void {
     this.#asked = reason;
     this.fastLimit = 0;
+  }
+
+  /** Everything accepted so far is to be cut and delivered; what waits for a retry goes on waiting. */
+  demand(reason: Trigger = 'demand'): void {
+    this.#demandedTo = this.accepted;
+    this.#demandReason = reason;
+    if (this.#cutAt <= this.sealed) this.#cutAt = this.accepted;
+    this.fastLimit = 0;
+    this.turn();
   }
 
   /** Why the open batch is to be cut now. */
@@ -119,16 +156,12 @@ export abstract class OpenBatch<State> extends Runner<State> {
     const batch = new Batch(state as State, sealed, joined, size, weight, reason, this.#outcome, this.#pace);
     this.log.insert(batch, this.log.last);
     this.queue ??= batch;
-    this.#reset();
-    return batch;
-  }
-
-  #reset(): void {
     this.#advance();
     this.state = this.#outcome = this.#pace = this.#asked = undefined;
     this.size = this.weight = this.fastLimit = 0;
     this.opened = false;
     this.schedule.sealed();
+    return batch;
   }
 
   /** Every entry that has joined is sealed or refused. */
@@ -137,75 +170,75 @@ export abstract class OpenBatch<State> extends Runner<State> {
     if (this.#cutAt <= this.sealed) this.#cutAt = this.#demandedTo > this.sealed ? this.#demandedTo : 0;
   }
 
-  /** Queues a batch from an earlier process, before everything that is accepted in this one. */
-  adopt(state: State, size: number, attempts: number): void {
-    const from = this.adopted - 2 ** 52;
-    const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
-    batch.attempt = attempts;
-    let after = this.#lastAdopted;
-    if (after === undefined || !this.log.has(after)) {
-      after = undefined;
-      for (const other of this.log) {
-        if (other.reason !== 'recovery') break;
-        after = other;
+  // The turn
+
+  /** Looks at the numbers and moves as far as it can. Called from within a turn, it makes that one look again. */
+  turn(now: number = this.clock.now()): boolean {
+    this.#again = true;
+    if (this.#turning) return false;
+    this.#turning = true;
+    let at = now;
+    try {
+      for (; this.#again; at = this.clock.now()) {
+        this.#again = false;
+        this.schedule.fire(at, this.size, this.joined);
+        while (this.#step(at));
+        this.#conclude(at);
       }
+    } finally {
+      this.#turning = false;
+      this.#aim(now);
+      if (DEBUG) checkInvariants(this);
     }
-    this.#lastAdopted = batch;
-    this.log.insert(batch, after);
-    this.skipTo(this.log.first);
-    this.adopted += size;
-    this.finished -= size;
+    return true;
   }
 
-  /** Takes entries out of the open batch. */
-  withdraw(count: number, weight: number): void {
-    this.finished += count;
-    this.size -= count;
-    this.weight -= weight;
-    // The demand that made the batch due does not cover the entries that come now.
-    if (this.size === 0) {
-      this.schedule.trigger = this.#asked = undefined;
-      this.weight = 0;
-      this.#advance();
+  protected transition(change: () => void): void {
+    const outer = this.#turning;
+    this.#turning = true;
+    try {
+      change();
+    } finally {
+      this.#turning = outer;
+      this.turn();
     }
-    this.fastLimit = 0;
   }
 
-  /** Takes back every batch that is not in flight, oldest first. An open one whose add hook has an entry stays. */
-  clear(): State[] {
-    const states: State[] = [];
-    if (this.size > 0 && this.still) this.seal('demand');
-    const error = new ClearedError();
-    for (const batch of this.log) {
-      if (batch.inFlight || batch.status === 'settled') continue;
-      this.detach(batch);
-      states.push(batch.state);
-      this.finished += batch.size;
-      this.returned += batch.size;
-      batch.outcome?.reject(error);
-      batch.pace?.reject(error);
-      this.move(batch, 'settled');
+  #step(now: number): boolean {
+    if (this.advance(now)) return true;
+    const reason = this.due();
+    if (reason !== undefined) this.seal(reason);
+    return reason !== undefined || this.driver.next(now);
+  }
+
+  #conclude(now: number): void {
+    if (this.ending !== undefined && !this.empty) this.abandon(this.ending, now);
+    this.holdAside();
+    if (!this.waiters.empty) {
+      this.waiters.resolve(this.settled);
+      this.waiters.expire(now);
     }
-    this.transition(() => undefined);
-    return states;
+    this.resolvePaced();
+    const total = this.accepted + this.adopted;
+    const drained = this.#drainedAt < total && this.settled === this.accepted;
+    if (drained) this.#drainedAt = total;
+    this.driver.changed(drained);
+    if (this.empty) this.ending?.done.resolve();
   }
 
-  /** Everything accepted so far is to be cut; says nothing about batches that wait for their retry. */
-  protected demandAll(reason: Trigger): void {
-    this.#demandedTo = this.accepted;
-    this.#demandReason = reason;
-    if (this.#cutAt <= this.sealed) this.#cutAt = this.accepted;
-    this.fastLimit = 0;
-  }
-
-  /** How far the fast path is open; `held` closes it. */
-  protected aimFastPath(held: boolean): void {
-    const { limits, joined, size } = this;
+  /** Sets the fast path's limit, and the alarm. */
+  #aim(now: number): void {
+    const { limits, joined, size, ending } = this;
     const timed = Math.min(limits.age, limits.idle, limits.sinceFlush, limits.interval) < Infinity;
     if (size > this.#look) this.#look = size * LOOK_FACTOR;
     this.lookAt = timed && size > 0 ? joined + this.#look - size : Infinity;
-    const simple = size > 0 && this.waiting === 0 && this.still && !held;
+    const simple = size > 0 && this.waiting === 0 && this.still && ending === undefined;
     if (!simple || this.due() !== undefined || this.#cutAt > this.sealed) this.fastLimit = 0;
     else this.fastLimit = Math.min(joined + limits.size - size - 1, this.finished + this.capacity, this.lookAt);
+
+    let deadline = Math.min(this.schedule.deadline(size), this.entryDeadline, this.waiters.deadline);
+    if (this.active.size > 0 && (!this.paused || this.busy > 0)) deadline = Math.min(deadline, this.wakeAt);
+    if (ending !== undefined && !this.empty) deadline = Math.min(deadline, ending.deadline);
+    this.alarm.set(deadline, now, ending !== undefined || !this.waiters.empty);
   }
 }
