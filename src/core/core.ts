@@ -46,8 +46,13 @@ export class Core<State> extends Turns<State> {
       promise.then(off, off);
     }
     if (hurry) this.hurryTo(position, false);
+    else {
+      const call = { position, leave };
+      this.patient.add(call);
+      const off = (): void => void this.patient.delete(call);
+      promise.then(off, off);
+    }
     this.demand();
-    if (!hurry) this.leaveHeld(position, leave);
     return promise;
   }
 

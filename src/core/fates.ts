@@ -55,6 +55,7 @@ export abstract class Fates<State> extends Lanes<State> {
   /** Entries of the open batch. */
   abstract readonly size: number;
   abstract readonly joined: number;
+  abstract readonly sealed: number;
 
   protected deliver(batch: Batch<State>, result: unknown): void {
     this.deliveries++;
@@ -130,12 +131,6 @@ export abstract class Fates<State> extends Lanes<State> {
       batch.wakeAt = -Infinity;
       this.noteWake(-Infinity);
     }
-  }
-
-  /** Takes out a call that covers a held batch, which it does not hurry: the next trigger may never come. */
-  protected leaveHeld(position: number, leave: (error: unknown) => void): void {
-    if (this.helds === 0) return;
-    for (const { status, from, heldBy } of this.active) if (status === 'held' && from < position) leave(heldBy);
   }
 
   protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {

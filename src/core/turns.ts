@@ -214,6 +214,7 @@ export abstract class Turns<State> extends Runner<State> {
   #conclude(now: number): void {
     if (this.ending !== undefined && !this.empty) this.abandon(this.ending, now);
     this.holdAside();
+    this.leaveHeld(now);
     if (!this.waiters.empty) {
       this.waiters.resolve(this.settled);
       this.waiters.expire(now);

@@ -420,10 +420,24 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'flush({ hurry: false }) waits for a batch that is held already',
-    file: CORE,
+    file: TURNS,
     by: EDGES,
-    from: `    if (!hurry) this.leaveHeld(position, leave);\n`,
+    from: `    this.leaveHeld(now);\n`,
     to: ``,
+  },
+  {
+    name: 'flush({ hurry: false }) rejects although its own demand retries the held batch',
+    file: RUNNER,
+    by: EDGES,
+    from: `if (call.position > this.sealed) break;`,
+    to: ``,
+  },
+  {
+    name: 'flush({ hurry: false }) rejects although the held batch is due',
+    file: RUNNER,
+    by: EDGES,
+    from: `if (batch.status !== 'held' || this.#isDue(batch, now)) continue;`,
+    to: `if (batch.status !== 'held') continue;`,
   },
   {
     name: 'the process ends with pending items in silence',
