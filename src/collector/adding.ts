@@ -1,4 +1,4 @@
-import { abortable, hush, ignorableRejection } from '../core/promise.js';
+import { hush, ignorableRejection, onAbort } from '../core/promise.js';
 import { optionsError } from '../options/check.js';
 import type { Until } from './append-hooks.js';
 import type { Parts } from './parts.js';
@@ -49,18 +49,22 @@ export function addAwaited<Item, Batch>(
   }
   if (signal?.aborted === true) return ignorableRejection(signal.reason);
   const entry = admission.prepare(item, false);
-  const enter = (): Promise<void> => {
-    storage?.accepted(entry as Prepared<Item>);
-    return queue.addUntil(entry as Item, until === 'joined' && batcher.batchAddItems != null ? 'stored' : until);
-  };
-  const waiting = admission.wait(item, entry, enter, signal);
-  if (waiting !== undefined) {
-    admission.update(queue.fast);
-    return abortable(waiting, signal);
+  const stored = until === 'joined' && batcher.batchAddItems != null;
+  if (!admission.takes(entry)) {
+    const enter = (): Promise<void> => {
+      storage?.accepted(entry as Prepared<Item>);
+      return queue.addUntil(entry as Item, stored ? 'stored' : until);
+    };
+    const waiting = admission.wait(item, entry, enter, signal);
+    if (waiting !== undefined) {
+      admission.update(queue.fast);
+      return abortable(waiting, signal);
+    }
+    const refusal = admission.refusalOf(item, entry, false);
+    if (refusal !== undefined) return ignorableRejection(refusal);
   }
-  const refusal = admission.refusalOf(item, entry, false);
-  if (refusal !== undefined) return ignorableRejection(refusal);
-  const added = abortable(enter(), signal);
+  storage?.accepted(entry as Prepared<Item>);
+  const added = abortable(queue.addUntil(entry as Item, stored ? 'stored' : until), signal);
   admission.accepted();
   return added;
 }
@@ -74,4 +78,30 @@ function callBack<Item, Batch>({ reports }: Parts<Item, Batch>, onError: AddOpti
   } catch (thrown) {
     report(thrown);
   }
+}
+
+/**
+ * The promise, unless the caller's signal aborts first: then it rejects with the signal's reason, as the platform does.
+ * The result may be ignored.
+ */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (signal == null) return promise;
+  const raced = new Promise<T>((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    const done = onAbort(signal, () => {
+      reject(signal.reason as Error);
+    });
+    promise.then(
+      (value) => {
+        done();
+        resolve(value);
+      },
+      (error: unknown) => {
+        done();
+        reject(error);
+      },
+    );
+  });
+  raced.catch(() => undefined);
+  return raced;
 }

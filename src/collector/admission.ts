@@ -74,6 +74,11 @@ export class Admission<Item, State> {
     }
   }
 
+  /** Nothing stands against the item. */
+  takes(entry: Item | Refusal): boolean {
+    return !this.closed && !isRefusal(entry) && this.#hasRoom(entry);
+  }
+
   /** Why the item cannot be accepted, after what can be done to make room for it. */
   refusalOf(item: Item, entry: Item | Refusal, handled: boolean): Error | undefined {
     if (isRefusal(entry)) return entry.error;
@@ -96,7 +101,7 @@ export class Admission<Item, State> {
     enter: () => Promise<void>,
     signal: AbortSignal | null | undefined,
   ): Promise<void> | undefined {
-    if (this.closed || isRefusal(entry) || this.#hasRoom(entry)) return undefined;
+    if (this.closed || isRefusal(entry)) return undefined;
     const { overflow } = this.#parts.config();
     if (overflow === 'reject' || overflow === 'dropNewest') return undefined;
     if (overflow === 'dropOldest' && this.#dropOldest(entry)) {

@@ -107,6 +107,10 @@ export abstract class GroupAppender<Entry, State> extends Appender<Entry, State>
       this.refuseAll(entries, new ResultCountError(entries.length, errors.length, 'batchAddItems'), 'add');
       return;
     }
+    if (errors === undefined && weights === undefined && this.hooks.due === undefined) {
+      this.allJoined(entries);
+      return;
+    }
     entries.forEach((entry, i) => {
       if (errors?.[i] === undefined) this.joined(entry, weights?.[i] ?? 0);
       else this.refuse(entry, errors[i], 'add');

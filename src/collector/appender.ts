@@ -1,11 +1,17 @@
 import type { Core } from '../core/core.js';
+import { Deque } from '../core/deque.js';
 import { Deferred, RESOLVED, adopt, hush, ignorableRejection } from '../core/promise.js';
 import type { AppendHooks, Stage, Until } from './append-hooks.js';
 
-interface Joiner {
-  until: Until;
-  deferred: Deferred;
-  handled: boolean;
+/** The promise of an awaited add whose entry has not joined. */
+class Joiner extends Deferred {
+  constructor(
+    readonly position: number,
+    readonly until: Until,
+    readonly handled: boolean,
+  ) {
+    super();
+  }
 }
 
 /** Entries whose hook has not answered. */
@@ -18,8 +24,8 @@ interface Late<Entry> {
 export abstract class Appender<Entry, State> {
   /** The entry that joined last. */
   last: Entry | undefined;
-  /** Awaited adds whose entry has not joined. */
-  protected readonly joiners = new Map<number, Joiner>();
+  /** In the order of their entries, which is that of joining. */
+  protected readonly joiners = new Deque<Joiner>();
   protected late: Late<Entry> | undefined;
   /** The last refusal: its position and error. */
   protected refusedAt = -1;
@@ -35,9 +41,13 @@ export abstract class Appender<Entry, State> {
   /** The entry has not joined: it waits for its hook, or was refused. */
   protected early(position: number, until: Until, handled: boolean): Promise<void> {
     if (this.core.joined > position) return ignorableRejection(this.refusal);
-    const joiner: Joiner = { until, deferred: new Deferred(), handled };
-    this.joiners.set(position, joiner);
-    return joiner.deferred.promise;
+    const joiner = new Joiner(position, until, handled);
+    const first = this.joiners.peek();
+    // The entry's hook has run already, and may have added the others.
+    const others = first !== undefined && first.position > position ? this.joiners.take(this.joiners.length) : [];
+    this.joiners.push(joiner);
+    for (const other of others) this.joiners.push(other);
+    return joiner.promise;
   }
 
   /** The entry has joined and no turn was made since: its promise, or `undefined` for one that waits for a lane. */
@@ -78,17 +88,40 @@ export abstract class Appender<Entry, State> {
     // Before it counts as joined: nothing is sealed while user code looks at the open batch.
     if (this.hooks.due?.() === true) core.ask('shouldFlush');
     core.joined++;
-    if (this.joiners.size > 0) this.settleJoiner(core.joined - 1);
+    const joiner = this.joinerOf(core.joined - 1);
+    if (joiner !== undefined) this.settle(joiner);
     return core.closing || core.size === 1 || core.waiting > 0 || core.joined > core.lookAt || core.due() !== undefined;
   }
 
-  protected settleJoiner(position: number): void {
-    const joiner = this.joiners.get(position);
-    if (joiner === undefined) return;
-    this.joiners.delete(position);
-    const { until, deferred, handled } = joiner;
-    const promise = this.waitFor(position, until, handled);
-    deferred.resolve(promise ?? this.afterTurn(position, this.core.pace));
+  /** The same for a group, of which nothing need be looked at one by one. */
+  protected allJoined(entries: readonly Entry[]): void {
+    const core = this.core;
+    this.last = entries.at(-1);
+    core.size += entries.length;
+    core.joined += entries.length;
+    for (
+      let next = this.joiners.peek();
+      next !== undefined && next.position < core.joined;
+      next = this.joiners.peek()
+    ) {
+      this.joiners.shift();
+      this.settle(next);
+    }
+  }
+
+  /** Takes the caller that waits for the entry of that position to join, if there is one. */
+  protected joinerOf(position: number): Joiner | undefined {
+    return this.joiners.peek()?.position === position ? this.joiners.shift() : undefined;
+  }
+
+  /** The caller's entry has joined. */
+  protected settle(joiner: Joiner): void {
+    // A promise would be adopted, which costs two more.
+    if (joiner.until === 'stored') joiner.resolve();
+    else {
+      const promise = this.waitFor(joiner.position, joiner.until, joiner.handled);
+      joiner.resolve(promise ?? this.afterTurn(joiner.position, this.core.pace));
+    }
   }
 
   // Answers that come later, and refusals
@@ -138,12 +171,11 @@ export abstract class Appender<Entry, State> {
   protected refuse(entry: Entry, error: unknown, stage: Stage, handled = false): void {
     const core = this.core;
     const position = core.joined;
-    const joiner = this.joiners.get(position);
+    const joiner = this.joinerOf(position);
     core.refused();
     const refusal = this.hooks.refused(entry, error, stage, handled || joiner?.handled === true);
     this.refusedAt = position;
     this.refusal = refusal;
-    joiner?.deferred.reject(refusal);
-    this.joiners.delete(position);
+    joiner?.reject(refusal);
   }
 }

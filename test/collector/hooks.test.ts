@@ -1,6 +1,15 @@
 import { BatchPlease, ItemError, MissingHookError, type BatchPleaseOptions, type FlushContext } from 'batch-please';
 import { gate } from 'batch-please/testing';
-import { bench, errorWith, expectBalanced, settled, sink, warnings, watch } from '../support/collectors.js';
+import {
+  type Watched,
+  bench,
+  errorWith,
+  expectBalanced,
+  settled,
+  sink,
+  warnings,
+  watch,
+} from '../support/collectors.js';
 
 afterEach(() => jest.restoreAllMocks());
 
@@ -209,6 +218,21 @@ describe('batchInit', () => {
 });
 
 describe('batchAddItem', () => {
+  test('adds by the hook itself, before its promise, settle like the one that it runs for: 1 + 2 callers', async () => {
+    const inner: Watched[] = [];
+    const { batcher, batches } = bench({
+      batchAddItem: async ({ items }, item) => {
+        if (item === 1) for (const more of [2, 3]) inner.push(watch(batcher.syncAddItem(more)));
+        await settled();
+        items.push(item);
+      },
+    });
+    const outer = watch(batcher.syncAddItem(1));
+    await batcher.close();
+    expect([outer, ...inner].map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved']);
+    expect(batches).toEqual([[1, 2, 3]]);
+  });
+
   test('returns nothing and changes the batch, or returns the next state', async () => {
     class Sum extends BatchPlease<number, number> {}
     const sums: number[] = [];

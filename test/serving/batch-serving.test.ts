@@ -76,6 +76,25 @@ describe('packing', () => {
     expect(sizes).toEqual([6, 6]);
   });
 
+  const batches = [0, 1, 2];
+  const orders = batches.flatMap((a) => batches.filter((b) => b !== a).map((b) => [a, b, 3 - a - b]));
+  test.each(orders)(
+    '1+5=3+3 and 1: batches that end in the order %i, %i, %i answer each in its place',
+    async (...ends) => {
+      const parts: ((results: number[]) => void)[] = [];
+      const handleBatch = (): Promise<number[]> => new Promise((resolve) => parts.push(resolve));
+      const { serving } = bench({ partitions: 3, handleBatch });
+      const calls = Promise.all([serving.dispatch(0), serving.dispatchMany([1, 2, 3, 4, 5]), serving.settleMany([6])]);
+      void serving.flush();
+      const results = [[0, 10, 20], [30, 40, 50], [60]];
+      for (const end of ends) {
+        parts[end]?.(results[end] ?? []);
+        await new Promise(setImmediate);
+      }
+      expect(await calls).toEqual([0, [10, 20, 30, 40, 50], [{ status: 'fulfilled', value: 60 }]]);
+    },
+  );
+
   test('2+2+2=2+2+2 with keepCallsWhole, and with hooks', async () => {
     for (const options of [{ keepCallsWhole: true }, { hooks: ['progress'] }]) {
       const { serving, handle, clock, sums } = bench(options);

@@ -151,6 +151,27 @@ describe.each(['none', 'batch', 'item'] as const)('G17: durability %s', (durabil
   );
 });
 
+test('G17: a sealed file that was damaged is mended before the sink sees it: 9 of 10 lines, for those who read it by name', async () => {
+  const path = directory();
+  const got: { size: number; lines: string[] }[] = [];
+  const { batcher } = life(path, {
+    maxBatchSize: 10,
+    batchFlush: ({ size, filename }) => {
+      const lines = fs.readFileSync(filename, 'utf8').split('\n').slice(0, -1);
+      got.push({ size, lines: lines.map((line) => line.trimEnd()) });
+    },
+  });
+  batcher.pause();
+  for (let item = 0; item < 10; item++) await batcher.syncAddItem(item);
+  await batcher.syncAddItem(10);
+  await until(() => descriptors(path) <= 1); // the first file is sealed
+  write(join(path, filesIn(path)[0]?.name ?? ''), Buffer.from('#'), 0);
+  batcher.resume();
+  await batcher.close();
+  expect(got[0]).toEqual({ size: 9, lines: ['1', '2', '3', '4', '5', '6', '7', '8', '9'] });
+  expect(batcher.state.spool).toMatchObject({ added: 11, delivered: 10, quarantined: 1, pending: 0 });
+});
+
 test('G20: an owner whose lock was removed acknowledges nothing once another process has the directory', async () => {
   const path = directory();
   const { batcher, delivered } = life(path);
