@@ -27,7 +27,7 @@ export const deadOf = (name: string): string => `BP_${name}_DLQ`;
 export const consumerOf = (partition: number | undefined): string =>
   partition === undefined ? 'collect' : `collect-${partition}`;
 
-/** Of a message of the log, or of a dead letter. */
+/** The partition that a message of the log, or a dead letter, belongs to. */
 export const partitionOf = ({ subject }: { readonly subject: string }): number =>
   Number(subject.slice(subject.lastIndexOf('.') + 1));
 
