@@ -3,7 +3,7 @@ import type { Call } from './call.js';
 import type { HostCard } from './wire.js';
 
 /**
- * `'pack'` fills the open batch of a host before it opens one on another; `'least'` takes the less loaded of two at random;
+ * `'pack'` fills the last batch of a host before it begins one on another; `'least'` takes the less loaded of two at random;
  * `'queue'` leaves it to the server, which needs no announcements.
  */
 export type Balance = 'pack' | 'least' | 'queue';

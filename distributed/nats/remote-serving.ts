@@ -30,8 +30,8 @@ export interface RemoteServingOptions<In, Out, Hook extends string = never, Mapp
   /** As in a `BatchServing`; runs here, at the caller. */
   mapResults?: ((results: readonly Raw[]) => Awaitable<readonly Out[]>) | null | undefined;
   /**
-   * `'pack'` fills a host's batch before it begins one on another, `'least'` takes the less loaded of two hosts, `'queue'`
-   * lets the server choose.
+   * `'pack'` fills a host's batch before it begins one on another, and when all are at work takes the one whose answer is due
+   * next; `'least'` takes the less loaded of two hosts, `'queue'` lets the server choose.
    *
    * @default 'pack'
    */
