@@ -39,7 +39,8 @@ export interface FeedOptions<Item, Added> {
    */
   backoff?: ((attempt: number) => number) | undefined;
   /**
-   * The collector for single items that have failed before, so that they fail alone.
+   * The collector for single items that have failed before, so that they fail alone. The first collector then has
+   * `giveUp: 'split'`.
    *
    * @default the same collector, between two flushes
    */

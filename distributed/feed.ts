@@ -197,6 +197,7 @@ export class Feed<Item, Added = Item> {
     const nothing = failures.length === delivery.items.length && failures.every(wasTried);
     const evidence = {
       maxDeliveries,
+      splits: this.#options.alone !== undefined,
       ...this.#health.evidence(nothing ? delivery.id : undefined, isIsolated(delivery), taken),
     };
     const verdict = judge(delivery, failures, evidence);

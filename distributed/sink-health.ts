@@ -46,11 +46,11 @@ export class SinkHealth {
     if (size > 1) this.#onlySingles = false;
     if (this.#timer !== undefined) return;
     this.#holding++;
-    const singles = this.#holding > 1;
     this.#timer = this.#clock.setTimer(
       () => {
         this.#timer = undefined;
-        const takeBack = singles && this.#onlySingles;
+        // After a success what is held is tried again first: it failed before.
+        const takeBack = this.#holding > 1 && this.#onlySingles;
         this.#onlySingles = true;
         if (takeBack) {
           this.#holding = 0;
@@ -65,7 +65,7 @@ export class SinkHealth {
    * `failed` names a message of which nothing was delivered, `alone` says that it was a single item, tried alone, and
    * `taken` how many items had been delivered when it was taken.
    */
-  evidence(failed: string | undefined, alone: boolean, taken: number): Omit<Evidence, 'maxDeliveries'> {
+  evidence(failed: string | undefined, alone: boolean, taken: number): Omit<Evidence, 'maxDeliveries' | 'splits'> {
     if (failed !== undefined) this.#failing.add(failed);
     return {
       worksMeanwhile: this.successes > taken,

@@ -35,6 +35,8 @@ export interface Evidence {
   readonly outage: boolean;
   /** How often the item failed alone although something had been delivered since it had failed alone before. */
   readonly strikes: number;
+  /** Items that failed before have a collector of their own: the other one splits, and blames an item only if it works. */
+  readonly splits: boolean;
 }
 
 /**
@@ -43,12 +45,18 @@ export interface Evidence {
  */
 const strikesWithoutWitness = 3;
 
+/** Ends the key of a suspect of a collector that does not split: the sink may have failed from the middle of the message on. */
+const unsure = '?';
+
+/** So many times `maxDeliveries` such a suspect is delivered while nothing else is: in a quiet log nothing else may ever be. */
+const deliveriesWithoutWitness = 3;
+
 /** With more failures than this, items of one message that failed are tried again together, and halved. */
 const mostAlone = 16;
 
 /** One item that failed while others of its message were delivered (`requeue` made its id), or that was redriven. */
 export function isSuspect(id: string): boolean {
-  return /[#~]\d+$/.test(id);
+  return /(#\d+\??|~\d+)$/.test(id);
 }
 
 export function wasTried({ kind }: Failure): boolean {
@@ -79,23 +87,30 @@ export function judge(delivery: Delivery<unknown>, failures: readonly Failure[],
   const rest = failures.filter(({ kind }) => kind !== 'bad');
   if (rest.length === 0) return { bury, requeue: [], retry: false };
   const total = delivery.items.length;
-  if (rest.length < total) return { bury, requeue: separated(rest), retry: false };
+  if (rest.length < total) return { bury, requeue: separated(rest, evidence.splits), retry: false };
   const again: Verdict = { bury: [], requeue: [], retry: true };
   if (rest.some(({ kind }) => kind === 'returned')) return again;
   if (total > 1)
     return delivery.attempt < (evidence.worksMeanwhile ? 2 : evidence.maxDeliveries) ? again : halves(total);
-  // A suspect failed while others of its message were delivered.
-  const blamed = isSuspect(delivery.id) || evidence.strikes >= (evidence.worksMeanwhile ? 1 : strikesWithoutWitness);
-  if (delivery.attempt < evidence.maxDeliveries || !blamed || evidence.outage) return again;
+  if (delivery.attempt < evidence.maxDeliveries || !isToBlame(delivery, rest, evidence) || evidence.outage)
+    return again;
   return { bury: rest, requeue: [], retry: false };
 }
 
+function isToBlame({ id, attempt }: Delivery<unknown>, rest: readonly Failure[], evidence: Evidence): boolean {
+  const { strikes, worksMeanwhile, maxDeliveries } = evidence;
+  if (strikes >= (worksMeanwhile ? 1 : strikesWithoutWitness)) return true;
+  if (!isSuspect(id)) return false;
+  const witnessed = worksMeanwhile || strikes > 0 || rest.some(({ kind }) => kind === 'takenBack');
+  return !id.endsWith(unsure) || witnessed || attempt >= deliveriesWithoutWitness * maxDeliveries;
+}
+
 /** Others of the message were delivered. An item that failed alone is a suspect; one without an attempt is not. */
-function separated(rest: readonly Failure[]): Verdict['requeue'] {
+function separated(rest: readonly Failure[], splits: boolean): Verdict['requeue'] {
   const indexes = rest.map(({ index }) => index);
   const failed = rest.every(({ kind }) => kind === 'failed');
   if (!failed || rest.length > mostAlone) return [{ indexes, key: rangeOf(indexes) }];
-  return indexes.map((index) => ({ indexes: [index], key: `${index}` }));
+  return indexes.map((index) => ({ indexes: [index], key: splits ? `${index}` : `${index}${unsure}` }));
 }
 
 function halves(total: number): Verdict {

@@ -24,11 +24,11 @@ const budget: Budget = {
     'src/opentelemetry/collector.ts: instrumentCollector': 81,
   },
 };
-/** Lines, comments included. 650 for the four files; the total only goes down. */
+/** Lines, comments included. The four files were to have at most 650; the totals only go down. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
   'the core': { lines: 2317 },
   'core, runner, schedule and batch': {
-    lines: 650,
+    lines: 600,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),
   },
 };

@@ -17,18 +17,40 @@ export function checkBalance(value: unknown): Balance {
 
 /** A host, as far as it is known here. */
 export class Host {
-  /** Calls that it has and has not answered. */
+  /** Calls of this link that it has and has not answered. */
   readonly calls = new Set<Call>();
-  /** Values sent since it last said how many it has. */
-  sent = 0;
   /** Time of its last message. */
   heardAt = 0;
+  /** Time of its last results. */
+  answeredAt = 0;
   probing = false;
+  /** Values of `calls`. */
+  #own = 0;
+  /** Values sent since it last said how many it has. */
+  #sent = 0;
 
   constructor(public card: HostCard) {}
 
+  /** Values that it has not answered. It may not have received the latest calls when it counted, so theirs are the least. */
   get load(): number {
-    return this.card.pending + this.sent;
+    return Math.max(this.card.pending + this.#sent, this.#own);
+  }
+
+  /** It has said how many values it has. */
+  reported(card: HostCard): void {
+    this.card = card;
+    this.#sent = 0;
+    this.heardAt = performance.now();
+  }
+
+  take(call: Call): void {
+    this.calls.add(call);
+    this.#own += call.values.length;
+    this.#sent += call.values.length;
+  }
+
+  release(call: Call): void {
+    if (this.calls.delete(call)) this.#own -= call.values.length;
   }
 }
 
@@ -60,9 +82,7 @@ export class Hosts {
       host = new Host(card);
       this.#hosts.set(card.id, host);
     }
-    host.card = card;
-    host.sent = 0;
-    host.heardAt = performance.now();
+    host.reported(card);
     if (card.draining && host.calls.size === 0) this.#hosts.delete(card.id);
   }
 
@@ -73,14 +93,14 @@ export class Hosts {
     return least;
   }
 
-  /** `avoid`: where the call has just been. */
-  choose(balance: Balance, avoid: string | undefined): Host | undefined {
+  /** The host for a call of `size` values. `avoid`: where the call has just been. */
+  choose(balance: Balance, size: number, avoid: string | undefined): Host | undefined {
     const now = performance.now();
     const open = [...this.#hosts.values()].filter(({ card }) => !card.draining);
     const loud = open.filter(({ heardAt }) => now - heardAt < quietAfter);
     const others = loud.filter(({ card }) => card.id !== avoid);
     const hosts = [others, loud, open].find(({ length }) => length > 0) ?? [];
-    return balance === 'least' ? this.#lessLoaded(hosts) : fullest(hosts);
+    return balance === 'least' ? this.#lessLoaded(hosts) : packed(hosts, size);
   }
 
   #lessLoaded(hosts: readonly Host[]): Host | undefined {
@@ -92,15 +112,25 @@ export class Hosts {
   }
 }
 
-/** The fewest whole batches pending; of several such hosts the first, so that one batch fills up before another begins. */
-function fullest(hosts: readonly Host[]): Host | undefined {
-  let best: Host | undefined;
-  let fewest = Infinity;
+/**
+ * The host that has to execute the fewest batches until the call is done: so one batch fills up before another begins. If
+ * several are equal, one whose last batch has room; then the one that has answered the longest ago, as it will be the next
+ * to have nothing to do.
+ */
+function packed(hosts: readonly Host[], size: number): Host | undefined {
+  let best: { host: Host; batches: number; begins: number } | undefined;
   for (const host of hosts) {
-    const batches = Math.floor(host.load / host.card.batchSize) / host.card.weight;
-    if (batches >= fewest) continue;
-    best = host;
-    fewest = batches;
+    const { weight } = host.card;
+    // A host that is new has executed small batches only.
+    const batchSize = Math.max(host.card.batchSize, size);
+    const batches = Math.ceil((host.load + size) / batchSize);
+    const begins = batches - Math.ceil(host.load / batchSize);
+    const next = { host, batches: batches / weight, begins };
+    const order =
+      best === undefined
+        ? -1
+        : next.batches - best.batches || next.begins - best.begins || host.answeredAt - best.host.answeredAt;
+    if (order < 0) best = next;
   }
-  return best;
+  return best?.host;
 }

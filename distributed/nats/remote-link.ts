@@ -61,7 +61,7 @@ export class RemoteLink {
       waiting.signal.removeEventListener('abort', left);
       this.#calls.delete(id);
       this.#waiting.delete(call);
-      this.hosts.get(call.host)?.calls.delete(call);
+      this.hosts.get(call.host)?.release(call);
       if (this.#calls.size === 0) this.#probes.stop();
     });
     const left = (): void => {
@@ -102,14 +102,13 @@ export class RemoteLink {
       this.#mailer.add(subjects.queue(name), call);
       return;
     }
-    const host = this.hosts.choose(balance, avoid);
+    const host = this.hosts.choose(balance, call.values.length, avoid);
     if (host === undefined) {
       this.#wait(call);
       return;
     }
     call.host = host.card.id;
-    host.calls.add(call);
-    host.sent += call.values.length;
+    host.take(call);
     this.#mailer.add(subjects.host(name, host.card.id), call);
   }
 
@@ -165,13 +164,9 @@ export class RemoteLink {
       this.#heard(message.json());
       return;
     }
-    const { host: id, pending, list } = message.json<Answers>();
+    const { host: id, pending, batchSize, list } = message.json<Answers>();
     const host = this.hosts.get(id);
-    if (host !== undefined) {
-      host.card = { ...host.card, pending };
-      host.sent = 0;
-      host.heardAt = performance.now();
-    }
+    host?.reported({ ...host.card, pending, batchSize });
     for (const answer of list) {
       if (answer.type === 'accepted') {
         this.#accepted(token, id, host);
@@ -180,8 +175,10 @@ export class RemoteLink {
       const call = this.#calls.get(answer.id);
       // For a repeated call only its present host counts.
       if (call === undefined || (call.host !== id && call.host !== undefined)) continue;
-      if (answer.type === 'results') call.receive(answer);
-      else if (answer.type === 'event') call.waiting.event(answer.hook, answer.payload);
+      if (answer.type === 'results') {
+        call.receive(answer);
+        if (host !== undefined) host.answeredAt = host.heardAt;
+      } else if (answer.type === 'event') call.waiting.event(answer.hook, answer.payload);
       else this.#busy(call);
     }
   }
@@ -190,7 +187,7 @@ export class RemoteLink {
     for (const call of this.#calls.values()) {
       if (call.token !== token || call.host !== undefined) continue;
       call.host = id;
-      host?.calls.add(call);
+      host?.take(call);
     }
   }
 
@@ -213,7 +210,7 @@ export class RemoteLink {
   }
 
   #release(call: Call): void {
-    this.hosts.get(call.host)?.calls.delete(call);
+    this.hosts.get(call.host)?.release(call);
     call.restart();
   }
 

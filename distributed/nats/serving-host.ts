@@ -210,9 +210,9 @@ export class ServingHost {
     if (this.#connection.isClosed() || to === '') return;
     const largest = largestMessage(this.#connection);
     const entries = list.flatMap((answer) => encodeAnswer(answer, largest / 2));
+    const head = JSON.stringify({ host: this.id, pending: this.#pending, batchSize: this.#batchSize });
     for (const message of inMessages(entries, largest)) {
-      const head = `{"host":${JSON.stringify(this.id)},"pending":${this.#pending},"list":[`;
-      this.#connection.publish(to, `${head}${message.join(',')}]}`);
+      this.#connection.publish(to, `${head.slice(0, -1)},"list":[${message.join(',')}]}`);
     }
   }
 

@@ -41,7 +41,9 @@ export type Answer =
 /** All answers of a turn of the event loop to one caller. */
 export interface Answers {
   readonly host: string;
+  /** As in its card. */
   readonly pending: number;
+  readonly batchSize: number;
   readonly list: readonly Answer[];
 }
 

@@ -104,6 +104,10 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     .option('-l, --limit <files>', 'with --no-server: only that many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', '\nWith DATABASE_URL set, that Postgres server is used instead of the embedded database;')
     .addHelpText('after', 'with EMBEDDINGS_URL (and EMBEDDINGS_MODEL, _KEY, _COST), that API makes the vectors.')
+    .addHelpText(
+      'after',
+      '\nWith --machines <number> it runs as several processes over NATS: examples/several-machines.',
+    )
     .version(version(), '-V, --version')
     .showSuggestionAfterError(false)
     .configureOutput({ outputError: () => undefined })

@@ -28,18 +28,25 @@ async function run(options: Arguments): Promise<number> {
   }
 }
 
+async function main(argv: readonly string[]): Promise<void> {
+  try {
+    const options = parseArguments(argv, process.env);
+    if (options !== undefined) process.exitCode = await run(options);
+  } catch (error) {
+    const hint = error instanceof UsageError ? ' (--help lists the options)' : '';
+    process.stderr.write(`document-indexing: ${reasonOf(error)}${hint}\n`);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+  // For what may still be open to a server that does not answer.
+  setTimeout(() => process.exit(), 1_000).unref();
+}
+
 // A reader that goes away (`npm start | head`) is no reason to leave the work half done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-try {
-  const options = parseArguments(process.argv.slice(2), process.env);
-  if (options !== undefined) process.exitCode = await run(options);
-} catch (error) {
-  const hint = error instanceof UsageError ? ' (--help lists the options)' : '';
-  process.stderr.write(`document-indexing: ${reasonOf(error)}${hint}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
-// For what may still be open to a server that does not answer.
-setTimeout(() => process.exit(), 1_000).unref();
+const argv = process.argv.slice(2);
+// A program of its own, with options of its own.
+if (argv.some((argument) => /^--machines(=|$)/.test(argument))) await import('../several-machines/main.js');
+else await main(argv);

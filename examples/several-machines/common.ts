@@ -32,6 +32,8 @@ export function chunkLog(connection: NatsConnection): JetStreamLog<Chunk> {
   return new JetStreamLog<Chunk>({ connection, name: 'chunks' });
 }
 
+/** To the program that has started this one; to the terminal if a person has. */
 export function say(message: Record<string, unknown>): void {
-  process.send?.(message);
+  if (process.send !== undefined) process.send(message);
+  else console.log(Object.entries(message).map(([key, value]) => `${key}: ${String(value)}`).join(', ')); // prettier-ignore
 }

@@ -1,4 +1,4 @@
-// Indexes a directory with several processes over a local NATS server: npm run start:machines -- --machines 3 DIRECTORY
+// Indexes a directory with several processes over a local NATS server: npm start -- --machines 3 DIRECTORY
 // What is killed is started again, the server too, and every chunk is stored exactly once.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

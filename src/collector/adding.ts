@@ -1,4 +1,4 @@
-import { abortable, hush, ignorableRejection } from '../core/promise.js';
+import { hush, ignorableRejection, onAbort } from '../core/promise.js';
 import { optionsError } from '../options/check.js';
 import type { Until } from './append-hooks.js';
 import type { Parts } from './parts.js';
@@ -78,4 +78,30 @@ function callBack<Item, Batch>({ reports }: Parts<Item, Batch>, onError: AddOpti
   } catch (thrown) {
     report(thrown);
   }
+}
+
+/**
+ * The promise, unless the caller's signal aborts first: then it rejects with the signal's reason, as the platform does.
+ * The result may be ignored.
+ */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (signal == null) return promise;
+  const raced = new Promise<T>((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    const done = onAbort(signal, () => {
+      reject(signal.reason as Error);
+    });
+    promise.then(
+      (value) => {
+        done();
+        resolve(value);
+      },
+      (error: unknown) => {
+        done();
+        reject(error);
+      },
+    );
+  });
+  raced.catch(() => undefined);
+  return raced;
 }

@@ -1,26 +1,8 @@
-import { ClosedError } from '../errors.js';
-import type { Batch } from './batch.js';
-import { Alarm, type Clock } from './clock.js';
-import { DEBUG, checkInvariants } from './debug.js';
+import { ClearedError, ClosedError } from '../errors.js';
+import { Batch } from './batch.js';
+import type { Closing, Left } from './fates.js';
 import { Deferred, onAbort } from './promise.js';
-import { OpenBatch } from './open-batch.js';
-import type { Driver } from './driver.js';
-import type { Limits, Trigger } from './schedule.js';
-
-/** The batches that `close` could not deliver, and the first error. */
-export interface Left<State> {
-  states: State[];
-  entries: number;
-  cause: unknown;
-}
-
-interface Closing<State> {
-  readonly deadline: number;
-  /** Whether what does not run is delivered too; not once the time is up. */
-  retries: boolean;
-  readonly left: Left<State>;
-  readonly done: Deferred;
-}
+import { Turns } from './turns.js';
 
 /**
  * A batcher is a log with five cursors and one deadline. The family counts `accepted`, `waiting` and `joined`; the core
@@ -38,34 +20,18 @@ interface Closing<State> {
  * 7. Every promise handed out settles in the end; a run that answers after it expired is ignored.
  * 8. With one lane, batches are delivered in the order of acceptance, also across retries.
  */
-export class Core<State> extends OpenBatch<State> {
-  /** Entries that have joined outlive the process: `close` leaves them where they are. */
-  durable = false;
-  readonly alarm: Alarm;
-  #closing: Closing<State> | undefined;
-  #drainedAt = 0;
-  #turning = false;
-  #again = false;
-
-  constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
-    super(driver, limits, clock, origin);
-    this.alarm = new Alarm(clock, (now) => void this.turn(now), unref);
-  }
+export class Core<State> extends Turns<State> {
+  /** Entries that `clear` has taken back. */
+  returned = 0;
+  #lastAdopted: Batch<State> | undefined;
 
   get closing(): boolean {
-    return this.#closing !== undefined;
+    return this.ending !== undefined;
   }
 
-  protected get ending(): Closing<State> | undefined {
-    return this.#closing;
-  }
-
-  // Requests
-
-  /** Everything accepted so far is to be cut and delivered; what waits for a retry goes on waiting. */
-  demand(reason: Trigger = 'demand'): void {
-    this.demandAll(reason);
-    this.turn();
+  /** A time trigger has fired for the open batch, and no lane is idle. */
+  get overdue(): boolean {
+    return this.schedule.trigger !== undefined;
   }
 
   flush(timeout = Infinity, hurry = true, signal?: AbortSignal): Promise<void> {
@@ -80,8 +46,13 @@ export class Core<State> extends OpenBatch<State> {
       promise.then(off, off);
     }
     if (hurry) this.hurryTo(position, false);
+    else {
+      const call = { position, leave };
+      this.patient.add(call);
+      const off = (): void => void this.patient.delete(call);
+      promise.then(off, off);
+    }
     this.demand();
-    if (!hurry) this.leaveHeld(position, leave);
     return promise;
   }
 
@@ -118,69 +89,43 @@ export class Core<State> extends OpenBatch<State> {
     return true;
   }
 
-  // The turn
+  /** Takes back every batch that is not in flight, oldest first. An open one whose add hook has an entry stays. */
+  clear(): State[] {
+    const states: State[] = [];
+    if (this.size > 0 && this.still) this.seal('demand');
+    const error = new ClearedError();
+    for (const batch of this.log) {
+      if (batch.inFlight || batch.status === 'settled') continue;
+      this.detach(batch);
+      states.push(batch.state);
+      this.finished += batch.size;
+      this.returned += batch.size;
+      batch.outcome?.reject(error);
+      batch.pace?.reject(error);
+      this.move(batch, 'settled');
+    }
+    this.transition(() => undefined);
+    return states;
+  }
 
-  /** Looks at the numbers and moves as far as it can. Called from within a turn, it makes that one look again. */
-  turn(now: number = this.clock.now()): boolean {
-    this.#again = true;
-    if (this.#turning) return false;
-    this.#turning = true;
-    let at = now;
-    try {
-      for (; this.#again; at = this.clock.now()) {
-        this.#again = false;
-        this.schedule.fire(at, this.size, this.joined);
-        while (this.#step(at));
-        this.#conclude(at);
+  /** Queues a batch from an earlier process, before everything that is accepted in this one. */
+  adopt(state: State, size: number, attempts: number): void {
+    const from = this.adopted - 2 ** 52;
+    const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
+    batch.attempt = attempts;
+    let after = this.#lastAdopted;
+    if (after === undefined || !this.log.has(after)) {
+      after = undefined;
+      for (const other of this.log) {
+        if (other.reason !== 'recovery') break;
+        after = other;
       }
-    } finally {
-      this.#turning = false;
-      this.#aim(now);
-      if (DEBUG) checkInvariants(this);
     }
-    return true;
-  }
-
-  protected transition(change: () => void): void {
-    const outer = this.#turning;
-    this.#turning = true;
-    try {
-      change();
-    } finally {
-      this.#turning = outer;
-      this.turn();
-    }
-  }
-
-  #step(now: number): boolean {
-    if (this.advance(now)) return true;
-    const reason = this.due();
-    if (reason !== undefined) this.seal(reason);
-    return reason !== undefined || this.driver.next(now);
-  }
-
-  #conclude(now: number): void {
-    if (this.#closing !== undefined && !this.#empty) this.#abandon(this.#closing, now);
-    this.holdAside();
-    if (!this.waiters.empty) {
-      this.waiters.resolve(this.settled);
-      this.waiters.expire(now);
-    }
-    this.resolvePaced();
-    const total = this.accepted + this.adopted;
-    const drained = this.#drainedAt < total && this.settled === this.accepted;
-    if (drained) this.#drainedAt = total;
-    this.driver.changed(drained);
-    if (this.#closing !== undefined && this.#empty) this.#closing.done.resolve();
-  }
-
-  /** Sets the fast path's limit and the alarm. */
-  #aim(now: number): void {
-    this.aimFastPath(this.#closing !== undefined);
-    let deadline = Math.min(this.schedule.deadline(this.size), this.entryDeadline, this.waiters.deadline);
-    if (this.active.size > 0 && (!this.paused || this.busy > 0)) deadline = Math.min(deadline, this.wakeAt);
-    if (this.#closing !== undefined && !this.#empty) deadline = Math.min(deadline, this.#closing.deadline);
-    this.alarm.set(deadline, now, this.#closing !== undefined || !this.waiters.empty);
+    this.#lastAdopted = batch;
+    this.log.insert(batch, after);
+    this.skipTo(this.log.first);
+    this.adopted += size;
+    this.finished -= size;
   }
 
   // Closing
@@ -188,25 +133,20 @@ export class Core<State> extends OpenBatch<State> {
   /** Takes no more: delivers what is pending until the deadline, or without `flush` waits only for what runs. */
   async close(timeout: number, flush: boolean): Promise<Left<State>> {
     const left: Left<State> = { states: [], entries: 0, cause: undefined };
-    const closing = { deadline: this.clock.now() + timeout, retries: flush, left, done: new Deferred() };
-    this.#closing = closing;
+    const done = new Deferred();
+    this.ending = { deadline: this.clock.now() + timeout, retries: flush, left, done };
     this.paused = false;
     this.fastLimit = 0;
     if (flush) {
       this.hurryTo(Infinity, true);
       this.demand('close');
     } else this.turn();
-    await closing.done.promise;
+    await done.promise;
     return left;
   }
 
-  /** Nothing is pending, and nothing is left to do after it. */
-  get #empty(): boolean {
-    return this.accepted === this.joined && this.size === 0 && this.log.first === undefined && this.active.size === 0;
-  }
-
   /** Gives up what does not run, or when its time is up everything. */
-  #abandon(closing: Closing<State>, now: number): void {
+  protected abandon(closing: Closing<State>, now: number): void {
     const all = closing.deadline <= now;
     if (closing.retries && !all) return;
     // An entry whose hook returns after this is left as well, not delivered: the caller gets it back as undelivered.
@@ -227,23 +167,5 @@ export class Core<State> extends OpenBatch<State> {
       if (batch.running) this.endRun(batch, error);
       this.giveUpWork(batch, error);
     }
-  }
-
-  protected leave(batch: Batch<State>, error: unknown): void {
-    const left = this.#closing?.left;
-    if (left !== undefined) {
-      left.states.push(batch.state);
-      left.entries += batch.size;
-      left.cause ??= batch.failure ?? error;
-    }
-    // Without a waiting caller the error is not made: its stack is most of the cost of leaving.
-    if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
-      const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
-      const reject = this.waiters.takeCovering(batch.from);
-      batch.outcome?.reject(closed);
-      batch.pace?.reject(closed);
-      reject(closed);
-    }
-    this.remove(batch);
   }
 }

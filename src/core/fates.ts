@@ -1,12 +1,30 @@
+import { ClosedError } from '../errors.js';
 import type { Batch } from './batch.js';
 import type { Clock } from './clock.js';
 import type { Driver, Ending, Fate, Parts } from './driver.js';
 import { Lanes } from './lanes.js';
+import type { Deferred } from './promise.js';
 import type { Limits } from './schedule.js';
 import { Waiters } from './waiters.js';
 
 /** The smallest delay before another attempt, in ms, so that a delay of 0 cannot occupy the event loop for ever. */
 export const SOON = 1;
+
+/** The batches that `close` could not deliver, and the first error. */
+export interface Left<State> {
+  states: State[];
+  entries: number;
+  cause: unknown;
+}
+
+/** While closing. */
+export interface Closing<State> {
+  readonly deadline: number;
+  /** Whether what does not run is delivered too; not once the time is up. Without it no attempt is repeated. */
+  retries: boolean;
+  readonly left: Left<State>;
+  readonly done: Deferred;
+}
 
 /** Decides the fate of a batch: tried again, held, set aside, split, delivered, or given up. */
 export abstract class Fates<State> extends Lanes<State> {
@@ -16,6 +34,10 @@ export abstract class Fates<State> extends Lanes<State> {
   /** Deliveries so far, and failed attempts since the last one. */
   deliveries = 0;
   failures = 0;
+  /** Entries that have joined outlive the process: `close` leaves them where they are. */
+  durable = false;
+  /** Set while closing: no batch waits for a trigger. */
+  protected ending: Closing<State> | undefined;
 
   constructor(
     readonly driver: Driver<State>,
@@ -33,10 +55,7 @@ export abstract class Fates<State> extends Lanes<State> {
   /** Entries of the open batch. */
   abstract readonly size: number;
   abstract readonly joined: number;
-  /** While closing: no batch waits for a trigger, and without `retries` no attempt is repeated. */
-  protected abstract get ending(): { retries: boolean } | undefined;
-  /** While closing: takes over a batch that was not delivered. */
-  protected abstract leave(batch: Batch<State>, error: unknown): void;
+  abstract readonly sealed: number;
 
   protected deliver(batch: Batch<State>, result: unknown): void {
     this.deliveries++;
@@ -114,12 +133,6 @@ export abstract class Fates<State> extends Lanes<State> {
     }
   }
 
-  /** Takes out a call that covers a held batch, which it does not hurry: the next trigger may never come. */
-  protected leaveHeld(position: number, leave: (error: unknown) => void): void {
-    if (this.helds === 0) return;
-    for (const { status, from, heldBy } of this.active) if (status === 'held' && from < position) leave(heldBy);
-  }
-
   protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {
     const children = parts.map(({ state, indexes, fate, error, attempt }) => {
       const part = batch.split(state, indexes);
@@ -151,6 +164,25 @@ export abstract class Fates<State> extends Lanes<State> {
   protected dropWaiting(batch: Batch<State>, error: Error): void {
     this.detach(batch);
     this.finish(batch, { error, why: 'overflow' });
+  }
+
+  /** While closing: takes over a batch that was not delivered. */
+  protected leave(batch: Batch<State>, error: unknown): void {
+    const left = this.ending?.left;
+    if (left !== undefined) {
+      left.states.push(batch.state);
+      left.entries += batch.size;
+      left.cause ??= batch.failure ?? error;
+    }
+    // Without a waiting caller the error is not made: its stack is most of the cost of leaving.
+    if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
+      const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
+      const reject = this.waiters.takeCovering(batch.from);
+      batch.outcome?.reject(closed);
+      batch.pace?.reject(closed);
+      reject(closed);
+    }
+    this.remove(batch);
   }
 
   protected finish(batch: Batch<State>, ending: Ending): void {

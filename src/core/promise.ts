@@ -104,32 +104,6 @@ function listenTo(signal: AbortSignal): Aborts {
   return { waiting, listener };
 }
 
-/**
- * The promise, unless the caller's signal aborts first: then it rejects with the signal's reason, as the platform does.
- * The result may be ignored.
- */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
-  if (signal == null) return promise;
-  const raced = new Promise<T>((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    const done = onAbort(signal, () => {
-      reject(signal.reason as Error);
-    });
-    promise.then(
-      (value) => {
-        done();
-        resolve(value);
-      },
-      (error: unknown) => {
-        done();
-        reject(error);
-      },
-    );
-  });
-  raced.catch(() => undefined);
-  return raced;
-}
-
 /** The part of Node's process that is used. */
 interface Ticks {
   nextTick?: (fn: () => void) => void;

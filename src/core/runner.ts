@@ -6,6 +6,8 @@ import { adopt, isThenable } from './promise.js';
 
 /** Attempts: starts, expires, repeats and ends them. */
 export abstract class Runner<State> extends Fates<State> {
+  /** Calls of `flush` that hurry nothing, until everything is cut that they demand. */
+  protected readonly patient = new Set<{ position: number; leave: (error: unknown) => void }>();
   /** The number of triggers that had fired at the last look. */
   #fired = 0;
 
@@ -54,6 +56,25 @@ export abstract class Runner<State> extends Fates<State> {
     if (wakeAt <= now) return true;
     if (status === 'held') return heldAt < this.schedule.fired;
     return status === 'aside' && suspectedAt < this.deliveries;
+  }
+
+  /**
+   * Takes out calls that hurry nothing and cover a held batch: the next trigger may never come. A cut is a trigger, so
+   * a call stays until all is cut that it demands, and after that if the held batch is to be tried again.
+   */
+  protected leaveHeld(now: number): void {
+    const [next] = this.patient;
+    if (next === undefined || next.position > this.sealed) return;
+    let held: Batch<State> | undefined;
+    for (const batch of this.helds > 0 ? this.active : []) {
+      if (batch.status !== 'held' || this.#isDue(batch, now)) continue;
+      if (held === undefined || batch.from < held.from) held = batch;
+    }
+    for (const call of this.patient) {
+      if (call.position > this.sealed) break;
+      this.patient.delete(call);
+      if (held !== undefined && held.from < call.position) call.leave(held.heldBy);
+    }
   }
 
   // Attempts

@@ -113,10 +113,7 @@ export class ServingCore {
     options: DispatchOptions | undefined,
     settle: boolean,
   ): void {
-    const mapAll = settle
-      ? (all: unknown[]): Awaitable<unknown> => this.maps.settled(all as PromiseSettledResult<unknown>[])
-      : (all: unknown[]): Awaitable<unknown> => (all.length === 0 ? all : this.maps.results(all));
-    const finish = this.options.mapResults == null ? undefined : mapAll;
+    const finish = this.maps.finish(settle);
     this.#begin((pulled) => this.#many({ resolve, reject, finish }, settle, pulled), reject, values, options);
   }
 
@@ -133,8 +130,10 @@ export class ServingCore {
   }
 
   #many(parts: Pick<ManyParts, 'resolve' | 'reject' | 'finish'>, settle = false, pulled = false): Many {
-    const context = parts.finish === undefined ? undefined : new CallerContext();
-    return new Many({ ...parts, settle, pulled, context, leaver: this.#leaver, mapping: this.#departures });
+    const { resolve, reject, finish } = parts;
+    const context = finish === undefined ? undefined : new CallerContext();
+    const shared = { leaver: this.#leaver, mapping: this.#departures };
+    return new Many({ resolve, reject, finish, settle, pulled, context, ...shared });
   }
 
   readonly #leaver = {

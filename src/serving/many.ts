@@ -29,7 +29,7 @@ export class Many implements Call {
   credit: ((count: number) => void) | undefined = undefined;
   readonly #slices = new Slices<LooseSlice>((from, row) => new CallSlice(this, from, row));
   readonly #parts: ManyParts;
-  readonly #results: unknown[] = [];
+  #results: unknown[] = [];
   #missing = 0;
   #ended: { reason: { error: unknown } | undefined } | undefined;
 
@@ -62,8 +62,8 @@ export class Many implements Call {
     this.#conclude();
   }
 
-  joined(row: Row, weight: number): void {
-    this.#slices.joined(row, weight);
+  joined(row: Row, count: number, weight: number): void {
+    this.#slices.joined(row, count, weight);
   }
 
   refuse(error: unknown): void {
@@ -73,23 +73,33 @@ export class Many implements Call {
   }
 
   deliver(slice: Slice, results: readonly unknown[], at: number): number {
-    const { settle } = this.#parts;
+    if (this.#parts.settle) return this.#deliverOutcomes(slice, results, at);
+    const { from, size } = slice;
+    const end = at + size;
+    for (let i = at; i < end; i++) {
+      const result = results[i];
+      if (typeof result === 'object' && isError(result)) {
+        this.fail(result);
+        return 0;
+      }
+    }
+    // A call that has one slice, as most have, gets its results in one piece.
+    if (from === 0 && this.#results.length === 0) this.#results = results.slice(at, end);
+    else for (let i = 0; i < size; i++) this.#results[from + i] = results[at + i];
+    this.#settled(slice);
+    return size;
+  }
+
+  #deliverOutcomes(slice: Slice, results: readonly unknown[], at: number): number {
     const { from, size } = slice;
     let good = 0;
     for (let i = 0; i < size; i++) {
       const result = results[at + i];
       const failed = isError(result);
-      if (failed && !settle) {
-        this.fail(result);
-        return 0;
-      }
       if (!failed) good++;
-      if (!settle) this.#results[from + i] = result;
-      else {
-        this.#results[from + i] = failed
-          ? { status: 'rejected', reason: result }
-          : { status: 'fulfilled', value: result };
-      }
+      this.#results[from + i] = failed
+        ? { status: 'rejected', reason: result }
+        : { status: 'fulfilled', value: result };
     }
     this.#settled(slice);
     return good;
@@ -109,7 +119,7 @@ export class Many implements Call {
   }
 
   #settled(slice: Slice): void {
-    this.#slices.open.delete(slice as LooseSlice); // it makes no others
+    this.#slices.settled(slice as LooseSlice); // it makes no others
     this.#missing -= slice.size;
     this.credit?.(slice.size);
     this.#conclude();

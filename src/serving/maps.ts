@@ -22,8 +22,16 @@ export class Maps {
       : andThen(mapResults(results as never[]), (list) => checkList(list, 'mapResults'));
   }
 
+  /** Makes the result of a caller of many values from all results or outcomes; `undefined` without `mapResults`. */
+  finish(settle: boolean): ((all: unknown[]) => Awaitable<unknown>) | undefined {
+    if (this.#options.mapResults == null) return undefined;
+    return settle
+      ? (all) => this.#settled(all as PromiseSettledResult<unknown>[])
+      : (all) => (all.length === 0 ? all : this.results(all));
+  }
+
   /** The results among the outcomes are mapped as one list; each goes back to its place. */
-  settled(all: PromiseSettledResult<unknown>[]): Awaitable<unknown> {
+  #settled(all: PromiseSettledResult<unknown>[]): Awaitable<unknown> {
     const good = all.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     if (good.length === 0) return all;
     return andThen(this.results(good), (mapped) => {

@@ -61,8 +61,12 @@ export class Placement implements Leaver {
     const rows = this.#rows;
     this.together(() => {
       if (whole) rows.makeWay(values.length, sumOf(weights));
-      for (let i = 0; i < values.length; i++) {
-        const weight = weights?.[i] ?? 0;
+      if (weights === undefined) {
+        rows.joinAll(call, values);
+        if (call.pulled) this.pulled += values.length;
+        return;
+      }
+      for (const [i, weight] of weights.entries()) {
         if (typeof weight !== 'number') call.refuse?.(weight);
         else {
           if (weight > 0) rows.makeWay(1, weight);

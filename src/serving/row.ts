@@ -48,8 +48,8 @@ export interface Call {
   expect(count: number): void;
   /** All its values are accepted; with a reason no more are, and the call fails once the earlier ones are settled. */
   end(reason?: { error: unknown }): void;
-  /** Its next value has joined this row. */
-  joined(row: Row, weight: number): void;
+  /** Its next values, so many and of this weight together, have joined this row. */
+  joined(row: Row, count: number, weight: number): void;
   /** Each value has an outcome of its own (`settleMany`). */
   readonly settles?: boolean;
   /** Its next value is refused on its own; for a call that settles. */
@@ -223,7 +223,7 @@ export class Single implements Call, LooseSlice {
     // It has one value.
   }
 
-  joined(row: Row, weight: number): void {
+  joined(row: Row, _count: number, weight: number): void {
     this.row = row;
     this.weight = weight;
     row.add(this);

@@ -82,6 +82,8 @@ export class Rows extends Core<Row> {
   #turnEnds = false;
   readonly #endOfTurn = (): void => {
     this.#turnEnds = false;
+    // The row may have become full meanwhile: the next one would be cut at its first value.
+    if (this.size === 0) return;
     this.schedule.markDue('age');
     this.turn();
   };
@@ -98,8 +100,19 @@ export class Rows extends Core<Row> {
 
   /** Adds a value to the open row. */
   join(call: Call, value: unknown, weight: number): void {
-    call.joined(this.#place(value), weight);
-    this.#joined(weight);
+    call.joined(this.#place(value), 1, weight);
+    this.#joined(1, weight);
+  }
+
+  /** Adds values without weight to the open row, and to as many further ones as it takes. */
+  joinAll(call: Call, values: readonly unknown[]): void {
+    for (let from = 0, to = 0; from < values.length; from = to) {
+      const row = this.#place(values[from]);
+      to = Math.min(from + this.limits.size - this.size, values.length);
+      for (let i = from + 1; i < to; i++) row.values.push(values[i]);
+      call.joined(row, to - from, 0);
+      this.#joined(to - from, 0);
+    }
   }
 
   /** The short way, for a call of one value without options. */
@@ -116,7 +129,7 @@ export class Rows extends Core<Row> {
     const row = this.#place(value);
     if (row.values.length === 1) row.plain = new Gate();
     const promise = row.plain?.wait() ?? row.wait();
-    this.#joined(0);
+    this.#joined(1, 0);
     this.turn();
     return promise;
   }
@@ -128,10 +141,10 @@ export class Rows extends Core<Row> {
     return row;
   }
 
-  #joined(weight: number): void {
-    this.accepted++;
-    this.joined++;
-    this.size++;
+  #joined(count: number, weight: number): void {
+    this.accepted += count;
+    this.joined += count;
+    this.size += count;
     this.weight += weight;
     if (this.size >= this.limits.size) this.seal('size');
     else if (this.weight >= this.limits.weight) this.seal('weight');

@@ -23,23 +23,45 @@ export class CallSlice implements LooseSlice {
 
 /** The slices of a call of many values, from when their first value joins a batch until they are settled. */
 export class Slices<S extends LooseSlice> {
-  readonly open = new Set<S>();
+  /** Most calls have one slice at a time: a set is made for the second. */
+  #only: S | undefined;
+  #all: Set<S> | undefined;
   #last: S | undefined;
   #next = 0;
 
   constructor(readonly make: (from: number, row: Row) => S) {}
 
-  joined(row: Row, weight: number): void {
+  /** Those that are not settled. */
+  get open(): Iterable<S> {
+    if (this.#all !== undefined) return this.#all;
+    return this.#only === undefined ? [] : [this.#only];
+  }
+
+  settled(slice: S): void {
+    if (this.#only === slice) this.#only = undefined;
+    else this.#all?.delete(slice);
+  }
+
+  joined(row: Row, count: number, weight: number): void {
     let last = this.#last;
     if (last === undefined || last.gone || last.row !== row || row.slices[row.slices.length - 1] !== last) {
       last = this.make(this.#next, row);
       this.#last = last;
-      this.open.add(last);
+      this.#add(last);
       row.add(last);
     }
-    last.size++;
+    last.size += count;
     last.weight += weight;
-    this.#next++;
+    this.#next += count;
+  }
+
+  #add(slice: S): void {
+    if (this.#all !== undefined) this.#all.add(slice);
+    else if (this.#only === undefined) this.#only = slice;
+    else {
+      this.#all = new Set([this.#only, slice]);
+      this.#only = undefined;
+    }
   }
 
   /** The next value joins no batch; returns its number. */

@@ -85,8 +85,8 @@ export class StreamCall implements Call {
     this.#advance();
   }
 
-  joined(row: Row, weight: number): void {
-    this.#slices.joined(row, weight);
+  joined(row: Row, count: number, weight: number): void {
+    this.#slices.joined(row, count, weight);
   }
 
   send(slice: Slice, hook: string, payload: unknown): void {
@@ -130,7 +130,7 @@ export class StreamCall implements Call {
   #settle(part: StreamPart, output: unknown[], failure: { error: unknown } | undefined): void {
     part.output = output;
     part.failure = failure;
-    this.#slices.open.delete(part);
+    this.#slices.settled(part);
     if (failure !== undefined && part.from < this.#brokenAt) {
       this.#brokenAt = part.from;
       this.source?.();

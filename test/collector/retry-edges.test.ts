@@ -1,4 +1,5 @@
 import { PartialFlushError } from 'batch-please';
+import { gate } from 'batch-please/testing';
 import { bench, expectBalanced, settled, warnings, watch } from '../support/collectors.js';
 
 const RETRY = { jitter: false, minDelay: 100, factor: 1 } as const;
@@ -161,4 +162,116 @@ test('A2: flush({ hurry: false }) rejects at once when a batch that it covers is
   await settled();
   expect(flushed.error).toMatchObject({ name: 'FlushError', size: 1, attempt: 1, cause: new Error('down') });
   expect([attempts, held.mock.calls.length]).toEqual([1, 1]);
+});
+
+describe('flush({ hurry: false }) from within a hook rejected before its own demand retried the held batch', () => {
+  /** The batch of item 1 is held; its first attempts fail, as many as `failures` says. */
+  function heldOnce(failures: number, options: Parameters<typeof bench>[0] = {}) {
+    let left = failures;
+    const setup = bench({
+      maxBatchSize: 10,
+      retry: false,
+      batchPreFlush: () => {
+        if (left-- > 0) throw new Error('down');
+      },
+      ...options,
+    });
+    setup.batcher.on('held', () => {});
+    setup.batcher.addItem(1);
+    void setup.batcher.flush();
+    expect(setup.batcher.state.batches).toMatchObject([{ status: 'held' }]);
+    return setup;
+  }
+
+  test('from an add hook: its item makes a batch, which is a trigger for the held one', async () => {
+    let flushed: ReturnType<typeof watch> | undefined;
+    const { batcher, batches } = heldOnce(1, {
+      batchAddItem: (batch, item) => {
+        batch.items.push(item);
+        if (item === 2) flushed = watch(batcher.flush({ hurry: false }));
+      },
+    });
+    batcher.addItem(2);
+    await settled();
+    expect(flushed?.state).toBe('resolved');
+    expect(batches).toEqual([[1], [2]]);
+    expectBalanced(batcher);
+  });
+
+  test('from batchInit and shouldFlush as well', async () => {
+    for (const hook of ['batchInit', 'shouldFlush'] as const) {
+      let flushed: ReturnType<typeof watch> | undefined;
+      let asked = false;
+      const { batcher, batches } = heldOnce(1, {
+        [hook]: () => {
+          if (asked) flushed ??= watch(batcher.flush({ hurry: false }));
+          return hook === 'batchInit' ? { items: [] } : false;
+        },
+      });
+      asked = true;
+      batcher.addItem(2);
+      await settled();
+      expect([hook, flushed?.state, batches]).toEqual([hook, 'resolved', [[1], [2]]]);
+    }
+  });
+
+  test('while an asynchronous add hook has the only item that the call demands', async () => {
+    const added = gate();
+    const { batcher, batches } = heldOnce(1, {
+      batchAddItem: (batch, item) => {
+        batch.items.push(item);
+        return item === 2 ? added() : undefined;
+      },
+    });
+    batcher.addItem(2);
+    const flushed = watch(batcher.flush({ hurry: false }));
+    await settled();
+    expect([flushed.state, batches]).toEqual(['pending', []]);
+    added.open();
+    await settled();
+    expect([flushed.state, batches]).toEqual(['resolved', [[1], [2]]]);
+  });
+
+  test('it rejects all the same when that item is refused, since then nothing is cut', async () => {
+    const added = gate();
+    const { batcher } = heldOnce(1, { batchAddItem: (_batch, item) => (item === 2 ? added() : undefined) });
+    batcher.on('refused', () => {});
+    batcher.addItem(2);
+    const flushed = watch(batcher.flush({ hurry: false }));
+    added.fail(new Error('bad row'));
+    await settled();
+    expect(flushed.error).toMatchObject({ name: 'FlushError', size: 1, cause: new Error('down') });
+  });
+
+  test('and when the retry fails', async () => {
+    const { batcher, batches } = heldOnce(2);
+    batcher.addItem(2);
+    const flushed = watch(batcher.flush({ hurry: false }));
+    await settled();
+    expect(flushed.error).toMatchObject({ name: 'FlushError', size: 1, cause: new Error('down') });
+    expect(batches).toEqual([]);
+  });
+
+  test('a held batch that is due, and waits for a lane or the end of a pause, is no reason to reject', async () => {
+    const { batcher, batches } = heldOnce(1);
+    batcher.pause();
+    batcher.addItem(2);
+    const flushed = watch(batcher.flush({ hurry: false }));
+    await settled();
+    expect(flushed.state).toBe('pending');
+    batcher.resume();
+    await settled();
+    expect([flushed.state, batches]).toEqual(['resolved', [[1], [2]]]);
+  });
+
+  test('from a listener of held it rejects with that FlushError', async () => {
+    let flushed: ReturnType<typeof watch> | undefined;
+    const { batcher } = bench({ maxBatchSize: 1, retry: false, batchFlush: () => Promise.reject(new Error('down')) });
+    batcher.on('held', () => {
+      flushed = watch(batcher.flush({ hurry: false }));
+    });
+    batcher.addItem(1);
+    await settled();
+    expect(flushed?.error).toMatchObject({ name: 'FlushError', size: 1, cause: new Error('down') });
+  });
 });

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { child, library, on } from '../support/child.js';
 import { testUnless } from '../support/skips.js';
 
-// Real processes, signals and time: see flush-on-exit.test.ts.
+// Real processes, signals and time: see flush-on-exit.long.test.ts.
 
 jest.setTimeout(60_000);
 

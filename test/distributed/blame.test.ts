@@ -1,4 +1,5 @@
-import { collect } from 'batch-please/distributed';
+import { MemoryBatcher } from 'batch-please/collectors';
+import { collect, Feed } from 'batch-please/distributed';
 import { TestClock, random } from 'batch-please/testing';
 import { FaultyLog } from '../sim/feed/faulty-log.js';
 
@@ -40,4 +41,41 @@ test('a sink that was down whenever one item was tried, 10 times, and up in betw
 
 test('an item that fails at every attempt while others are delivered is buried', async () => {
   expect(await deliver(Infinity)).toEqual({ stored: false, dead: [X] });
+});
+
+/** Feeds items 1 to 3, one message, to a collector that drops what fails; the sink accepts the first, then fails until `up` ms. */
+async function feedUntil(up: number): Promise<{ stored: number[]; dead: number[] }> {
+  const clock = new TestClock();
+  const log = new FaultyLog(clock, random(1), NO_FAULTS);
+  const stored: number[] = [];
+  const batcher = new MemoryBatcher<number>({
+    clock,
+    maxBatchSize: 1,
+    retry: false,
+    giveUp: 'drop',
+    batchFlush: ({ items }) => {
+      if (stored.length > 0 && clock.now() < up) throw new Error('down');
+      stored.push(...items);
+    },
+  });
+  batcher.on('failed', () => undefined);
+  const feed = new Feed(log.openFor({ alive: true }).source(), batcher, {
+    clock,
+    maxDeliveries: 3,
+    backoff: () => 500,
+  });
+  log.append('x', [1, 2, 3]);
+  await clock.advance(30_000);
+  const closed = feed.close({ timeout: 100 });
+  await clock.advance(2000);
+  await closed;
+  return { stored: stored.sort(), dead: [...log.dead.values()].sort() };
+}
+
+test('a sink that went down in the middle of a message got the rest of the message buried after three deliveries', async () => {
+  expect(await feedUntil(3000)).toEqual({ stored: [1, 2, 3], dead: [] });
+});
+
+test('in a quiet log, items that fail at 9 = 3 × maxDeliveries deliveries are buried', async () => {
+  expect(await feedUntil(Infinity)).toEqual({ stored: [1], dead: [2, 3] });
 });

@@ -20,12 +20,12 @@ function writeDocuments(folder: string): void {
 }
 
 // The program as a user runs it, and real deaths: real time.
-describeWithServer('npm run start:machines -- --machines 3', () => {
+describeWithServer('npm start -- --machines 3', () => {
   test('kill -9 of a machine, the store and the server in the middle: every chunk is stored exactly once', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'bp-machines-'));
     writeDocuments(join(folder, 'docs'));
     const args = ['--machines', '3', '--stay', '--data', join(folder, 'data'), join(folder, 'docs')];
-    const program = spawn(process.execPath, ['--import', 'tsx', 'examples/several-machines/main.ts', ...args]);
+    const program = spawn(process.execPath, ['--import', 'tsx', 'examples/document-indexing/main.ts', ...args]);
     let said = '';
     program.stdout.on('data', (data: Buffer) => (said += data.toString()));
     program.stderr.on('data', (data: Buffer) => (said += data.toString()));

@@ -154,6 +154,28 @@ describeWithServer('servings on several machines', () => {
     await remote.close();
   });
 
+  test('1,000 calls at once share messages: four of at most 256 values', async () => {
+    const name = 'shared';
+    await host(name, 'a');
+    const remote = new RemoteServing<number, number>({ connection, name });
+    await known(remote, 1);
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => remote.dispatch(n)));
+    expect(remote.network.messages).toBeLessThanOrEqual(4);
+    await remote.close();
+  });
+
+  test('2,000 calls at once with a maxPending of 200 at the caller: 200 answered, 1,800 refused with a type', async () => {
+    const name = 'bounded';
+    await host(name, 'a');
+    const remote = new RemoteServing<number, number>({ connection, name, maxPending: 200, overflow: 'reject' });
+    await known(remote, 1);
+    const outcomes = await Promise.allSettled(Array.from({ length: 2000 }, (_, n) => remote.dispatch(n)));
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+    expect(refused).toHaveLength(1800);
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: 'ERR_BATCH_OVERFLOW' });
+    await remote.close();
+  });
+
   test('without a host calls fail with NoHostError', async () => {
     const remote = new RemoteServing<number, number>({ connection, name: 'nobody', maxAttempts: 2 });
     await expect(remote.dispatch(1)).rejects.toBeInstanceOf(NoHostError);

@@ -2,7 +2,7 @@ import { KEYED_MUTANTS } from './keyed.js';
 import type { Mutant } from './run-mutants.js';
 
 const SCHEDULE = 'src/core/schedule.ts';
-const OPEN = 'src/core/open-batch.ts';
+const TURNS = 'src/core/turns.ts';
 const CORE = 'src/core/core.ts';
 const RUNNER = 'src/core/runner.ts';
 const FATES = 'src/core/fates.ts';
@@ -33,14 +33,14 @@ const ABUSE = ['test/abuse.test.ts'];
 export const KERNEL_MUTANTS: readonly Mutant[] = [
   {
     name: 'size: one too many',
-    file: OPEN,
+    file: TURNS,
     by: TRIGGERS,
     from: `this.size >= this.limits.size`,
     to: `this.size > this.limits.size`,
   },
   {
     name: 'weight: the limit itself does not count',
-    file: OPEN,
+    file: TURNS,
     by: TRIGGERS,
     from: `this.weight >= this.limits.weight`,
     to: `this.weight > this.limits.weight`,
@@ -187,33 +187,33 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'flush() does not cover what is in flight',
-    file: OPEN,
+    file: TURNS,
     by: PROMISES,
     from: `return this.log.first?.from ?? this.sealed;`,
     to: `return this.sealed;`,
   },
   {
     name: 'clear takes back what runs',
-    file: OPEN,
+    file: CORE,
     by: CONTROL,
     from: `if (batch.inFlight || batch.status === 'settled') continue;`,
     to: `if (batch.status === 'settled') continue;`,
   },
   {
     name: 'returned items stay pending',
-    file: OPEN,
+    file: CORE,
     by: CONTROL,
     from: `      this.finished += batch.size;\n      this.returned += batch.size;`,
     to: `      this.returned += batch.size;`,
   },
   {
     name: 'a demand is lost when the entry it waits for is refused',
-    file: OPEN,
+    file: TURNS,
     by: PROMISES,
     from: `    if (this.size === 0) this.#advance();\n`,
     to: ``,
   },
-  { name: 'turns nest', file: CORE, by: ABUSE, from: `    if (this.#turning) return false;`, to: `` },
+  { name: 'turns nest', file: TURNS, by: ABUSE, from: `    if (this.#turning) return false;`, to: `` },
   {
     name: 'a closed batcher keeps its pause',
     file: CORE,
@@ -399,14 +399,14 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'clear lets nobody know',
-    file: OPEN,
+    file: CORE,
     by: CONTROL,
     from: `      batch.outcome?.reject(error);\n      batch.pace?.reject(error);\n      this.move(batch, 'settled');`,
     to: `      this.move(batch, 'settled');`,
   },
   {
     name: 'clear leaves the open batch',
-    file: OPEN,
+    file: CORE,
     by: CONTROL,
     from: `if (this.size > 0 && this.still) this.seal('demand');\n    const error`,
     to: `const error`,
@@ -420,10 +420,24 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'flush({ hurry: false }) waits for a batch that is held already',
-    file: CORE,
+    file: TURNS,
     by: EDGES,
-    from: `    if (!hurry) this.leaveHeld(position, leave);\n`,
+    from: `    this.leaveHeld(now);\n`,
     to: ``,
+  },
+  {
+    name: 'flush({ hurry: false }) rejects although its own demand retries the held batch',
+    file: RUNNER,
+    by: EDGES,
+    from: `if (call.position > this.sealed) break;`,
+    to: ``,
+  },
+  {
+    name: 'flush({ hurry: false }) rejects although the held batch is due',
+    file: RUNNER,
+    by: EDGES,
+    from: `if (batch.status !== 'held' || this.#isDue(batch, now)) continue;`,
+    to: `if (batch.status !== 'held') continue;`,
   },
   {
     name: 'the process ends with pending items in silence',
@@ -441,8 +455,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'with unref an awaited close holds nothing',
-    file: CORE,
-    from: `this.#closing !== undefined || !this.waiters.empty);`,
+    file: TURNS,
+    from: `ending !== undefined || !this.waiters.empty);`,
     to: `false);`,
     tests: ['test/collector/reported-processes.test.ts'],
   },

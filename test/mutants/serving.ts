@@ -70,6 +70,21 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
     to: ``,
     tests: PLAIN,
   },
+  // Calls of many values
+  {
+    name: 'the results of its first part replace those that came before them',
+    file: 'src/serving/many.ts',
+    from: `if (from === 0 && this.#results.length === 0) this`,
+    to: `if (from === 0) this`,
+    tests: ['test/serving/batch-serving'],
+  },
+  {
+    name: 'a list fills its batch by one too many',
+    file: ROWS,
+    from: `Math.min(from + this.limits.size - this.size, values.length)`,
+    to: `Math.min(from + this.limits.size - this.size + 1, values.length)`,
+    tests: ['test/serving/batch-serving'],
+  },
   // Leaving
   {
     name: 'an empty batch stays in the queue',

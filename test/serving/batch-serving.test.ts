@@ -76,6 +76,25 @@ describe('packing', () => {
     expect(sizes).toEqual([6, 6]);
   });
 
+  const batches = [0, 1, 2];
+  const orders = batches.flatMap((a) => batches.filter((b) => b !== a).map((b) => [a, b, 3 - a - b]));
+  test.each(orders)(
+    '1+5=3+3 and 1: batches that end in the order %i, %i, %i answer each in its place',
+    async (...ends) => {
+      const parts: ((results: number[]) => void)[] = [];
+      const handleBatch = (): Promise<number[]> => new Promise((resolve) => parts.push(resolve));
+      const { serving } = bench({ partitions: 3, handleBatch });
+      const calls = Promise.all([serving.dispatch(0), serving.dispatchMany([1, 2, 3, 4, 5]), serving.settleMany([6])]);
+      void serving.flush();
+      const results = [[0, 10, 20], [30, 40, 50], [60]];
+      for (const end of ends) {
+        parts[end]?.(results[end] ?? []);
+        await new Promise(setImmediate);
+      }
+      expect(await calls).toEqual([0, [10, 20, 30, 40, 50], [{ status: 'fulfilled', value: 60 }]]);
+    },
+  );
+
   test('2+2+2=2+2+2 with keepCallsWhole, and with hooks', async () => {
     for (const options of [{ keepCallsWhole: true }, { hooks: ['progress'] }]) {
       const { serving, handle, clock, sums } = bench(options);
@@ -132,6 +151,18 @@ describe('packing', () => {
       expect(sums()).toBe('2 (age) + 1 (age)');
       handle.open([3]);
       expect(await second).toBe(3);
+    }
+  });
+
+  test('batchTimeout 0: 4 = 4 in one turn, then 2 = 2 in the next, not 1 + 1', async () => {
+    for (const clock of [new TestClock(), undefined]) {
+      const { serving, handle, sums } = bench({ batchTimeout: 0, batchSize: 4, partitions: 2, clock });
+      handle.openAll([1, 2, 3, 4]);
+      await serving.dispatchMany([1, 2, 3, 4]);
+      await settled();
+      handle.openAll([5, 6]);
+      await Promise.all([serving.dispatch(5), serving.dispatch(6)]);
+      expect(sums()).toBe('4 (size) + 2 (age)');
     }
   });
 

@@ -22,6 +22,6 @@ describe('simulation: A1 to A8 hold, whatever hooks, listeners and callers do', 
     expect((await runSeed(KERNEL_PROOF, seed, { without: new Set(QUIET) })).violations).toEqual([]);
   });
 
-  testProof(KERNEL_PROOF, { runs: 800, without: QUIET });
-  testProof(KERNEL_PROOF, { runs: 400 });
+  testProof(KERNEL_PROOF, { runs: 400, without: QUIET });
+  testProof(KERNEL_PROOF, { runs: 300 });
 });

@@ -72,8 +72,11 @@ export class Workload {
     if (hurry) this.#world.hurriedAt = this.#world.now;
     const at = this.#world.now;
     const covered = items.filter(({ fate }) => fate === 'pending');
-    // A call that hurries nothing rejects at once when a batch that it covers is held already.
+    // A call that hurries nothing rejects when a batch that it covers is held already, unless what it demands is cut.
     const held = !hurry && batcher.state.batches.some(({ status }) => status === 'held');
+    const { pending, batches } = batcher.state;
+    const { refused } = batcher.state.counts;
+    const open = pending - batches.reduce((sum, { size }) => sum + size, 0);
     batcher.flush({ ...(timeout !== undefined && { timeout }), ...(!hurry && { hurry }) }).then(
       () => {
         const left = covered.find(({ fate }) => fate === 'pending');
@@ -82,7 +85,8 @@ export class Workload {
       },
       (error: unknown) => {
         const { closing } = this.#world;
-        const givenUpAt = held ? at : this.#world.givenUpAt;
+        const nothingCut = open === 0 || batcher.state.counts.refused > refused;
+        const givenUpAt = held && nothingCut ? at : this.#world.givenUpAt;
         if (error instanceof TimeoutError ? timeout === undefined : closing === undefined && givenUpAt < at)
           this.#world.bad(`flush() rejected with ${String(error)}`);
         if (error instanceof FlushError && givenUpAt < at) this.#world.bad('FlushError, and nothing was given up');

@@ -14,7 +14,7 @@ describe('a batcher per key, against a naive model', () => {
     unwatch();
   });
 
-  testProof(KEYED_PROOF, { runs: 200 });
+  testProof(KEYED_PROOF, { runs: 100 });
 
   test(`A1, A2, A4, A5, A7: ${RUNS} seeds: bounds, order, fairness, keys; nothing is lost or left unsettled`, async () => {
     const { items, attempts, evicted } = await sweep(KEYED_PROOF, { runs: RUNS });

@@ -20,7 +20,7 @@ describe('a server whose hooks crash, hang and dawdle, against a naive model', (
     await sweep(SERVER_PROOF, { from: seed, runs: 1 });
   });
 
-  testProof(SERVER_PROOF, { runs: 800 });
+  testProof(SERVER_PROOF, { runs: 400 });
 
   test(`A1, A2, A4, A7: ${RUNS} seeds: order, state, sizes, counts; no promise is left unsettled`, async () => {
     const { batches, promises } = await sweep(SERVER_PROOF, { runs: RUNS });
