@@ -163,9 +163,9 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
 
   async #take(): Promise<Names> {
     if (this.#ended) throw new ClosedError('it is closed');
-    await this.#spool.take();
+    const listed = await this.#spool.take();
     try {
-      const names = await findNames(this.#spool);
+      const names = await findNames(this.#spool, listed);
       if (this.#spool.config.maxBytes < Infinity) await this.#spool.measure.look();
       this.recovering(names.batches.length > 0);
       this.#isReady = true;

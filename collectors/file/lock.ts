@@ -9,6 +9,8 @@ export interface Lock {
   /** Whether the directory's name still leads to our directory. */
   held(): boolean;
   release(): Promise<void>;
+  /** For the first call: the names in the directory, if they were read anyway when it was taken. */
+  names?(): readonly string[] | undefined;
 }
 
 const LOCK = /^lock\.(\d{12})$/;
@@ -78,7 +80,7 @@ async function take(directory: string, generation: number): Promise<Lock | undef
     fs.rmSync(join(directory, fresh), { force: true });
   }
   // Once for all that follows: with many files waiting in the directory, it is the most of the time until the first add.
-  const names = fs.readdirSync(directory);
+  let names: readonly string[] | undefined = fs.readdirSync(directory);
   const [newest, ...older] = generations(directory, names);
   if (taken === undefined || newest !== taken) {
     // Ours was free only because newer owners had come and cleared it away.
@@ -101,6 +103,11 @@ async function take(directory: string, generation: number): Promise<Lock | undef
           resolve();
         });
       }),
+    names: () => {
+      const found = names;
+      names = undefined; // there may be many
+      return found;
+    },
   };
 }
 

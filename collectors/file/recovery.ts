@@ -24,9 +24,9 @@ export interface Names {
   readonly sizes: ReadonlyMap<string, number>;
 }
 
-/** Looks at the names only: that is enough to begin new files after them. */
-export async function findNames<Item>(spool: Spool<Item>): Promise<Names> {
-  const names = await spool.files.names(spool.path(''));
+/** Looks at the names only: that is enough to begin new files after them. They are read unless they are `listed`. */
+export async function findNames<Item>(spool: Spool<Item>, listed?: readonly string[]): Promise<Names> {
+  const names = listed ?? (await spool.files.names(spool.path('')));
   const ours: string[] = [];
   const bare: string[] = [];
   const foreign: string[] = [];

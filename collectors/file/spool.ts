@@ -58,8 +58,8 @@ export class Spool<Item> {
     this.measure.bytes = bytes;
   }
 
-  /** Takes the directory; rejects with `LockedError` or `StorageError`. */
-  async take(): Promise<void> {
+  /** Takes the directory, and answers with its names if it has read them; rejects with `LockedError` or `StorageError`. */
+  async take(): Promise<readonly string[] | undefined> {
     const { directory, durability } = this.config;
     try {
       await this.files.makeDirectory(directory, durability !== 'none');
@@ -72,6 +72,7 @@ export class Spool<Item> {
       this.#lock = lock;
       this.#lostLock = false;
       this.measure.start();
+      return lock.names?.();
     } catch (error) {
       throw storageError(`the directory ${directory} cannot be used`, error);
     }

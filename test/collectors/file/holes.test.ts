@@ -140,3 +140,29 @@ test('a file that was cut by a newline is rescued without gluing two lines toget
   expect(batcher.state.spool).toMatchObject({ added: 5, delivered: 5, lost: 0 });
   await batcher.close();
 });
+
+test.each([
+  ['none', ['1', '2'], 1], // nothing is synced, and nothing kept in memory
+  ['batch', ['1', '2', '3'], 0], // not synced yet: written again from memory
+  ['item', ['1', '2'], 1],
+] as const)(
+  'a file that is cut before it is sealed (%s) has whole lines only when the sink sees it: %j of 3',
+  async (durability, left, lost) => {
+    const path = directory();
+    const got: { size: number; lines: string[] }[] = [];
+    const { batcher } = life(path, {
+      durability,
+      clock: new TestClock(), // no interval ends meanwhile
+      batchFlush: ({ size, filename }) => {
+        const lines = fs.readFileSync(filename, 'utf8').split('\n').slice(0, -1);
+        got.push({ size, lines: lines.map((line) => line.trimEnd()) });
+      },
+    });
+    for (const item of [1, 2, 3]) await batcher.syncAddItem(item);
+    const [file] = filesIn(path);
+    fs.truncateSync(join(path, file?.name ?? ''), (file?.text.length ?? 5) - 5);
+    await batcher.close();
+    expect(got).toEqual([{ size: left.length, lines: left }]);
+    expect(batcher.state.spool).toMatchObject({ added: 3, delivered: left.length, lost, pending: 0 });
+  },
+);

@@ -34,8 +34,15 @@ function descriptors(path: string): number {
   }).length;
 }
 
+/** Milliseconds: a hundred times what it takes, and so little that all tests end where the condition never holds. */
+const PATIENCE = 15_000;
+
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2)); // real files take real time
+  const end = performance.now() + PATIENCE;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error('it did not come to that');
+    await new Promise((resolve) => setTimeout(resolve, 2)); // real files take real time
+  }
 }
 
 /** A batcher whose sink fails until `up` is called. */
