@@ -82,12 +82,10 @@ export class Admission<Item, State> {
   /** Why the item cannot be accepted, after what can be done to make room for it. */
   refusalOf(item: Item, entry: Item | Refusal, handled: boolean): Error | undefined {
     if (isRefusal(entry)) return entry.error;
+    if (!this.closed && (this.#hasRoom(entry) || this.#dropOldest(entry))) return undefined;
     if (this.closed) return this.turnAway(item, new ClosedError('it takes no more items'), handled);
-    if (this.#hasRoom(entry)) return undefined;
-    const { overflow } = this.#parts.config();
-    if (overflow === 'dropOldest' && this.#dropOldest(entry)) return undefined;
     const full = this.#overflowError(entry);
-    if (overflow !== 'dropNewest') return this.turnAway(item, full, handled);
+    if (this.#parts.config().overflow !== 'dropNewest') return this.turnAway(item, full, handled);
     this.turnedAway++;
     this.#parts.driver.counts.dropped++;
     this.#parts.reports.dropped({ reason: 'overflow', size: 1, error: full, item }, handled);
@@ -135,12 +133,12 @@ export class Admission<Item, State> {
     return core.pending < config().maxPending && (storage?.hasRoom(entry as Prepared<Item>) ?? true);
   }
 
-  /** Drops batches that are not in flight until there is room; `false` if there is none all the same. */
+  /** Drops batches that are not in flight until there is room; `false` if there is none all the same, or a listener has closed. */
   #dropOldest(entry: Item): boolean {
     // Room that a drop made would go to the callers that wait for it.
     if (this.dropping || this.room.crowded) return false;
     while (!this.#fits(entry) && this.#drop(entry));
-    return this.#fits(entry);
+    return !this.closed && this.#fits(entry);
   }
 
   /** Drops the oldest batch that is not in flight, where the policy says so. */

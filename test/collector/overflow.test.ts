@@ -197,6 +197,24 @@ describe("overflow: 'dropOldest'", () => {
     expectBalanced(batcher);
   });
 
+  test.each(['addItem', ...verbs] as const)(
+    'an item for which %s made room was accepted after a listener had closed, and lost',
+    async (verb) => {
+      const { batcher, sizes } = bench({ maxPending: 2, overflow: 'dropOldest' });
+      const ends: Promise<void>[] = [];
+      batcher.on('dropped', () => ends.push(batcher.close()));
+      batcher.on('refused', () => undefined);
+      batcher.addItems([1, 2]);
+      const added: unknown = batcher[verb](3);
+      if (verb === 'addItem') expect(added).toBe(false);
+      else await expect(added).rejects.toThrow(ClosedError);
+      await Promise.all(ends);
+      expect(sizes).toEqual([]);
+      expect(batcher.state).toMatchObject({ pending: 0, counts: { totalItems: 3, dropped: 2, refused: 1 } });
+      expectBalanced(batcher);
+    },
+  );
+
   test('and so is one that waits for its retry, or is held', async () => {
     for (const retry of [{}, false] as const) {
       const { batcher, sizes } = bench({

@@ -22,6 +22,10 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [1496, 'room: an item that waits is accepted while a hook adds'],
   [1647, 'dropOldest: a listener of `drained` takes the room that was made for another'],
   [2147, 'dropOldest: a listener of `drained` closes; what is then turned away is so because it is closed'],
+  [
+    7001001,
+    'dropOldest: a listener of `drained` closes, and the item that room was made for is accepted after that, and lost',
+  ],
   [3188, 'the same as 875'],
   [3363, 'close in a hook: an item that waited for room had been accepted, and counts as undelivered'],
   [3639, 'the same'],
