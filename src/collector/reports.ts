@@ -1,5 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import type { Clock } from '../core/clock.js';
+import { withoutStack } from '../core/deadlines.js';
 import { hush } from '../core/promise.js';
 import { FlushError, messageOf } from '../errors.js';
 import { type Events, warn } from '../events.js';
@@ -63,7 +64,9 @@ export class Reports<Item, State> {
   flushError(batch: Batch<State>, fate: 'held' | 'dropped', cause: unknown): FlushError {
     const { size, attempt } = batch;
     const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
-    return new FlushError(message, this.idOf(batch), size, attempt, cause);
+    const id = this.idOf(batch);
+    // A stack would show nothing of the caller; the cause has its own.
+    return withoutStack(() => new FlushError(message, id, size, attempt, cause));
   }
 
   /** `handled`: the caller handles the failure itself. */

@@ -1,3 +1,6 @@
+/** Timeouts that are dealt with at once: tens of thousands in one turn of the event loop would block it. */
+export const PORTION = 250;
+
 /** An entry of the heap; its deadline must not change while it is in there. */
 export interface Timed {
   readonly deadline: number;
@@ -113,9 +116,10 @@ export class Deadlines {
     };
   }
 
-  /** Calls everything that is due. */
+  /** Calls what is due, a portion at most. */
   expire(now: number): void {
-    for (let first = this.#first; first !== undefined && first.deadline <= now; first = this.#first) {
+    for (let count = 0, first = this.#first; first !== undefined && first.deadline <= now; first = this.#first) {
+      if (count++ === PORTION) break;
       this.#heap.pop();
       const { expire } = first;
       first.expire = undefined;

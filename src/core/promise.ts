@@ -103,21 +103,3 @@ function listenTo(signal: AbortSignal): Aborts {
   signal.addEventListener('abort', listener, { once: true });
   return { waiting, listener };
 }
-
-/** The part of Node's process that is used. */
-interface Ticks {
-  nextTick?: (fn: () => void) => void;
-}
-
-const microtask = /* @__PURE__ */ Promise.resolve();
-
-/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
-export function afterMicrotasks(fn: () => void): boolean {
-  const { process } = globalThis as { process?: Ticks };
-  if (typeof process?.nextTick !== 'function') return false;
-  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
-  void microtask.then(() => {
-    process.nextTick?.(fn);
-  });
-  return true;
-}

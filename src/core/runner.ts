@@ -1,13 +1,16 @@
 import { TimeoutError } from '../errors.js';
 import type { Batch } from './batch.js';
 import type { Fate } from './driver.js';
-import { Fates } from './fates.js';
+import { Fates, SOON } from './fates.js';
+import { PORTION, withoutStack } from './deadlines.js';
 import { adopt, isThenable } from './promise.js';
 
 /** Attempts: starts, expires, repeats and ends them. */
 export abstract class Runner<State> extends Fates<State> {
   /** Calls of `flush` that hurry nothing, until everything is cut that they demand. */
   protected readonly patient = new Set<{ position: number; leave: (error: unknown) => void }>();
+  /** Attempts that have expired since the timer last fired. */
+  protected expiries = 0;
   /** The number of triggers that had fired at the last look. */
   #fired = 0;
 
@@ -36,8 +39,11 @@ export abstract class Runner<State> extends Fates<State> {
       if (running ? batch.wakeAt > now : !this.#isDue(batch, now)) {
         this.noteWake(status === 'held' ? this.schedule.tick : batch.wakeAt);
       } else if (running) {
-        const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
-        this.#fail(batch, batch.begun, new TimeoutError(what, this.limits.attempt), true);
+        if (this.expiries < PORTION) this.#expire(batch);
+        else {
+          this.noteWake(now + SOON); // the rest has its turn when the timer fires
+          break;
+        }
       } else if (this.ending?.retries === false) {
         continue; // a hook called during this look has closed
       } else if (batch.lane >= 0 || batch.work !== undefined) {
@@ -50,6 +56,13 @@ export abstract class Runner<State> extends Fates<State> {
         if (status === 'held') batch.wakeAt = -Infinity; // the trigger was for it, too
       }
     }
+  }
+
+  #expire(batch: Batch<State>): void {
+    this.expiries++;
+    const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
+    const error = withoutStack(() => new TimeoutError(what, this.limits.attempt));
+    this.#fail(batch, batch.begun, error, true);
   }
 
   #isDue({ status, wakeAt, heldAt, suspectedAt }: Batch<State>, now: number): boolean {

@@ -53,7 +53,11 @@ export abstract class Turns<State> extends Runner<State> {
 
   constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
     super(driver, limits, clock, origin);
-    this.alarm = new Alarm(clock, (now) => void this.turn(now), unref);
+    const ring = (now: number): void => {
+      this.expiries = 0;
+      this.turn(now);
+    };
+    this.alarm = new Alarm(clock, ring, unref);
   }
 
   get pending(): number {

@@ -1,5 +1,5 @@
 import { TimeoutError } from '../errors.js';
-import { Deadlines } from './deadlines.js';
+import { Deadlines, withoutStack } from './deadlines.js';
 import { Deferred, RESOLVED, ignorableRejection } from './promise.js';
 
 /** A pending `flush()`: resolves when everything below `position` is settled. */
@@ -94,7 +94,10 @@ export class Waiters {
     const waiter = new Waiter(position, shared);
     if (timeout < Infinity) {
       waiter.release = this.#deadlines.add(now + timeout, () => {
-        this.#leave(waiter, new TimeoutError('flush', timeout));
+        this.#leave(
+          waiter,
+          withoutStack(() => new TimeoutError('flush', timeout)),
+        );
       });
     }
     waiter.previous = this.#last;

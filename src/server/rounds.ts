@@ -1,5 +1,4 @@
 import { type Clock, endOfTurn } from '../core/clock.js';
-import { afterMicrotasks } from '../core/promise.js';
 
 /** The work at the end of a turn of the event loop. */
 export interface Work {
@@ -81,4 +80,22 @@ export class Rounds {
     this.#repeats = this.#work.takes && --this.#left > 0 && afterMicrotasks(this.#onMicrotasks);
     this.#work.run(this.#clock.now());
   }
+}
+
+/** The part of Node's process that is used. */
+interface Ticks {
+  nextTick?: (fn: () => void) => void;
+}
+
+const microtask = /* @__PURE__ */ Promise.resolve();
+
+/** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
+function afterMicrotasks(fn: () => void): boolean {
+  const { process } = globalThis as { process?: Ticks };
+  if (typeof process?.nextTick !== 'function') return false;
+  // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
+  void microtask.then(() => {
+    process.nextTick?.(fn);
+  });
+  return true;
 }

@@ -409,3 +409,78 @@ describe('the async context of a flush is that of what started it, and says noth
     expect(seen).toEqual([['flush', [1]]]);
   });
 });
+
+describe('16,000 attempts that timed out at the same moment blocked the event loop for 331 ms', () => {
+  const COUNT = 1000;
+  /** How many were settled at each moment of the clock, or firing of its timer. */
+  const perMoment = (times: readonly number[]) => [...new Set(times)].map((at) => times.filter((t) => t === at).length);
+
+  /** Counts the firings of its timers; time can also pass while code runs. */
+  function ringing() {
+    const clock = new TestClock();
+    const count = { rings: 0, spent: 0 };
+    const setTimer = (fn: () => void, ms: number) =>
+      clock.setTimer(() => {
+        count.rings++;
+        fn();
+      }, ms);
+    const counting = { now: () => clock.now() + count.spent, setTimer, clearTimer: clock.clearTimer.bind(clock) };
+    return { clock, counting, count };
+  }
+
+  test.each([0, 0.1])('1000 = 250 + 250 + 250 + 250, with listeners that call back and take %d ms', async (ms) => {
+    const times: number[] = [];
+    const { clock, counting, count } = ringing();
+    const { batcher } = bench({
+      clock: counting,
+      maxBatchSize: 1,
+      flushConcurrency: Infinity,
+      flushTimeout: 200,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: () => new Promise(() => undefined),
+    });
+    batcher.on('dropped', () => {
+      times.push(count.rings);
+      count.spent += ms;
+      void batcher.flush();
+    });
+    for (let i = 0; i < COUNT; i++) batcher.addItem(i);
+    await clock.advance(200);
+    expect(times).toHaveLength(250);
+    await clock.advance(10);
+    expect(perMoment(times)).toEqual([250, 250, 250, 250]);
+    expect(clock.pendingTimers).toBe(0);
+    expectBalanced(batcher);
+  });
+
+  test('nor do those that are tried again: each has its timeout and its retry', async () => {
+    const times: number[] = [];
+    let attempts = 0;
+    const { clock, batcher } = bench({
+      maxBatchSize: 1,
+      flushConcurrency: Infinity,
+      flushTimeout: 200,
+      retry: { attempts: 2, minDelay: 100, jitter: false },
+      batchFlush: (_batch, { attempt }) => {
+        attempts++;
+        return attempt === 1 ? new Promise(() => undefined) : undefined;
+      },
+    });
+    batcher.on('failed', () => times.push(clock.now()));
+    for (let i = 0; i < COUNT; i++) batcher.addItem(i);
+    await clock.advance(400);
+    expect(perMoment(times)).toEqual([250, 250, 250, 250]);
+    expect([attempts, batcher.state.counts.delivered]).toEqual([2 * COUNT, COUNT]);
+  });
+
+  test('its kind: 1000 calls of flush() whose timeouts come at the same moment', async () => {
+    const { clock, counting, count } = ringing();
+    const left: number[] = [];
+    const { batcher } = bench({ clock: counting, maxBatchSize: 1, batchFlush: () => new Promise(() => undefined) });
+    batcher.addItem(1);
+    for (let i = 0; i < COUNT; i++) batcher.flush({ timeout: 50 }).catch(() => left.push(count.rings));
+    await clock.advance(50);
+    expect(perMoment(left)).toEqual([250, 250, 250, 250]);
+  });
+});

@@ -433,6 +433,20 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: ``,
   },
   {
+    name: 'all attempts that expire together are settled in one turn',
+    file: RUNNER,
+    by: REPORTED,
+    from: `if (this.expiries < PORTION) this.#expire(batch);`,
+    to: `if (this.expiries < Infinity) this.#expire(batch);`,
+  },
+  {
+    name: 'a listener that calls back has the next portion of timeouts settled in the same turn',
+    file: TURNS,
+    by: REPORTED,
+    from: `this.#again = false;`,
+    to: `this.#again = false;\n        this.expiries = 0;`,
+  },
+  {
     name: 'flush({ hurry: false }) rejects although the held batch is due',
     file: RUNNER,
     by: EDGES,
