@@ -24,7 +24,7 @@ export interface ServingHostOptions {
   connection: NatsConnection;
   /** Callers use the same name. */
   name: string;
-  /** Executes the values. It stays open when the host is closed. */
+  /** Executes the values. It stays open when the host is closed; when it is closed itself, the host closes at the next call. */
   serving: HostedServing;
   /** Unique among the hosts. @default a random one */
   id?: string | undefined;
@@ -169,18 +169,25 @@ export class ServingHost {
     this.#jobs.set(id, { abort });
     this.#pending += values.length;
     const options = { signal: abort.signal, timeout: left > 0 ? left : undefined };
-    let outcomes: Settled[];
+    let outcomes: Settled[] | undefined;
     try {
-      outcomes = hooks
-        ? await this.#stream(id, values, options, to)
-        : await this.#serving.settleMany(values as never[], options);
+      const work = hooks ? undefined : this.#serving.settleMany(values as never[], options);
+      if (!(await isRefused(work ?? this.#serving.settleMany([]))))
+        outcomes = await (work ?? this.#stream(id, values, options, to));
     } catch (reason) {
       outcomes = values.map(() => ({ status: 'rejected', reason }));
     }
     this.#jobs.delete(id);
     this.#pending -= values.length;
-    if (!abort.signal.aborted) this.#answer(id, outcomes, to);
+    if (outcomes === undefined) this.#leave(id, to);
+    else if (!abort.signal.aborted) this.#answer(id, outcomes, to);
     if (this.#jobs.size === 0) this.#idle?.();
+  }
+
+  /** The serving was closed: the caller takes another host, and no others come. */
+  #leave(id: string, to: string): void {
+    this.#replies.add(to, { type: 'busy', id });
+    this.close().catch(() => undefined); // its own callers get the failure
   }
 
   /** One value at a time, so that the events of hooks can be sent to that value's caller. */
@@ -224,4 +231,13 @@ export class ServingHost {
     this.#replies.flush();
     message.respond(pack({ missing: probe.filter((id) => !this.#jobs.has(id)), pending: this.#pending }));
   }
+}
+
+/** Whether the serving is closed. It then rejects at once, and nothing of the call is executed. */
+function isRefused(call: Promise<unknown>): Promise<boolean> {
+  const closed = call.then(
+    () => false,
+    (error: unknown) => (error as Partial<BatchError> | null)?.code === 'ERR_BATCH_CLOSED',
+  );
+  return Promise.race([closed, Promise.resolve().then(() => false)]);
 }

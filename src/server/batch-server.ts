@@ -19,7 +19,7 @@ import type {
   StopOptions,
 } from './types.js';
 import type { Listener } from '../events.js';
-import { type Awaitable, ignorableRejection } from '../core/promise.js';
+import { type Awaitable, capture, captured, ignorableRejection } from '../core/promise.js';
 import { systemClock } from '../core/clock.js';
 import { checkCallOptions, checkVerbOptions } from '../options/verbs.js';
 import { checkServerOptions } from '../options/server.js';
@@ -162,17 +162,17 @@ export abstract class BatchServer<
    * default), with the signal's reason, with `OverflowError`, with `StoppedError`, or with `OptionsError`.
    */
   call(request: Request, options?: CallOptions | null): Promise<Reply> {
-    if (options == null) {
-      return new Promise<Reply>((resolve, reject) => {
-        this.#send(request, DEFAULT_TIMEOUT, resolve, reject);
-      });
-    }
-    return new Promise<Reply>((resolve, reject) => {
+    const promise = new Promise<Reply>(capture);
+    const { resolve, reject } = captured;
+    try {
       checkCallOptions(options);
-      const { timeout, signal } = options;
+      const { timeout, signal } = options ?? {};
       if (signal?.aborted === true) reject(signal.reason);
       else this.#send(request, timeout ?? DEFAULT_TIMEOUT, resolve, reject, signal);
-    });
+    } catch (error) {
+      reject(error);
+    }
+    return promise;
   }
 
   /** Sends a request whose answer is looked up later. Never throws: a server that has stopped is an answer as well. */

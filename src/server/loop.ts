@@ -44,7 +44,7 @@ export class Loop {
   readonly #monitor: Monitor;
   readonly #interludes = new Interludes();
   readonly #playInterludes = (): void => {
-    this.#interludes.play(() => !this.busy && !this.#ended);
+    this.#interludes.play(() => !this.#ended);
   };
   /** Messages below this position may be taken. */
   #ready = 0;

@@ -1,10 +1,10 @@
 import { type Call, type PlainCallers, Row } from './row.js';
-import { type Settle, capture, captured, isError } from './slot.js';
+import { isError } from './slot.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
 import { Deque } from '../core/deque.js';
-import { Deferred, RESOLVED } from '../core/promise.js';
+import { Deferred, RESOLVED, type Settle, capture, captured } from '../core/promise.js';
 import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
 

@@ -1,15 +1,3 @@
-/** Resolves or rejects a promise. */
-export type Settle = (valueOrError: unknown) => void;
-
-/** The functions of the promise that was made last. A closure for each promise would be a fifth of what a call allocates. */
-export const captured: { resolve: Settle; reject: Settle } = { resolve: () => undefined, reject: () => undefined };
-
-/** The executor of a promise whose functions are then read from `captured`. */
-export function capture(resolve: Settle, reject: Settle): void {
-  captured.resolve = resolve;
-  captured.reject = reject;
-}
-
 const ERROR_TAGS = ['[object Error]', '[object DOMException]'];
 
 /** An error in a slot, also one of another realm (as under test frameworks). */

@@ -130,6 +130,43 @@ describeWithServer('servings on several machines', () => {
     await remote.close();
   });
 
+  describe('a serving that was closed by hand went on attracting calls, all of which failed', () => {
+    test.each<[Balance, object]>([
+      ['pack', {}],
+      ['least', {}],
+      ['queue', {}],
+      ['pack', { hooks: ['progress'] }],
+    ])('its host sends them to others, and leaves: %s, %j', async (balance, hooks) => {
+      const name = `closed-${balance}${Object.keys(hooks).join()}`;
+      const [own, other] = ['own', 'other'].map(
+        () =>
+          new BatchServing({
+            ...hooks,
+            batchTimeout: 1,
+            handleBatch: (values: readonly number[]) => values.map((v) => v * 2),
+          }),
+      ) as [BatchServing<number, number>, BatchServing<number, number>];
+      const host = new ServingHost({ connection, name, id: 'own', serving: own });
+      await host.open();
+      const options = { connection, name, balance, idempotent: false, ...hooks };
+      const remote = new RemoteServing<number, number>(options);
+      await known(remote, 1);
+      expect(await remote.dispatch(1)).toBe(2);
+      const next = new ServingHost({ connection, name, id: 'other', serving: other });
+      await next.open();
+      await known(remote, 2);
+      await own.close();
+      const calls = Array.from({ length: 50 }, (_, i) => i);
+      expect(await Promise.all(calls.map((i) => remote.dispatch(i)))).toEqual(calls.map((i) => i * 2));
+      // By chance no call may have come to it yet.
+      await until('it has left', async () => {
+        await remote.dispatch(1);
+        return remote.hosts.every(({ id, draining }) => id === 'other' || draining);
+      });
+      await Promise.all([host.close(), remote.close(), next.close()]);
+    });
+  });
+
   test('what is not idempotent is not repeated: its callers get HostLostError', async () => {
     const name = 'once';
     const only = await host(name, 'only', { FIX: 2000 });

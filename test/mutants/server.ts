@@ -353,8 +353,14 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'the state is replaced while a batch runs',
       file: LOOP,
-      from: `this.#interludes.play(() => !this.busy && !this.#ended);\n  };`,
-      to: `this.#interludes.play(() => !this.#ended);\n  };`,
+      from: `if (!this.busy) this.#step(this.#playInterludes);`,
+      to: `this.#step(this.#playInterludes);`,
+    },
+    {
+      name: 'interludes go on after one of them has ended the server',
+      file: LOOP,
+      from: `this.#interludes.play(() => !this.#ended);`,
+      to: `this.#interludes.play(() => true);`,
     },
     {
       name: 'replies are not traced',

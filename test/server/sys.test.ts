@@ -86,6 +86,21 @@ describe('sys', () => {
     expect(server.terminated?.state).toBe(0);
   });
 
+  test('while terminate runs after a crash, a replacement waits, and then fails: terminate keeps the state it was given', async () => {
+    const terminate = gate<[unknown, number], void>();
+    const { server } = await testServer({ handleBatch: () => Promise.reject(new Error('boom')), terminate });
+    server.on('stopped', () => undefined);
+    server.cast(1);
+    await turns();
+    const replace = jest.fn(() => 99);
+    const replaced = expect(server.sys.replaceState(replace)).rejects.toBeInstanceOf(StoppedError);
+    await turns();
+    terminate.open();
+    await replaced;
+    expect(replace).not.toHaveBeenCalled();
+    expect([terminate.calls.length, server.sys.getState()]).toEqual([1, 0]);
+  });
+
   test('getState and replaceState', async () => {
     const { server } = await testServer();
     expect(server.sys.getState()).toBe(0);
