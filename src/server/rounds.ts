@@ -1,4 +1,5 @@
 import { type Clock, endOfTurn } from '../core/clock.js';
+import { RESOLVED } from '../core/promise.js';
 
 /** The work at the end of a turn of the event loop. */
 export interface Work {
@@ -82,19 +83,12 @@ export class Rounds {
   }
 }
 
-/** The part of Node's process that is used. */
-interface Ticks {
-  nextTick?: (fn: () => void) => void;
-}
-
-const microtask = /* @__PURE__ */ Promise.resolve();
-
 /** Calls `fn` when all promise callbacks that are due have run, before the event loop turns; `false` where it cannot. */
 function afterMicrotasks(fn: () => void): boolean {
-  const { process } = globalThis as { process?: Ticks };
+  const { process } = globalThis as { process?: { nextTick?: (fn: () => void) => void } };
   if (typeof process?.nextTick !== 'function') return false;
   // A tick that is asked for by a promise callback comes after all of these; any other would come before them.
-  void microtask.then(() => {
+  void RESOLVED.then(() => {
     process.nextTick?.(fn);
   });
   return true;
