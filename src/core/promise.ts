@@ -77,12 +77,7 @@ export function hush(value: unknown, report: (error: unknown) => void = ignore):
   if (isThenable(value)) adopt(value).then(undefined, report);
 }
 
-interface Aborts {
-  waiting: Set<() => void>;
-  listener: () => void;
-}
-
-const aborts = new WeakMap<AbortSignal, Aborts>();
+const aborts = new WeakMap<AbortSignal, ReturnType<typeof listenTo>>();
 
 /**
  * Calls `fn` when the signal aborts, in the order of the calls; returns a function that calls it off. However many wait on
@@ -98,7 +93,7 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   };
 }
 
-function listenTo(signal: AbortSignal): Aborts {
+function listenTo(signal: AbortSignal): { waiting: Set<() => void>; listener: () => void } {
   const waiting = new Set<() => void>();
   const listener = (): void => {
     aborts.delete(signal);
