@@ -12,7 +12,7 @@ import {
 } from '../support/collectors.js';
 
 // Faults from public bug reports about batchers, tried on this one: each by what went wrong, and by its kind. Those that
-// need a process of their own are in reported-processes.test.ts, those of signals in test/collectors/.
+// need a process of their own are in reported-processes.long.test.ts, those of signals in test/collectors/.
 
 const RETRY = { attempts: 6, minDelay: 100, jitter: false } as const;
 

@@ -8,7 +8,7 @@ jest.setTimeout(300_000);
 const both = documentsOfTwo();
 const { folder, documents } = both;
 
-describe.each(['items', 'isolated'] as const)('two users at once, with --progress %s', (way) => {
+describe.each(['summary', 'items', 'isolated'] as const)('two users at once, with --progress %s', (way) => {
   testTwoUsers(way, both);
 });
 

@@ -99,14 +99,13 @@ async function check(
 function jest(tests: readonly string[], cwd: string, limit: number): Promise<Run> {
   return new Promise((resolve) => {
     const start = performance.now();
-    // Processes take their time: they run for the mutants that name them.
-    const ignored = tests.join().includes('reported-processes')
-      ? []
-      : ['--testPathIgnorePatterns', 'reported-processes', '--'];
+    // Long tests run for the mutants that name them.
+    const ignored = tests.join().includes('.long.') ? '(?<!reported-processes)\\.long\\.' : '\\.long\\.';
+    const chosen = ['--testMatch', '**/test/**/*.test.ts', '--testPathIgnorePatterns', ignored, '--', ...tests];
     const bin = join(cwd, 'node_modules', 'jest', 'bin', 'jest.js');
     const reporter = `--reporters=${join(cwd, 'test', 'mutants', 'first-failure.mjs')}`;
     const options = ['--bail', '--forceExit', '--silent', '--runInBand', `--testTimeout=${TEST_TIMEOUT}`, reporter];
-    const child = spawn(process.execPath, [bin, ...options, ...ignored, ...tests], {
+    const child = spawn(process.execPath, [bin, ...options, ...chosen], {
       cwd,
       stdio: ['ignore', 'pipe', 'ignore'],
       detached: true,
