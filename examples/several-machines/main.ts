@@ -1,24 +1,20 @@
 // Indexes a directory with several processes over a local NATS server: npm start -- --machines 3 DIRECTORY
 // What is killed is started again, the server too, and every chunk is stored exactly once.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serverBinary } from '../../test/distributed/support/server.js';
 import { showPage, type Machine } from './page.js';
 
-const { values, positionals } = parseArgs({
-  options: {
-    machines: { type: 'string', default: '3' },
-    data: { type: 'string', default: '.data/several-machines' },
-    port: { type: 'string', default: '0' },
-    // The page stays when all is done, until Ctrl-C.
-    stay: { type: 'boolean', default: false },
-  },
-  allowPositionals: true,
-});
-const directory = resolve(positionals[0] ?? '.');
+const { values, positionals } = optionsOr(fail);
+const machineCount = wholeNumber('machines', values.machines, 1, 100);
+const pagePort = wholeNumber('port', values.port, 0, 65_535);
+const [documents = '.'] = positionals;
+const directory = resolve(documents);
+if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true)
+  fail(`there is no directory '${documents}'`);
 const data = resolve(values.data);
 const children = new Map<string, ChildProcess>();
 const machines: Machine[] = [];
@@ -93,12 +89,40 @@ process.env['NATS_URL'] = `127.0.0.1:${port}`;
 const script = (name: string, ...args: string[]): ChildProcess =>
   fork(join(import.meta.dirname, `${name}.ts`), args, { execArgv: ['--import', 'tsx'] });
 const shown = (): number | undefined => (Number.isFinite(total) ? total : undefined);
-console.log(`page: ${await showPage(() => ({ machines, stored, total: shown() }), Number(values.port))}`);
+console.log(`page: ${await showPage(() => ({ machines, stored, total: shown() }), pagePort)}`);
 keep('server', () => spawn(binary, ['-c', config], { stdio: 'ignore' }));
-for (let n = 1; n <= Number(values.machines); n++) keep(`machine ${n}`, () => script('work'));
+for (let n = 1; n <= machineCount; n++) keep(`machine ${n}`, () => script('work'));
 keep('store', () => script('store', data));
 keep('reader', () => script('read', directory), true);
 process.once('SIGINT', () => {
   ending = true;
   for (const child of children.values()) child.kill('SIGTERM');
 });
+
+function optionsOr(complain: (problem: string) => never) {
+  try {
+    return parseArgs({
+      options: {
+        machines: { type: 'string', default: '3' },
+        data: { type: 'string', default: '.data/several-machines' },
+        port: { type: 'string', default: '0' },
+        // The page stays when all is done, until Ctrl-C.
+        stay: { type: 'boolean', default: false },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    return complain((error as Error).message);
+  }
+}
+
+function wholeNumber(option: string, given: string, least: number, most: number): number {
+  const number = Number(given);
+  if (given.trim() !== '' && Number.isInteger(number) && number >= least && number <= most) return number;
+  return fail(`option '--${option}': expected a whole number from ${least} to ${most}, given '${given}'`);
+}
+
+function fail(problem: string): never {
+  process.stderr.write(`several-machines: ${problem}\n`);
+  process.exit(2);
+}

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Status } from '../../examples/several-machines/page.js';
 import { launchBrowser, noBrowser } from '../support/browser.js';
+import { root, run } from '../support/project.js';
 import { describeWithServer } from './support/server.js';
 import { until } from './support/time.js';
 
@@ -21,6 +22,19 @@ function writeDocuments(folder: string): void {
 
 // The program as a user runs it, and real deaths: real time.
 describeWithServer('npm start -- --machines 3', () => {
+  test.each([
+    [['--machines', '0'], "option '--machines': expected a whole number from 1 to 100, given '0'"],
+    [['--machines', '2', '--port', '99999'], "option '--port': expected a whole number from 0 to 65535, given '99999'"],
+    [['--machines', '2', 'nowhere'], "there is no directory 'nowhere'"],
+    [['--machines', '2', '--prot', '80'], "Unknown option '--prot'"],
+  ])('%j started no machine and waited for ever: it ends, with one line', async (args, problem) => {
+    const program = ['--import', 'tsx', 'examples/document-indexing/main.ts', ...args];
+    const { code, stderr } = await run(process.execPath, program, root);
+    expect(stderr).toContain(`several-machines: ${problem}`);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(code).toBe(2);
+  });
+
   test('kill -9 of a machine, the store and the server in the middle: every chunk is stored exactly once', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'bp-machines-'));
     writeDocuments(join(folder, 'docs'));
