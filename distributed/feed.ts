@@ -1,6 +1,6 @@
 import type { Clock } from '../src/index.js';
 import { BadItem, type Delivery, type Source } from './contract.js';
-import { failureOf, isIsolated, isSuspect, judge, wasTried, type Failure } from './verdict.js';
+import { failureOf, isIsolated, isSuspect, itemId, judge, wasTried, type Failure } from './verdict.js';
 import {
   backoffOf,
   checkFeedOptions,
@@ -153,11 +153,11 @@ export class Feed<Item, Added = Item> {
     if (isolated) ignore(target.flush());
   }
 
-  #add(target: FeedTarget<Added>, item: Item, { id, items, attempt }: Delivery<Item>, index: number): Promise<void> {
+  #add(target: FeedTarget<Added>, item: Item, delivery: Delivery<Item>, index: number): Promise<void> {
     const { map } = this.#options;
     if (map === undefined) return target.deliverItem(item as unknown as Added);
     try {
-      return target.deliverItem(map(item, { id: items.length === 1 ? id : `${id}#${index}`, attempt }));
+      return target.deliverItem(map(item, { id: itemId(delivery, index), attempt: delivery.attempt }));
     } catch (error) {
       return Promise.reject(error);
     }

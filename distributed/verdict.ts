@@ -59,6 +59,12 @@ export function isSuspect(id: string): boolean {
   return /(#\d+\??|~\d+)$/.test(id);
 }
 
+/** The id of one item of a delivery, the same whether it is a suspect by now or not. */
+export function itemId({ id, items }: Delivery<unknown>, index: number): string {
+  if (items.length > 1) return `${id}#${index}`;
+  return id.endsWith(unsure) ? id.slice(0, -unsure.length) : id;
+}
+
 export function wasTried({ kind }: Failure): boolean {
   return kind === 'failed' || kind === 'takenBack';
 }

@@ -1,12 +1,12 @@
 import type { Batch } from '../core/batch.js';
-import { isError } from './slot.js';
 import { type Settle, capture, captured } from '../core/promise.js';
+import { isError } from './slot.js';
 
 /**
- * Which value belongs to which call.
- * A call numbers its values from 0; a batch is a row of values. A slice is where both meet: values `[from, from + size)`
- * of one call, next to each other in one batch. The bookkeeping is per call and batch, never per value; and a slice whose
- * caller has left can be taken out of the row without moving the values of others.
+ * Which value belongs to which call. A call numbers its values from 0; a batch is a row of values.
+ * A slice is where both meet: values `[from, from + size)` of one call, next to each other in one batch. The bookkeeping
+ * is per call and batch, never per value; and a slice whose caller has left can be taken out of the row without moving
+ * the values of others.
  */
 export interface Slice {
   readonly call: Call;

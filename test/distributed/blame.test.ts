@@ -44,7 +44,7 @@ test('an item that fails at every attempt while others are delivered is buried',
 });
 
 /** Feeds items 1 to 3, one message, to a collector that drops what fails; the sink accepts the first, then fails until `up` ms. */
-async function feedUntil(up: number): Promise<{ stored: number[]; dead: number[] }> {
+async function feedUntil(up: number, ids = new Set<string>()): Promise<{ stored: number[]; dead: number[] }> {
   const clock = new TestClock();
   const log = new FaultyLog(clock, random(1), NO_FAULTS);
   const stored: number[] = [];
@@ -63,6 +63,10 @@ async function feedUntil(up: number): Promise<{ stored: number[]; dead: number[]
     clock,
     maxDeliveries: 3,
     backoff: () => 500,
+    map: (item: number, { id }) => {
+      ids.add(`${item} is ${id}`);
+      return item;
+    },
   });
   log.append('x', [1, 2, 3]);
   await clock.advance(30_000);
@@ -78,4 +82,10 @@ test('a sink that went down in the middle of a message got the rest of the messa
 
 test('in a quiet log, items that fail at 9 = 3 × maxDeliveries deliveries are buried', async () => {
   expect(await feedUntil(Infinity)).toEqual({ stored: [1], dead: [2, 3] });
+});
+
+test('an item that is tried alone had another id than in its message, where a sink looks for ids that it has', async () => {
+  const ids = new Set<string>();
+  await feedUntil(3000, ids);
+  expect([...ids]).toEqual(['1 is x#0', '2 is x#1', '3 is x#2']);
 });
