@@ -56,6 +56,16 @@ describe('A10: leaving was quadratic in the batches that queue', () => {
     }, 2000);
   });
 
+  test('a call whose tens of thousands of batches all run', async () => {
+    await expectLinear(async (count) => {
+      const serving = new BatchServing<number, never>({ partitions: Infinity, handleBatch: never });
+      const controller = new AbortController();
+      const call = serving.tryDispatchMany(upTo(count), { signal: controller.signal });
+      controller.abort(new Error('gone'));
+      expect(await call).toMatchObject({ ok: false, error: { message: 'gone' } });
+    }, 30_000);
+  });
+
   test('callers that wait for room', async () => {
     await expectLinear(async (count) => {
       const clock = new TestClock();
