@@ -186,6 +186,15 @@ describe('the context', () => {
     expect(seen[1]?.deadline).toBe(Infinity);
   });
 
+  test('deadline looked at only after all callers have left has passed', async () => {
+    const { seen, serving, clock } = contexts();
+    const start = clock.now();
+    const calls = [serving.tryDispatch(1, { timeout: 20 }), serving.tryDispatch(2, { timeout: 50 })];
+    await clock.advance(60);
+    await Promise.all(calls);
+    expect((seen[0]?.deadline ?? NaN) - start).toBe(50);
+  });
+
   test('a listener of the signal may call the serving', async () => {
     const { seen, serving, handle, clock } = contexts({ batchSize: 1 });
     const again: Promise<number>[] = [];
