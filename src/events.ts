@@ -1,4 +1,4 @@
-import mitt from 'mitt';
+import mitt, { type Emitter } from 'mitt';
 import { hush } from './core/promise.js';
 import { messageOf, OptionsError } from './errors.js';
 
@@ -10,7 +10,7 @@ export type Listener<Payload> = (payload: Payload) => unknown;
  * after it, which mitt by itself would skip.
  */
 export class Events<Payloads extends Record<string, unknown>> {
-  readonly #emitter = mitt<Payloads>();
+  readonly #emitter = emitter<Payloads>();
   /** The events of which a listener has thrown: reported once for each. */
   readonly #reported = new Set<keyof Payloads>();
 
@@ -62,6 +62,15 @@ export class Events<Payloads extends Record<string, unknown>> {
 /** The part of Node's process that is used, so that a browser, which has none, needs no shim. */
 interface ProcessLike {
   emitWarning?: (message: string, options: { type: string; code: string; detail?: string }) => void;
+}
+
+/**
+ * A bundler that meets the CommonJS build takes mitt's module for it all the same, by the condition `module` of mitt's
+ * package; its function is then one `default` deeper.
+ */
+function emitter<Payloads extends Record<string, unknown>>(): Emitter<Payloads> {
+  const found = mitt as typeof mitt | { default: typeof mitt };
+  return (typeof found === 'function' ? found : found.default)<Payloads>();
 }
 
 /** Reports a failure as a process warning (in a browser: on the console). Never throws, even if a program has replaced these functions. */

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
+import { build } from 'esbuild';
 import { importsOf } from './support/layers.js';
 import { filesUnder, manifest, mustRun, root } from './support/project.js';
 
@@ -88,6 +89,35 @@ test('works through require', async () => {
   );
   expect(await mustRun(process.execPath, ['program.cjs'], folder)).toBe('all good\n');
 });
+
+test.each([
+  ['cjs', 'node'],
+  ['cjs', 'browser'],
+  ['esm', 'node'],
+  ['esm', 'browser'],
+] as const)(
+  'a program that esbuild has bundled (%s, %s) works: mitt was no function in one of require()',
+  async (format, platform) => {
+    const [entry, bundle] = [
+      `bundled-${format}.${format === 'cjs' ? 'cjs' : 'mjs'}`,
+      `bundle-${format}-${platform}.cjs`,
+    ];
+    const get =
+      format === 'cjs'
+        ? `const { BatchServing } = require('batch-please');`
+        : `import { BatchServing } from 'batch-please';`;
+    const use = `new BatchServing({ handleBatch: (values) => values }).dispatch('all good').then(console.log);`;
+    writeFileSync(join(folder, entry), `${get}\n${use}`);
+    await build({
+      entryPoints: [join(folder, entry)],
+      bundle: true,
+      platform,
+      format: 'cjs',
+      outfile: join(folder, bundle),
+    });
+    expect(await mustRun(process.execPath, [bundle], folder)).toBe('all good\n');
+  },
+);
 
 test('has types for both formats under nodenext, which run as compiled', async () => {
   const source = `
