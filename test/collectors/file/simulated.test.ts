@@ -105,6 +105,35 @@ describe('a sealed batch whose sync has failed, and which the sink refuses (G5)'
   });
 });
 
+test.each(Array.from({ length: 40 }, (_, index) => index + 1))(
+  'item: an item that is refused while it is being synced does not come back with a power loss (G7, power loss %i)',
+  async (seed) => {
+    const disk = newDisk();
+    // The sync of the second item takes longer than an add may; it succeeds all the same.
+    const hang = { from: Infinity, to: Infinity, calls: ['sync'] as const, ms: 500 };
+    const options = { durability: 'item', flushTimeout: 100, batchFlush: refuse } as const;
+    const { files, clock, batcher } = start(disk, { hang }, options);
+    const outcomes: string[] = [];
+    const add = (item: number): void => {
+      batcher.syncAddItem(item).then(
+        () => outcomes.push(`${item} stored`),
+        () => outcomes.push(`${item} refused`),
+      );
+    };
+    add(1);
+    await clock.advance(50);
+    hang.from = 0;
+    add(2);
+    await clock.advance(700);
+    hang.from = Infinity;
+    await clock.advance(2000);
+    expect(outcomes).toEqual(['1 stored', '2 refused']);
+    files.die();
+    disk.powerLoss(random(seed));
+    expect(await nextLife(disk)).toEqual([1]);
+  },
+);
+
 test('nothing but the loss is reported of a file that was removed before its sync (G17)', async () => {
   const disk = newDisk();
   const first = start(disk, {}, { maxBatchSize: 1, batchFlush: refuse });

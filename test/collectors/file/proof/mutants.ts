@@ -107,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/live-file.ts',
     from: `if (this.cut) await this.#file?.sync();`,
     to: `if (this.cut) this.#file?.stat();`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'a file that is taken back is not counted as removed',
