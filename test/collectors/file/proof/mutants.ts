@@ -200,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
       const found`,
     to: `      await writer.finish(false);
       const found`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'damaged lines are thrown away',
@@ -366,7 +366,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/delivery.ts',
     from: `this.#ahead.finish(),`,
     to: `this.#ahead.stop(),`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'a file that is gone is reported as one that cannot be synced',
