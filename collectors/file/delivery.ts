@@ -1,4 +1,4 @@
-import { type BatchPleaseHooks, type FlushContext, StorageError } from '../../src/index.js';
+import { type BatchPleaseHooks, type FlushContext, LockedError, StorageError } from '../../src/index.js';
 import { BatchFile } from './batch-file.js';
 import type { FileBatch } from './contract.js';
 import type { Line } from './line.js';
@@ -112,7 +112,10 @@ export class Delivery<Item> {
     batch.attempting = false;
     await batch.seal();
     this.#sealing.forget(batch);
-    await this.#spool.ensure();
+    await this.#spool.ensure().catch((error: unknown) => {
+      // No directory can be made: the descriptor leads to the items still, and no other process can have them.
+      if (batch.file.source === undefined || error instanceof LockedError) throw error;
+    });
     if (this.#spool.abandonedReads >= MOST_ABANDONED) {
       throw new StorageError('the disk has not answered the reads of earlier attempts');
     }

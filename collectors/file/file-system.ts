@@ -13,6 +13,8 @@ export interface FileStat {
   readonly modified: number;
   /** Bytes on disk; fewer than `bytes` for a file with holes. */
   readonly allocated: number;
+  /** A file, and no directory, link or pipe. */
+  readonly regular: boolean;
 }
 
 /**
@@ -119,8 +121,14 @@ export const nodeFileSystem: FileSystem = {
     }
   },
   stat(path) {
-    const found = fs.lstatSync(path, { throwIfNoEntry: false });
-    return found === undefined ? undefined : statOf(found);
+    try {
+      const found = fs.lstatSync(path, { throwIfNoEntry: false });
+      return found === undefined ? undefined : statOf(found);
+    } catch (error) {
+      // A file has taken the place of the directory.
+      if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+      throw error;
+    }
   },
   rename: fs.renameSync,
   remove: fs.unlinkSync,
@@ -172,8 +180,10 @@ class NodeFile implements OpenFile {
   }
 }
 
-function statOf({ size, dev, ino, mtimeMs, blocks }: fs.Stats): FileStat {
-  return { bytes: size, device: dev, inode: ino, modified: mtimeMs, allocated: blocks * 512 };
+function statOf(stats: fs.Stats): FileStat {
+  const { size, dev, ino, mtimeMs, blocks } = stats;
+  const regular = stats.isFile();
+  return { bytes: size, device: dev, inode: ino, modified: mtimeMs, allocated: blocks * 512, regular };
 }
 
 /** The descriptor is opened when it is its turn: a queue of syncs holds none. */

@@ -109,7 +109,8 @@ export class SealedFile<Item> {
   look(): 'same' | 'changed' | 'missing' {
     if (this.source !== undefined) return 'same';
     const found = this.#spool.files.stat(this.path);
-    if (found === undefined) return 'missing';
+    // What has taken its name and is no file holds no items.
+    if (found?.regular !== true) return 'missing';
     const known = (this.#stat ??= found);
     const same = isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes;
     return same ? 'same' : 'changed';
@@ -155,9 +156,9 @@ export class SealedFile<Item> {
     this.#spool.measure.aside += this.#counted;
   }
 
-  /** May throw; the file is there then. */
+  /** May throw; the file is there then. What has taken its name and is no file stays. */
   remove(): void {
-    if (this.source === undefined) this.#spool.remove(this.#name);
+    if (this.source === undefined && this.look() !== 'missing') this.#spool.remove(this.#name);
     this.close();
   }
 

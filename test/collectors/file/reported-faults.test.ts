@@ -1,7 +1,7 @@
 // Faults that users' cases have found, each named after what went wrong, on the real file system.
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { ClosedError, LockedError } from 'batch-please';
+import { ClosedError, LockedError, StorageError } from 'batch-please';
 import type { FileBatcherOptions, SpoolCounts } from '../../../collectors/file-batcher.js';
 import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
 
@@ -93,6 +93,22 @@ const damages: Damage[] = [
   ],
   ['renamed', (path) => fs.renameSync(path, `${path}.moved`), 10],
   ['deleted', (path) => fs.rmSync(path), 10],
+  [
+    'replaced by a directory',
+    (path) => {
+      fs.rmSync(path);
+      fs.mkdirSync(path);
+    },
+    10,
+  ],
+  [
+    'replaced by a link to nowhere',
+    (path) => {
+      fs.rmSync(path);
+      fs.symlinkSync(`${path}.none`, path);
+    },
+    10,
+  ],
 ];
 
 function write(path: string, bytes: Buffer, at: number): void {
@@ -136,7 +152,7 @@ describe.each(['none', 'batch', 'item'] as const)('G17: durability %s', (durabil
     expect(new Set(got).size).toBe(got.length);
     const { spool } = batcher.state;
     expect(spool.delivered).toBe(got.length);
-    const named = ['renamed', 'deleted'].includes(_name);
+    const named = /^(renamed|deleted|replaced by a (directory|link))/.test(_name);
     expect(got.length).toBeGreaterThanOrEqual(named ? 15 : 15 - most); // the descriptor leads to it still
     balanced(spool);
     await batcher.close();
@@ -156,6 +172,20 @@ describe.each(['none', 'batch', 'item'] as const)('G17: durability %s', (durabil
       balanced(batcher.state.spool);
     },
   );
+});
+
+test('G17: an open file is delivered although its directory was removed, and none can be made in its place', async () => {
+  const path = join(directory(), 'spool');
+  const { batcher, delivered } = life(path, soon);
+  for (let item = 0; item < 5; item++) await batcher.syncAddItem(item);
+  fs.rmSync(path, { recursive: true });
+  fs.writeFileSync(path, 'in its way');
+  await expect(batcher.syncAddItem(5)).rejects.toThrow(StorageError);
+  await batcher.flush({ timeout: PATIENCE });
+  expect(delivered()).toEqual([0, 1, 2, 3, 4]);
+  balanced(batcher.state.spool);
+  await batcher.close();
+  expect(descriptors(path)).toBe(0);
 });
 
 test('G17: a sealed file that was damaged is mended before the sink sees it: 9 of 10 lines, for those who read it by name', async () => {

@@ -105,6 +105,62 @@ describe('a sealed batch whose sync has failed, and which the sink refuses (G5)'
   });
 });
 
+test.each(Array.from({ length: 40 }, (_, index) => index + 1))(
+  'item: an item that is refused while it is being synced does not come back with a power loss (G7, power loss %i)',
+  async (seed) => {
+    const disk = newDisk();
+    // The sync of the second item takes longer than an add may; it succeeds all the same.
+    const hang = { from: Infinity, to: Infinity, calls: ['sync'] as const, ms: 500 };
+    const options = { durability: 'item', flushTimeout: 100, batchFlush: refuse } as const;
+    const { files, clock, batcher } = start(disk, { hang }, options);
+    const outcomes: string[] = [];
+    const add = (item: number): void => {
+      batcher.syncAddItem(item).then(
+        () => outcomes.push(`${item} stored`),
+        () => outcomes.push(`${item} refused`),
+      );
+    };
+    add(1);
+    await clock.advance(50);
+    hang.from = 0;
+    add(2);
+    await clock.advance(700);
+    hang.from = Infinity;
+    await clock.advance(2000);
+    expect(outcomes).toEqual(['1 stored', '2 refused']);
+    files.die();
+    disk.powerLoss(random(seed));
+    expect(await nextLife(disk)).toEqual([1]);
+  },
+);
+
+test('the copy of a damaged file takes its place only when it is on the disk: power losses at each sync lose no good line (G9)', async () => {
+  const recovered: string[] = [];
+  for (let from = 0; from < 30; from++) {
+    for (let seed = 1; seed <= 4; seed++) {
+      const disk = newDisk();
+      const first = start(disk, {}, { maxBatchSize: 3, batchFlush: refuse });
+      first.batcher.addItems([1, 2, 3]);
+      await first.clock.advance(0);
+      first.files.die();
+      disk.owners.clear();
+      const [file] = disk.current.get(DIRECTORY)?.values() ?? [];
+      file?.write(0, Buffer.from('#'));
+      file?.sync(file.dirty);
+
+      // The disk answers no sync from some operation on, until the power goes.
+      const hang = { from, to: Infinity, calls: ['sync'] as const, ms: Infinity };
+      const second = start(disk, { hang }, { batchFlush: refuse });
+      second.batcher.open().catch(() => undefined);
+      await second.clock.advance(500);
+      second.files.die();
+      disk.powerLoss(random(seed));
+      recovered.push((await nextLife(disk)).join());
+    }
+  }
+  expect([...new Set(recovered)]).toEqual(['2,3']);
+});
+
 test('nothing but the loss is reported of a file that was removed before its sync (G17)', async () => {
   const disk = newDisk();
   const first = start(disk, {}, { maxBatchSize: 1, batchFlush: refuse });

@@ -433,7 +433,7 @@ export class Life {
       if (inQuarantine && !this.#damage)
         this.bad(`G10: item ${record.id} is in quarantine/ though nothing was damaged`);
       if (inQuarantine || inDead) continue;
-      if (record.evicted && !this.#anyRemoval && this.#ended.has(record.generation)) missing++;
+      if (record.evicted && !record.harmed && !this.#anyRemoval && this.#ended.has(record.generation)) missing++;
       if (record.excused || record.harmed) continue;
       if (dropped < this.#dropped) {
         dropped++;

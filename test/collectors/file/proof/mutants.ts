@@ -107,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/live-file.ts',
     from: `if (this.cut) await this.#file?.sync();`,
     to: `if (this.cut) this.#file?.stat();`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'a file that is taken back is not counted as removed',
@@ -127,7 +127,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'checksums are not looked at',
     file: 'file/format.ts',
-    from: `  return sum === crc32(bytes, from, end) ? end : -1;`,
+    from: `  return sum === crc32(view, from, end) ? end : -1;`,
     to: `  return sum >= -1 ? end : -1;`,
     by: 'file/damage',
   },
@@ -200,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
       const found`,
     to: `      await writer.finish(false);
       const found`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'damaged lines are thrown away',
@@ -366,7 +366,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'file/delivery.ts',
     from: `this.#ahead.finish(),`,
     to: `this.#ahead.stop(),`,
-    by: 'lives',
+    by: 'file/simulated',
   },
   {
     name: 'a file that is gone is reported as one that cannot be synced',

@@ -473,5 +473,5 @@ export class SimFiles implements FileSystem {
 }
 
 function statOf({ current, number, modified }: Inode): FileStat {
-  return { bytes: current.length, device: 1, inode: number, modified, allocated: current.length };
+  return { bytes: current.length, device: 1, inode: number, modified, allocated: current.length, regular: true };
 }
