@@ -109,7 +109,7 @@ export class Executor implements Driver<Row> {
     this.placement.inCallback(() => {
       if ('result' in ending) this.#deliver(batch, ending.result as unknown[]);
       else {
-        // Of slices that are gone after it; emitted like `executed`, after its callers were settled.
+        // The row loses its slices, so the event is made before; it is emitted after its callers were settled, as `executed` is.
         const info = this.#failureOf(batch, ending.error, Infinity);
         this.placement.giveUp(batch.state, ending.error);
         if (info !== undefined) this.#parts.events.emit('failed', info);
