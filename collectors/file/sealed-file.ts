@@ -109,7 +109,7 @@ export class SealedFile<Item> {
   look(): 'same' | 'changed' | 'missing' {
     if (this.source !== undefined) return 'same';
     const found = this.#spool.files.stat(this.path);
-    // What has taken its name and is no file holds no items.
+    // An entry of its name that is no file holds no items.
     if (found?.regular !== true) return 'missing';
     const known = (this.#stat ??= found);
     const same = isSame(found, known) && found.modified === known.modified && found.bytes === known.bytes;
@@ -156,7 +156,7 @@ export class SealedFile<Item> {
     this.#spool.measure.aside += this.#counted;
   }
 
-  /** May throw; the file is there then. What has taken its name and is no file stays. */
+  /** May throw; the file is there then. An entry of its name that is no file stays. */
   remove(): void {
     if (this.source === undefined && this.look() !== 'missing') this.#spool.remove(this.#name);
     this.close();
