@@ -28,13 +28,15 @@ export class BatchFile<Item> implements FileBatch<Item> {
   #sealing: Promise<void> | undefined;
   #readers: Set<Reader> | undefined;
   #burial: Promise<void> | undefined;
-  #splits = 0;
+  #splits: number;
 
   constructor(spool: Spool<Item>, found?: Found) {
     this.#spool = spool;
     this.share = new Share(spool, this);
     if (found === undefined) this.#writer = new AppendFile(spool);
     else this.attempts = parseName(found.name)?.attempts ?? 0;
+    // The numbers of earlier processes' parts are in use: an attempt splits off two at most.
+    this.#splits = 2 * this.attempts;
     const contents = found === undefined ? NOTHING : { ...found, counted: onDisk(found.stat), synced: false };
     this.#remains = new Remains(spool, new SealedFile(spool, contents), found?.size ?? 0);
   }
