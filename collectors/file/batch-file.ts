@@ -195,7 +195,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     file.free();
   }
 
-  /** There was no room to copy the damaged lines: the file itself is kept. */
+  /** No room to copy the damaged lines: the file itself is kept. */
   async #setAside(): Promise<void> {
     try {
       await this.file.moveTo(QUARANTINE);
@@ -206,11 +206,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     const { id, bytes, filename } = this;
     const lines = this.#remains.setAside();
-    this.#spool.tell(
-      'quarantined',
-      { id, lines, bytes, filename },
-      `a file with damaged lines was moved to ${filename}`,
-    );
+    const warning = `a file with damaged lines was moved to ${filename}`;
+    this.#spool.tell('quarantined', { id, lines, bytes, filename }, warning);
   }
 
   /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
