@@ -58,7 +58,7 @@ export const fileCases: readonly Case[] = [
     moreIsBetter: true,
     rounds: 3,
     params: { n: 200_000, callers: 1000, batchSize: 100_000 },
-    warmup: { n: 30_000 },
+    warmup: { n: 200_000 },
     contenders: [
       { name: 'floor', module: 'durable/floor', role: 'floor', note: 'group commit by hand: write, fdatasync' },
       {

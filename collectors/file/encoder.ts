@@ -1,4 +1,4 @@
-import { crc32 } from './checksum.js';
+import { crc32, viewOf } from './checksum.js';
 import { type Integrity, NEWLINE, OVERHEAD, SPACE, TAB } from './format.js';
 
 /** Four blanks for four bits, as one number: a space for 0, a tab for 1. */
@@ -82,12 +82,12 @@ function addChecksums(
   plain: boolean,
   integrity: 'line' | 'suffix',
 ): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = viewOf(bytes);
   const overhead = OVERHEAD[integrity];
   let at = from;
   for (let i = first; i < next; i++) {
     const end = plain ? at + (lines[i]?.text.length ?? 0) : bytes.indexOf(NEWLINE, at) + 1 - overhead;
-    const sum = crc32(bytes, at, end);
+    const sum = crc32(view, at, end);
     if (integrity === 'line') writeBlanks(view, end, sum);
     else writeDigits(view, end + 1, sum);
     at = end + overhead;

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Awaitable } from '../../src/index.js';
-import { type Lock, lockDirectory } from './lock.js';
+import { type Lock, lockDirectory, nonce } from './lock.js';
 import { type Sync, syncInTurn } from './sync-slots.js';
 
 /** The fields that are compared to find whether a name still leads to the same, unchanged file. */
@@ -136,7 +135,7 @@ export const nodeFileSystem: FileSystem = {
   syncDirectory,
   lock: lockDirectory,
   wallClock: Date.now,
-  nonce: () => randomBytes(8).toString('hex'),
+  nonce,
 };
 
 class NodeFile implements OpenFile {

@@ -99,13 +99,14 @@ export const OVERHEAD: Readonly<Record<Integrity, number>> = { line: BLANKS + 1,
 
 /**
  * The end of the text of the line `bytes[from, to)`, which is without its newline; -1 if the line is damaged.
+ * `view` is of the same bytes.
  */
-export function endOfText(bytes: Buffer, from: number, to: number, integrity: Integrity): number {
+export function endOfText(bytes: Buffer, view: DataView, from: number, to: number, integrity: Integrity): number {
   if (integrity === 'none') return to;
   const end = to + 1 - OVERHEAD[integrity];
   if (end < from) return -1;
   const sum = integrity === 'suffix' ? readDigits(bytes, end) : readBlanks(bytes, end, to);
-  return sum === crc32(bytes, from, end) ? end : -1;
+  return sum === crc32(view, from, end) ? end : -1;
 }
 
 /** -1 unless all of them are blanks. */

@@ -1,4 +1,5 @@
 import { type Block, blocksOf } from './blocks.js';
+import { viewOf } from './checksum.js';
 import type { OpenFile } from './file-system.js';
 import { type Integrity, NEWLINE, endOfText } from './format.js';
 
@@ -16,10 +17,12 @@ export class Pieces {
   #behind = -1;
   #next = 0;
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   readonly #integrity: Integrity;
 
   constructor(bytes: Buffer, integrity: Integrity) {
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
     this.#integrity = integrity;
   }
 
@@ -37,7 +40,7 @@ export class Pieces {
       const newline = bytes.indexOf(NEWLINE, this.from);
       const end = newline < 0 ? bytes.length : newline;
       this.#next = newline < 0 ? end : end + 1;
-      this.textEnd = endOfText(bytes, this.from, end, this.#integrity);
+      this.textEnd = endOfText(bytes, this.#view, this.from, end, this.#integrity);
       if (this.textEnd < 0 && this.#findBehindHole(end)) return true;
     }
     this.to = this.#next;
@@ -46,7 +49,7 @@ export class Pieces {
 
   #findBehindHole(end: number): boolean {
     for (const start of behindZeros(this.#bytes, this.from, end)) {
-      this.#behind = endOfText(this.#bytes, start, end, this.#integrity);
+      this.#behind = endOfText(this.#bytes, this.#view, start, end, this.#integrity);
       if (this.#behind < 0) continue;
       this.to = start;
       return true;

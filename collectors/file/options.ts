@@ -48,12 +48,17 @@ export function baseOptions<Item>(
   return given;
 }
 
+/** `undefined` for what has no JSON. */
+export function toJson(item: unknown): string | undefined {
+  return JSON.stringify(item);
+}
+
 /** Takes options that `baseOptions` has checked. */
 export function spoolConfig<Item>(options: FileBatcherOptions<Item>, clock: Clock): SpoolConfig<Item> {
   return {
     // Absolute, so that a change of the working directory moves nothing.
     directory: resolve(options.batchDirectory),
-    encode: options.encode ?? ((item) => JSON.stringify(item)), // undefined has no JSON
+    encode: options.encode ?? toJson,
     decode: options.decode ?? ((text) => JSON.parse(text) as Item),
     durability: options.durability ?? 'batch',
     syncInterval: options.syncInterval ?? 1000,

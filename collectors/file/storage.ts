@@ -3,6 +3,7 @@ import type { FileBatch } from './contract.js';
 import { type Delivery, fileOf } from './delivery.js';
 import { OVERHEAD } from './format.js';
 import { Line } from './line.js';
+import { toJson } from './options.js';
 import type { Spool } from './spool.js';
 import { checkText } from './text.js';
 
@@ -15,11 +16,12 @@ export function storageOf<Item>(
   { begin, end }: Pick<FileStorage<Item>, 'begin' | 'end'>,
 ): FileStorage<Item> {
   const { encode, integrity, maxBytes, maxAttempts } = spool.config;
+  const isJson = encode === toJson;
   return {
     begin,
     prepare: (item) => {
       const text = encode(item);
-      checkText(text, integrity);
+      checkText(text, integrity, isJson);
       const bytes = maxBytes === Infinity ? 0 : Buffer.byteLength(text) + OVERHEAD[integrity];
       if (bytes > maxBytes) throw new OverflowError(`larger than ${maxBytes} bytes`, bytes, maxBytes);
       return new Line(item, text, bytes);

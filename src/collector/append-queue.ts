@@ -98,7 +98,7 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
   /** Lets the next entry or group join, or refuses entries whose hook took too long. */
   next(now: number): boolean {
     const core = this.core;
-    if (this.late !== undefined && core.entryDeadline <= now) {
+    if (this.late !== undefined && core.isUp(core.entryDeadline, now)) {
       const { entries, stage } = this.late;
       this.answered();
       this.refuseAll(entries, new TimeoutError('adding an item', core.limits.attempt), stage);

@@ -19,7 +19,7 @@ export const systemClock: Clock = {
   },
 };
 
-function isSystem(clock: Clock): boolean {
+export function isSystem(clock: Clock): boolean {
   return clock === systemClock || (clock instanceof SafeClock && clock.isSystem);
 }
 
@@ -63,7 +63,7 @@ export const LONGEST_TIMER = 2 ** 31 - 1;
 const EARLY = 2;
 
 /** Lateness of a timer, in ms, from which on the process is taken to have stood still, and not to be merely busy. */
-const FROZEN = 50;
+export const FROZEN = 50;
 
 /** Whether the timer keeps the process alive; a clock's handle may have no say in that. */
 function refer(timer: unknown, holds: boolean): void {

@@ -149,7 +149,7 @@ export class Core<State> extends Turns<State> {
 
   /** Gives up what does not run, or when its time is up everything. */
   protected abandon(closing: Closing<State>, now: number): void {
-    const all = closing.deadline <= now;
+    const all = this.isUp(closing.deadline, now);
     if (closing.retries && !all) return;
     // An entry whose hook returns after this is left as well, not delivered: the caller gets it back as undelivered.
     closing.retries = false;

@@ -4,14 +4,14 @@ const ignore = (): void => undefined;
 
 /**
  * The promises of callers that wait for the entries of one batch. A batch that cannot fail in part has one promise for
- * all of them. Else the promise of each is derived from one gate by one handler for all, which costs an entry no
- * closure: reactions of a promise run in the order in which they were attached, so the handler counts.
+ * all of them. Else the promise of each is derived from one gate, which resolves with the delivery of all: no function runs
+ * for an entry then. Otherwise the gate rejects, and one handler for all finds the answer of each without a closure:
+ * reactions of a promise run in the order in which they were attached, so the handler counts.
  */
 export class Outcome {
   /** Callers that handle a failure by `onError`. */
   handled = 0;
-  #shared: Deferred | undefined;
-  #gate: Deferred | undefined;
+  readonly #gate = new Deferred();
   /** The promise of each caller. */
   readonly #promises: Promise<void>[] = [];
   /** The places of the callers' entries, from 0; left out while they are all those from the first on. */
@@ -26,25 +26,23 @@ export class Outcome {
 
   /** `place`: where the entry is in its batch, from 0; larger at each call. */
   wait(place: number): Promise<void> {
-    if (!this.perEntry) return (this.#shared ??= new Deferred()).promise;
+    if (!this.perEntry) return this.#gate.promise;
     const promises = this.#promises;
     if (this.#places !== undefined || place !== promises.length) this.#placed(place);
-    const promise = this.#opening.then(this.#answerNext);
+    const promise = this.#gate.promise.then(undefined, this.#answerNext);
     promises.push(promise);
     return promise;
   }
 
   resolve(): void {
-    this.#shared?.resolve();
     this.#delivered = true;
-    this.#gate?.resolve();
+    this.#gate.resolve();
   }
 
   reject(error: unknown): void {
-    this.#shared?.reject(error);
     this.#failure = { error };
     for (const promise of this.#promises) promise.catch(ignore);
-    this.#gate?.resolve();
+    this.#gate.reject(error);
   }
 
   /**
@@ -62,24 +60,17 @@ export class Outcome {
       outcome.#places?.push(place < 0 ? -1 - place : place);
       return { outcome, caller: outcome.#promises.push(promise) - 1 };
     });
-    this.#gate?.resolve();
+    this.#gate.reject(undefined);
     return { taken, left };
   }
 
-  get #opening(): Promise<void> {
-    return (this.#gate ??= new Deferred()).promise;
-  }
-
-  readonly #answerNext = (): void | Promise<void> => {
-    const caller = this.#answered++;
-    return this.#delivered ? undefined : this.#answer(caller);
-  };
+  readonly #answerNext = (): void | Promise<void> => this.#answer(this.#answered++);
 
   #answer(caller: number): void | Promise<void> {
     const heir = this.#heirs?.[caller];
     if (heir !== undefined) return heir.outcome.#answer(heir.caller);
     if (this.#delivered) return;
-    if (this.#failure === undefined) return this.#opening.then(() => this.#answer(caller));
+    if (this.#failure === undefined) return this.#gate.promise.then(undefined, () => this.#answer(caller));
     throw this.#failure.error;
   }
 

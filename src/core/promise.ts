@@ -77,27 +77,41 @@ export function hush(value: unknown, report: (error: unknown) => void = ignore):
   if (isThenable(value)) adopt(value).then(undefined, report);
 }
 
+export interface Abortable {
+  aborted(reason: unknown): void;
+}
+
 const aborts = new WeakMap<AbortSignal, ReturnType<typeof listenTo>>();
 
 /**
- * Calls `fn` when the signal aborts, in the order of the calls; returns a function that calls it off. However many wait on
- * a signal, it has one listener: more would be warned of as a leak, and each be found by search when it leaves.
+ * Calls `who` when the signal aborts, in the order of the calls. However many wait on a signal, it has one listener: more
+ * would be warned of as a leak, and each be found by search when it leaves.
  */
-export function onAbort(signal: AbortSignal, fn: () => void): () => void {
-  const { waiting, listener } = aborts.get(signal) ?? listenTo(signal);
-  waiting.add(fn);
+export function startListening(signal: AbortSignal, who: Abortable): void {
+  (aborts.get(signal) ?? listenTo(signal)).waiting.add(who);
+}
+
+export function stopListening(signal: AbortSignal, who: Abortable): void {
+  const listening = aborts.get(signal);
+  if (listening?.waiting.delete(who) !== true || listening.waiting.size > 0) return;
+  aborts.delete(signal);
+  signal.removeEventListener('abort', listening.listener);
+}
+
+/** Calls `fn` when the signal aborts; returns a function that calls it off. */
+export function onAbort(signal: AbortSignal, aborted: () => void): () => void {
+  const who = { aborted };
+  startListening(signal, who);
   return () => {
-    if (!waiting.delete(fn) || waiting.size > 0 || aborts.get(signal)?.waiting !== waiting) return;
-    aborts.delete(signal);
-    signal.removeEventListener('abort', listener);
+    stopListening(signal, who);
   };
 }
 
-function listenTo(signal: AbortSignal): { waiting: Set<() => void>; listener: () => void } {
-  const waiting = new Set<() => void>();
+function listenTo(signal: AbortSignal): { waiting: Set<Abortable>; listener: () => void } {
+  const waiting = new Set<Abortable>();
   const listener = (): void => {
-    aborts.delete(signal);
-    for (const fn of waiting) fn();
+    for (const who of waiting) who.aborted(signal.reason);
+    aborts.delete(signal); // not before: one that is called may stop another
   };
   aborts.set(signal, { waiting, listener });
   signal.addEventListener('abort', listener, { once: true });

@@ -1,5 +1,6 @@
 import { TimeoutError } from '../errors.js';
 import type { Batch } from './batch.js';
+import { FROZEN, endOfTurn, isSystem } from './clock.js';
 import type { Fate } from './driver.js';
 import { Fates, SOON } from './fates.js';
 import { PORTION, withoutStack } from './deadlines.js';
@@ -13,6 +14,39 @@ export abstract class Runner<State> extends Fates<State> {
   protected expiries = 0;
   /** The number of triggers that had fired at the last look. */
   #fired = 0;
+  /** When the timer last rang: answers that had arrived by then have been read. */
+  #rungAt = -Infinity;
+  #polls = false;
+
+  abstract turn(now?: number): boolean;
+
+  /** The timer has come. */
+  protected ring(now: number): void {
+    this.#rungAt = now;
+    this.expiries = 0;
+    this.turn(now);
+  }
+
+  /**
+   * Whether the time of something that waits for others is up. A process that stood still reads what has arrived
+   * meanwhile before that: an add, or the answer that is read first, must not fail what the next one answers.
+   */
+  isUp(moment: number, now: number): boolean {
+    if (moment > now) return false;
+    if (moment <= this.#rungAt || now - moment <= FROZEN || !isSystem(this.clock)) return true;
+    if (this.#polls) return false;
+    this.#polls = true;
+    const ring = (): void => {
+      this.#polls = false;
+      this.noteWake(-Infinity);
+      this.ring(this.clock.now());
+    };
+    // A timer comes behind those that are overdue, and the end of its turn behind what the event loop has read.
+    this.clock.setTimer(() => {
+      endOfTurn(this.clock, ring);
+    }, 0);
+    return false;
+  }
 
   /** One move: an attempt expires, is repeated, or the next batch starts; `false` if there is none to make. */
   protected advance(now: number): boolean {
@@ -39,7 +73,8 @@ export abstract class Runner<State> extends Fates<State> {
       if (running ? batch.wakeAt > now : !this.#isDue(batch, now)) {
         this.noteWake(status === 'held' ? this.schedule.tick : batch.wakeAt);
       } else if (running) {
-        if (this.expiries < PORTION) this.#expire(batch);
+        if (!this.isUp(batch.wakeAt, now)) this.noteWake(now + FROZEN);
+        else if (this.expiries < PORTION) this.#expire(batch);
         else {
           this.noteWake(now + SOON); // the rest has its turn when the timer fires
           break;

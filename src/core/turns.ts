@@ -54,8 +54,7 @@ export abstract class Turns<State> extends Runner<State> {
   constructor(driver: Driver<State>, limits: Limits, clock: Clock, origin: number, unref: boolean) {
     super(driver, limits, clock, origin);
     const ring = (now: number): void => {
-      this.expiries = 0;
-      this.turn(now);
+      this.ring(now);
     };
     this.alarm = new Alarm(clock, ring, unref);
   }
@@ -221,7 +220,7 @@ export abstract class Turns<State> extends Runner<State> {
     this.leaveHeld(now);
     if (!this.waiters.empty) {
       this.waiters.resolve(this.settled);
-      this.waiters.expire(now);
+      if (this.isUp(this.waiters.deadline, now)) this.waiters.expire(now);
     }
     this.resolvePaced();
     const total = this.accepted + this.adopted;

@@ -145,9 +145,22 @@ export class Settled {
   note(span: SpanContext | undefined, promise: unknown): void {
     if (span === undefined || !(promise instanceof Promise)) return;
     const settled = (): void => {
-      if (this.#spans.push(span) > 10_000) this.#spans = [];
+      if (this.#spans.push(span) === 1) this.#forgetSoon();
     };
     promise.then(settled, settled);
+  }
+
+  /** Calls that settled without a batch (aborted, timed out, mapped later) belong to no later batch either. */
+  #forgetSoon(): void {
+    const spans = this.#spans;
+    const wait = (microtasks: number): void => {
+      if (microtasks > 0) {
+        queueMicrotask(() => {
+          wait(microtasks - 1);
+        });
+      } else if (this.#spans === spans) this.#spans = [];
+    };
+    wait(3);
   }
 
   /** After the promises that settled before the event. */

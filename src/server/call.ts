@@ -1,5 +1,13 @@
 import type { CallOp } from './types.js';
-import { type Awaitable, adopt, hush, isThenable, onAbort } from '../core/promise.js';
+import {
+  type Abortable,
+  type Awaitable,
+  adopt,
+  hush,
+  isThenable,
+  startListening,
+  stopListening,
+} from '../core/promise.js';
 
 /** Inside the server, requests and replies are of any type; the public class gives them theirs. */
 export type AnyCall = Call<unknown, unknown>;
@@ -18,7 +26,7 @@ export interface Callers {
  * A call or request. Handlers see the public fields; these are own properties, so that a copy made by a spread works.
  * Methods and fields with `#` belong to the server.
  */
-export class Call<Request, Reply> implements CallOp<Request, Reply> {
+export class Call<Request, Reply> implements CallOp<Request, Reply>, Abortable {
   readonly kind = 'call';
   readonly request: Request;
   readonly reply: (value: Awaitable<Reply>) => void;
@@ -32,7 +40,7 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
   #answered = false;
   /** By the server's clock; `undefined` while the call is not in the heap. (A number would cost an allocation per call.) */
   #deadline: number | undefined = undefined;
-  #stopListening: (() => void) | undefined = undefined;
+  #signal: AbortSignal | undefined = undefined;
 
   constructor(
     owner: Callers,
@@ -84,7 +92,7 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
 
   /** Rejects a call that was not accepted and has not entered. */
   turnAway(error: unknown): void {
-    this.#stopListening?.();
+    if (this.#signal !== undefined) stopListening(this.#signal, this);
     this.#owner.onAnswer?.(true, error);
     this.#reject(error);
   }
@@ -96,16 +104,19 @@ export class Call<Request, Reply> implements CallOp<Request, Reply> {
 
   /** Rejects when the signal aborts. */
   listenTo(signal: AbortSignal): void {
-    this.#stopListening = onAbort(signal, () => {
-      this.refuse(signal.reason);
-    });
+    this.#signal = signal;
+    startListening(signal, this);
+  }
+
+  aborted(reason: unknown): void {
+    this.refuse(reason);
   }
 
   /** The caller waits no longer; `false` if it had left before. */
   leave(): boolean {
     if (!this.#waits) return false;
     this.#waits = false;
-    this.#stopListening?.();
+    if (this.#signal !== undefined) stopListening(this.#signal, this);
     this.#owner.left(this.#deadline);
     return true;
   }

@@ -95,7 +95,8 @@ export class Executor implements Driver<Row> {
   waits(batch: Batch<Row>, error: unknown, retryAt: number): Error {
     const row = batch.state;
     this.placement.inCallback(() => {
-      this.#emitFailed(batch, error, retryAt);
+      const info = this.#failureOf(batch, error, retryAt);
+      if (info !== undefined) this.#parts.events.emit('failed', info);
       row.executing = false;
       row.run = undefined;
       // Callers that left meanwhile: their values are not executed again.
@@ -108,8 +109,10 @@ export class Executor implements Driver<Row> {
     this.placement.inCallback(() => {
       if ('result' in ending) this.#deliver(batch, ending.result as unknown[]);
       else {
-        this.#emitFailed(batch, ending.error, Infinity);
+        // Of slices that are gone after it; emitted like `executed`, after its callers were settled.
+        const info = this.#failureOf(batch, ending.error, Infinity);
         this.placement.giveUp(batch.state, ending.error);
+        if (info !== undefined) this.#parts.events.emit('failed', info);
       }
     });
     return {};
@@ -161,9 +164,9 @@ export class Executor implements Driver<Row> {
     this.#parts.admit();
   }
 
-  #emitFailed(batch: Batch<Row>, error: unknown, retryAt: number): void {
+  #failureOf(batch: Batch<Row>, error: unknown, retryAt: number): ServingEvents['failed'] | undefined {
     const { events, clock } = this.#parts;
-    if (events.has('failed')) events.emit('failed', { ...this.#infoOf(batch, clock.now()), error, retryAt });
+    return events.has('failed') ? { ...this.#infoOf(batch, clock.now()), error, retryAt } : undefined;
   }
 
   #infoOf({ lane, reason, attempt, startedAt, state }: Batch<Row>, now: number): ServingBatchInfo {

@@ -1,3 +1,4 @@
+import { Deque } from '../core/deque.js';
 import type { Trigger } from '../core/schedule.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
@@ -14,7 +15,7 @@ export class Placement implements Leaver {
   /** Failed batches are not executed again. */
   ending = false;
   /** Aborts of signals, which call user code: put off until all values that leave have left. */
-  readonly #aborts: (() => void)[] = [];
+  readonly #aborts = new Deque<() => void>();
   readonly #rows: Rows;
 
   constructor(rows: Rows) {

@@ -22,11 +22,13 @@ export class ServingRun extends RunContext implements Context {
     this.#row = row;
   }
 
-  /** The latest time at which a caller of the batch still waits. */
+  /** The latest time at which a caller of the batch still waits; once all have left, at which one of them has waited. */
   get deadline(): number {
     if (this.#deadline === undefined) {
+      const { slices } = this.#row;
+      const waiting = slices.filter(({ call }) => !call.over);
       let latest = -Infinity;
-      for (const { call } of this.#row.slices) if (!call.over) latest = Math.max(latest, call.deadline);
+      for (const { call } of waiting.length > 0 ? waiting : slices) latest = Math.max(latest, call.deadline);
       this.#deadline = latest === -Infinity ? Infinity : latest;
     }
     return this.#deadline;

@@ -201,6 +201,6 @@ export class StreamCall implements Call {
     this.over = true;
     this.aborted = true;
     this.release?.();
-    this.#parts.leaver.leave(this, AbortSignal.abort().reason);
+    this.#parts.leaver.leave(this, new DOMException('the reader of the stream has stopped', 'AbortError'));
   }
 }

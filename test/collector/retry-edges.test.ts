@@ -232,6 +232,41 @@ describe('flush({ hurry: false }) from within a hook rejected before its own dem
     expect([flushed.state, batches]).toEqual(['resolved', [[1], [2]]]);
   });
 
+  test('of two calls of one hook the second, whose own demand retries the held batch, waits for it', async () => {
+    const added = gate();
+    const calls: ReturnType<typeof watch>[] = [];
+    let first = true;
+    const { batcher, batches } = bench({
+      maxBatchSize: 10,
+      flushConcurrency: 2,
+      retry: false,
+      batchAddItem: (batch, item) => {
+        batch.items.push(item);
+        return item === 3 ? added() : undefined;
+      },
+      batchPreFlush: ({ items: [item] }) => {
+        if (item === 1 && calls.length === 0) throw new Error('down');
+        if (item !== 2 || !first) return;
+        first = false;
+        calls.push(watch(batcher.flush({ hurry: false })));
+        batcher.addItem(3);
+        calls.push(watch(batcher.flush({ hurry: false })));
+      },
+    });
+    batcher.on('held', () => {});
+    batcher.addItem(1);
+    void batcher.flush();
+    batcher.addItem(2);
+    void batcher.flush({ hurry: false });
+    await settled();
+    expect(calls.map(({ state }) => state)).toEqual(['rejected', 'pending']);
+    added.open();
+    await settled();
+    expect(calls.map(({ state }) => state)).toEqual(['rejected', 'resolved']);
+    expect(batches).toEqual([[2], [1], [3]]);
+    expectBalanced(batcher);
+  });
+
   test('it rejects all the same when that item is refused, since then nothing is cut', async () => {
     const added = gate();
     const { batcher } = heldOnce(1, { batchAddItem: (_batch, item) => (item === 2 ? added() : undefined) });

@@ -465,7 +465,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     file: 'src/core/clock.ts',
     from: ` || (this.#target < Infinity && this.#isLost(now))`,
     to: ``,
-    tests: ['test/collector/reported-processes.long.test.ts'],
+    tests: ['test/fake-timers'],
   },
   {
     name: 'with unref an awaited close holds nothing',

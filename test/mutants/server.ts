@@ -230,7 +230,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'an answered call still listens to its signal',
       file: CALL,
-      from: `    this.#waits = false;\n    this.#stopListening?.();`,
+      from: `    this.#waits = false;\n    if (this.#signal !== undefined) stopListening(this.#signal, this);`,
       to: `    this.#waits = false;`,
     },
     {

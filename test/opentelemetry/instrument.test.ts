@@ -397,6 +397,44 @@ describe('a serving', () => {
     await serving.close();
   });
 
+  test('the links of a batch that failed went to the next one', async () => {
+    const { instrument: on, within, spans } = sdk();
+    const serving = new BatchServing({
+      batchSize: 2,
+      batchTimeout: 0,
+      handleBatch: async (values: readonly number[]) => {
+        await turn();
+        if (values.includes(0)) throw new Error('zero');
+        return [...values];
+      },
+    });
+    on(serving);
+    const calls: Promise<unknown>[] = [];
+    const links = [0, 1, 2, 3].map((value) => within(() => calls.push(serving.dispatch(value))));
+    await Promise.allSettled(calls);
+    await turn();
+    const linked = spans().map((span) => linksOf(span).sort());
+    expect(linked).toEqual([links.slice(0, 2).sort(), links.slice(2).sort()]);
+    await serving.close();
+  });
+
+  test('the link of a call that was aborted went to the next batch', async () => {
+    const { instrument: on, within, spans } = sdk();
+    const serving = new BatchServing({ batchSize: 2, handleBatch: (values: readonly number[]) => [...values] });
+    on(serving);
+    const leaving = new AbortController();
+    const calls: Promise<unknown>[] = [];
+    within(() => calls.push(serving.dispatch(1, { signal: leaving.signal })));
+    leaving.abort();
+    await Promise.allSettled(calls);
+    await turn();
+    const links = [2, 3].map((value) => within(() => calls.push(serving.dispatch(value))));
+    await Promise.allSettled(calls);
+    await turn();
+    expect(spans().map((span) => linksOf(span).sort())).toEqual([links.sort()]);
+    await serving.close();
+  });
+
   test('a failed batch is a span with an error', async () => {
     const { instrument: on, spans, metric } = sdk();
     const serving = new BatchServing({

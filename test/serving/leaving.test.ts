@@ -56,6 +56,16 @@ describe('A10: leaving was quadratic in the batches that queue', () => {
     }, 2000);
   });
 
+  test('a call whose tens of thousands of batches all run', async () => {
+    await expectLinear(async (count) => {
+      const serving = new BatchServing<number, never>({ partitions: Infinity, handleBatch: never });
+      const controller = new AbortController();
+      const call = serving.tryDispatchMany(upTo(count), { signal: controller.signal });
+      controller.abort(new Error('gone'));
+      expect(await call).toMatchObject({ ok: false, error: { message: 'gone' } });
+    }, 30_000);
+  });
+
   test('callers that wait for room', async () => {
     await expectLinear(async (count) => {
       const clock = new TestClock();
@@ -174,6 +184,15 @@ describe('the context', () => {
     await Promise.all(timed);
     await Promise.all([serving.dispatch(1), serving.tryDispatch(2, { timeout: 80 })]);
     expect(seen[1]?.deadline).toBe(Infinity);
+  });
+
+  test('deadline looked at only after all callers have left has passed', async () => {
+    const { seen, serving, clock } = contexts();
+    const start = clock.now();
+    const calls = [serving.tryDispatch(1, { timeout: 20 }), serving.tryDispatch(2, { timeout: 50 })];
+    await clock.advance(60);
+    await Promise.all(calls);
+    expect((seen[0]?.deadline ?? NaN) - start).toBe(50);
   });
 
   test('a listener of the signal may call the serving', async () => {

@@ -45,11 +45,21 @@ export function decode(encoded: Encoded, seen = new Map<Encoded, unknown>()): un
   return error;
 }
 
-/** The reason of an abort, for the thread. */
+/** The reason of an abort, for the thread. Never throws, whatever a caller has aborted with. */
 export function encodeReason(reason: unknown): object {
   if (!isError(reason)) return { value: messageOf(reason) };
-  const { name, code } = reason as { name?: unknown; code?: unknown };
-  return { error: true, name: String(name), message: messageOf(reason), fields: { code: String(code) } };
+  const code = textOf(reason as object, 'code');
+  const fields = code === undefined ? {} : { code };
+  return { error: true, name: textOf(reason as object, 'name') ?? 'Error', message: messageOf(reason), fields };
+}
+
+function textOf(error: { name?: unknown; code?: unknown }, field: 'name' | 'code'): string | undefined {
+  try {
+    const value = error[field];
+    return value === undefined ? undefined : messageOf(value);
+  } catch {
+    return undefined;
+  }
 }
 
 export function isUncloneable(error: unknown): boolean {

@@ -4,7 +4,7 @@ import Module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 
-const { url, init } = workerData;
+const { url, init, key } = workerData;
 
 /** The module; loaded at the first batch, and again if that failed. */
 let loading;
@@ -18,6 +18,11 @@ parentPort.on('message', (message) => {
   else void run(message);
 });
 
+/** With the key of this thread: the module may use the port, too. */
+function post(message) {
+  parentPort.postMessage({ ...message, key });
+}
+
 async function run({ id, context, values, remaining }) {
   const size = values.length; // the handler may empty the list
   const controller = new AbortController();
@@ -25,7 +30,7 @@ async function run({ id, context, values, remaining }) {
   let answer;
   try {
     const module = await once(loading ?? (loading = load()), () => (loading = undefined));
-    parentPort.postMessage({ id, started: true });
+    post({ id, started: true });
     const state = await once(making ?? (making = makeState(module)), () => (making = undefined));
     const hooks = hooksOf(id, context.hooks, size);
     const deadline = performance.now() + remaining;
@@ -36,9 +41,9 @@ async function run({ id, context, values, remaining }) {
   }
   running.delete(id);
   try {
-    parentPort.postMessage(answer);
+    post(answer);
   } catch (error) {
-    parentPort.postMessage(withoutUncloneable(answer, error));
+    post(withoutUncloneable(answer, error));
   }
 }
 
@@ -75,7 +80,7 @@ function hooksOf(id, names, size) {
   for (const name of names) {
     const send = (message) => {
       if (!running.has(id)) throw new Error(`the hook ${name} was used after its batch had ended`);
-      parentPort.postMessage({ id, hook: name, ...message });
+      post({ id, hook: name, ...message });
     };
     hooks[name] = {
       each: (list) => {

@@ -20,7 +20,7 @@ export interface Answer {
   errors: [index: number, error: Encoded][];
 }
 
-type Message = { id: number } & (
+type Message = { id: number; key: string } & (
   { started: true } | { hook: string; list?: unknown[]; payload?: unknown } | Answer | { error: Encoded }
 );
 
@@ -52,13 +52,15 @@ export interface ThreadOptions {
   /** In messages: "the worker of partition 0 of Serving". */
   name: string;
   execArgv: readonly string[] | undefined;
-  workerData: unknown;
+  workerData: object;
 }
 
 /** A worker thread. It holds the process only while a batch runs on it. */
 export class Thread {
   readonly #worker: NodeWorker;
   readonly #name: string;
+  /** In every message of the thread, as messages of its own may come from the worker's module. */
+  readonly #key = String(Math.random());
   readonly #running = new Map<number, Running>();
   #next = 0;
   #failure: unknown;
@@ -66,9 +68,10 @@ export class Thread {
 
   constructor(Worker: WorkerClass, { name, execArgv, workerData }: ThreadOptions) {
     this.#name = name;
-    this.#worker = new Worker(urlOfThreads(), { workerData, ...(execArgv !== undefined && { execArgv }) });
-    this.#worker.on('message', (message: Message) => {
-      this.#receive(message);
+    const options = { workerData: { ...workerData, key: this.#key }, ...(execArgv !== undefined && { execArgv }) };
+    this.#worker = new Worker(urlOfThreads(), options);
+    this.#worker.on('message', (message: Message | null | undefined) => {
+      if (message?.key === this.#key) this.#receive(message);
     });
     this.#worker.on('error', (error: unknown) => {
       this.#failure = error;

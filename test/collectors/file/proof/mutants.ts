@@ -127,7 +127,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'checksums are not looked at',
     file: 'file/format.ts',
-    from: `  return sum === crc32(bytes, from, end) ? end : -1;`,
+    from: `  return sum === crc32(view, from, end) ? end : -1;`,
     to: `  return sum >= -1 ? end : -1;`,
     by: 'file/damage',
   },

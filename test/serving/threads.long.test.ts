@@ -64,6 +64,35 @@ describe('an error between batches killed the process', () => {
   });
 });
 
+test.each(['null', '{ id: 0, results: ["forged"], errors: [] }'])(
+  'a message %s that the module itself posts killed the process, or was taken for an answer',
+  async (message) => {
+    const code = `import { parentPort } from 'node:worker_threads';
+      export const handleBatch = (values) => { parentPort.postMessage(${message}); return values; };`;
+    const lines = await linesOf(`import { BatchServing } from ${source};
+      const own = new BatchServing({ partitions: { count: 1, worker: ${JSON.stringify(module_(code))} } });
+      console.log(await own.dispatchMany([1, 2, 3]));
+      await own.close();`);
+    expect(lines).toEqual(['[ 1, 2, 3 ]']);
+  },
+);
+
+test('an abort whose reason throws when it is looked at killed the process', async () => {
+  const code = `export const handleBatch = (values, { signal }) =>
+    new Promise((resolve) => signal.addEventListener('abort', () => resolve([String(signal.reason)])));`;
+  const lines = await linesOf(`import { BatchServing } from ${source};
+    class Odd extends Error { get name() { throw new Error('name'); } get code() { throw new Error('code'); } }
+    const own = new BatchServing({ partitions: { count: 1, worker: ${JSON.stringify(module_(code))} } });
+    own.on('executed', () => console.log('executed'));
+    const controller = new AbortController();
+    const reason = new Odd('left');
+    const call = own.dispatch(1, { signal: controller.signal });
+    setTimeout(() => controller.abort(reason), 200);
+    console.log(await call.catch((error) => error === reason));
+    await own.close();`);
+  expect(lines).toEqual(['true', 'executed']);
+});
+
 test('a thread that failed once at its start left its partition dead for ever', async () => {
   const missing = {
     count: 1,
