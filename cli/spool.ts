@@ -110,8 +110,7 @@ function damageOf({ bad, torn, error }: Inspection, live: boolean): string | und
 
 async function print(directory: string, aside: boolean, output: string | undefined): Promise<Code> {
   const live = await isLocked(directory);
-  // 'wx': it must not exist, so nothing is overwritten.
-  const descriptor = output === undefined ? undefined : openSync(output, 'wx', 0o600);
+  const descriptor = output === undefined ? undefined : create(output);
   try {
     const write = descriptor === undefined ? toStdout() : toFile(descriptor);
     let damaged = 0;
@@ -129,6 +128,16 @@ async function print(directory: string, aside: boolean, output: string | undefin
     return damaged > 0 ? 1 : 0;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** It must not exist, so that nothing is overwritten; one that does is a mistake of the caller's. */
+function create(output: string): number {
+  try {
+    return openSync(output, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+    throw new VisitError(error);
   }
 }
 

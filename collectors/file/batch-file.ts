@@ -28,13 +28,15 @@ export class BatchFile<Item> implements FileBatch<Item> {
   #sealing: Promise<void> | undefined;
   #readers: Set<Reader> | undefined;
   #burial: Promise<void> | undefined;
-  #splits = 0;
+  #splits: number;
 
   constructor(spool: Spool<Item>, found?: Found) {
     this.#spool = spool;
     this.share = new Share(spool, this);
     if (found === undefined) this.#writer = new AppendFile(spool);
     else this.attempts = parseName(found.name)?.attempts ?? 0;
+    // The numbers of earlier processes' parts are in use: an attempt splits off two at most.
+    this.#splits = 2 * this.attempts;
     const contents = found === undefined ? NOTHING : { ...found, counted: onDisk(found.stat), synced: false };
     this.#remains = new Remains(spool, new SealedFile(spool, contents), found?.size ?? 0);
   }
@@ -193,7 +195,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     file.free();
   }
 
-  /** There was no room to copy the damaged lines: the file itself is kept. */
+  /** No room to copy the damaged lines: the file itself is kept. */
   async #setAside(): Promise<void> {
     try {
       await this.file.moveTo(QUARANTINE);
@@ -204,11 +206,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     const { id, bytes, filename } = this;
     const lines = this.#remains.setAside();
-    this.#spool.tell(
-      'quarantined',
-      { id, lines, bytes, filename },
-      `a file with damaged lines was moved to ${filename}`,
-    );
+    const warning = `a file with damaged lines was moved to ${filename}`;
+    this.#spool.tell('quarantined', { id, lines, bytes, filename }, warning);
   }
 
   /** Hands the batch back to the caller of `clear`: it is not delivered any more. */

@@ -28,7 +28,7 @@ export const TAB = 9;
 const BLANKS = 32;
 
 const VERSION = 1;
-const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,6}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
+const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,10}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
 /** A bare name, as other programs give to a file of lines for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
 /** As ours, of a version that we do not know. */

@@ -113,6 +113,8 @@ export class Core<State> extends Turns<State> {
     const from = this.adopted - 2 ** 52;
     const batch = new Batch<State>(state, from, from + size, size, 0, 'recovery', undefined, undefined);
     batch.attempt = attempts;
+    // The ids of earlier processes' parts are in use: an attempt splits off two at most.
+    batch.parts = 2 * attempts;
     let after = this.#lastAdopted;
     if (after === undefined || !this.log.has(after)) {
       after = undefined;

@@ -83,6 +83,18 @@ test('salvage takes what is in dead/ and quarantine/ too, into a new file, and c
   expect((await command('spool', 'salvage', path, '--output', output)).code).toBe(2); // never overwrites
 });
 
+test.each(['cat', 'salvage'])(
+  '%s ends with 3 where its output cannot be made, and does not blame the call',
+  async (name) => {
+    const path = directory();
+    await leave(path, [1, 2]);
+    const { code, stderr } = await command('spool', name, path, '--output', join(path, 'missing', 'items'));
+    expect(stderr).toMatch(/^the output could not be written: .*ENOENT/);
+    expect(stderr).not.toContain('Usage');
+    expect(code).toBe(3);
+  },
+);
+
 test('a directory that a live process owns is only read, and a line that is being written is no damage', async () => {
   const path = directory();
   const { batcher } = life(path);

@@ -1,8 +1,8 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClearedError, PartialFlushError, TooLargeError } from 'batch-please';
 import { FileBatcher, type FileBatch, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
-import { directory, filesIn, removeDirectories } from '../../support/spool.js';
+import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
 
 afterEach(removeDirectories);
 
@@ -156,4 +156,42 @@ test('cleared batches are handed back, and are not delivered by the next open', 
   await second.open();
   await second.close();
   expect(delivered).toEqual([]);
+});
+
+test('a kill between the file of a part and the removal of the whole: a later part gets another number, and replaces nothing (G19)', async () => {
+  const path = directory();
+  let whole: { name: string; text: string } | undefined;
+  const first = life(path, {
+    maxBatchSize: 4,
+    retry: { minDelay: 1, maxDelay: 100_000, factor: 100_000 },
+    batchFlush: ({ size }) => {
+      if (size === 4) {
+        whole = filesIn(path)[0];
+        throw new PartialFlushError([[3, new Error('not this one')]]);
+      }
+      throw new Error('down');
+    },
+  });
+  for (let item = 0; item < 4; item++) await first.batcher.syncAddItem(item);
+  while (!filesIn(path).some(({ name }) => /\.1-2-line1/.test(name))) await new Promise((done) => setTimeout(done, 2)); // real files
+  await first.batcher.close({ flush: false });
+  writeFileSync(join(path, whole?.name ?? ''), whole?.text ?? '', { mode: 0o600 });
+
+  const contents = new Map<string, Set<string>>();
+  const got = new Set<number>();
+  const second = life(path, {
+    retry: { minDelay: 1, maxDelay: 1 },
+    batchFlush: async (batch, { id }) => {
+      const items: number[] = [];
+      for await (const item of batch.items()) items.push(item);
+      contents.set(id, (contents.get(id) ?? new Set()).add(items.join()));
+      if (items.length === 4) throw new PartialFlushError([[0, new Error('nor this one')]]);
+      for (const item of items) got.add(item);
+    },
+  });
+  await second.batcher.open();
+  await second.batcher.flush();
+  await second.batcher.close();
+  expect([...got].sort()).toEqual([0, 3]);
+  for (const [id, all] of contents) expect([id, [...all]]).toEqual([id, [[...all][0]]]);
 });
