@@ -126,9 +126,11 @@ export class Entrance<Item, Key, Batch> {
 
   /** Rejects every waiting caller. */
   close(error: () => Error): void {
-    for (const waiting of [...this.#forItems, ...this.#forKeys]) waiting.turnAway(error());
+    const all = [...this.#forItems, ...this.#forKeys];
+    // Before the first is told: a listener of its refusal may make room, and nobody is to be let in any more.
     this.#forItems.clear();
     this.#forKeys.clear();
+    for (const waiting of all) waiting.turnAway(error());
   }
 
   /** Drops for the caller that came first; `false` if there is nothing to drop. */

@@ -24,8 +24,8 @@ export interface Owner<Item, Key, Batch> {
   readonly options: () => BatchPleaseOptions<Item, Batch>;
   readonly hooks: KeyedHooks<Item, Key, Batch> & Partial<BatchPleaseHooks<Item, Batch>>;
   readonly batcher: ((key: Key, options: BatchPleaseOptions<Item, Batch>) => KeyCollector<Item, Batch>) | undefined;
-  /** An attempt of this key begins. */
-  began(entry: Entry<Item, Key, Batch>): void;
+  /** User code of this key is called next: an attempt, or only the work after one. */
+  began(entry: Entry<Item, Key, Batch>, isAttempt: boolean): void;
   /** A lane was released after the events of its attempt. */
   released(): void;
   /** An event of a key's collector, which is about to be handed on. */
@@ -111,7 +111,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
     const { weigh, ...options } = this.owner.options();
     return {
       ...options,
-      ...(weigh != null && { weigh: (item: Item) => lanes.call(() => weigh(item)) }),
+      ...(weigh != null && { weigh: this.#inside(weigh) }),
       ...called,
       ...(hooks.batchInit != null && {
         batchInit: this.#inside((given: BatchPleaseOptions<Item, Batch>) => hooks.batchInit?.(given, this.key)),
@@ -147,15 +147,17 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   #inside<Args extends unknown[]>(fn: (...args: Args) => unknown) {
-    return (...args: Args): unknown => this.owner.lanes.call(() => fn(...args));
+    return (...args: Args): unknown => this.#call(() => fn(...args));
   }
 
-  // Attempts
+  #call<T>(work: () => T): T {
+    this.owner.began(this, false);
+    return this.owner.lanes.call(work);
+  }
 
   readonly #preFlush = (batch: Batch, context: FlushContext): Awaitable<Batch | void> => {
-    const { hooks } = this.owner;
-    if (hooks.batchPreFlush == null) return then(this.#begin(context), () => undefined);
-    return this.#attempt(context, false, (keyed) => hooks.batchPreFlush?.(batch, keyed));
+    if (this.owner.hooks.batchPreFlush == null) return then(this.#begin(context), () => undefined);
+    return this.#attempt(context, false, (keyed) => this.owner.hooks.batchPreFlush?.(batch, keyed));
   };
 
   readonly #flush = (batch: Batch, context: FlushContext): Awaitable<unknown> =>
@@ -203,7 +205,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
     const { lanes } = this.owner;
     const { signal } = context;
     this.begun++;
-    this.owner.began(this);
+    this.owner.began(this, true);
     let [open, has] = [true, false];
     const over = (): void => {
       if (!open) return;
@@ -219,11 +221,8 @@ export class Entry<Item, Key, Batch> implements Tenant {
     // The collector gives the attempt up; what its hook still does holds no lane.
     signal.addEventListener('abort', over);
     const waiting = lanes.begin(this.seat);
-    if (waiting === undefined) {
-      has = true;
-      return undefined;
-    }
-    return waiting.then(() => {
+    has = waiting === undefined;
+    return waiting?.then(() => {
       has = true;
       if (open) return;
       lanes.end(this.seat);
@@ -233,7 +232,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
 
   /** Work after a batch, which keeps the collector's own lane: what waits behind it may start then. */
   #following(work: () => Awaitable<unknown>): Awaitable<unknown> {
-    const answer = this.owner.lanes.call(work);
+    const answer = this.#call(work);
     void this.#wantAfter(answer);
     return answer;
   }

@@ -75,9 +75,9 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.#started = true;
   }
 
-  began(entry: Entry<Item, Key, Batch>): void {
+  began(entry: Entry<Item, Key, Batch>, isAttempt: boolean): void {
     this.keys.look(entry); // user code is called next, within an add perhaps
-    this.keys.served(entry);
+    if (isAttempt) this.keys.served(entry);
   }
 
   released(): void {
@@ -87,27 +87,25 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   // Events
 
   event(entry: Entry<Item, Key, Batch>, name: Forwarded, payload: BatchPleaseEvents<Item, Batch>[Forwarded]): void {
-    const before = this.keys.pending;
     this.keys.look(entry);
     this.emit(name, { ...payload, key: entry.key }, name === 'refused' && this.handled);
     this.lanes.want(entry.seat);
-    this.#settled(entry, before, name === 'failed');
+    this.#settled(entry, name === 'failed');
   }
 
   /** To be called after anything that may have changed what is pending of a key. */
   looked(entry: Entry<Item, Key, Batch>): void {
-    const before = this.keys.pending;
     this.keys.look(entry);
     this.keys.used(entry);
     if (entry.pending > 0) this.entrance.fresh.add(entry);
     // Its batch may be due without a lane to start on.
     if (entry.pending > 0 && !entry.seat.ready) this.lanes.want(entry.seat);
-    this.#settled(entry, before);
+    this.#settled(entry);
   }
 
-  #settled(entry: Entry<Item, Key, Batch>, before: number, failed = false): void {
+  #settled(entry: Entry<Item, Key, Batch>, failed = false): void {
     if (entry.pending === 0) this.entrance.fresh.delete(entry);
-    if (before > 0 && this.keys.pending === 0) this.emit('drained', { key: entry.key });
+    if (this.keys.takeDrained()) this.emit('drained', { key: entry.key });
     this.entrance.admit(failed);
   }
 
