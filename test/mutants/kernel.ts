@@ -481,5 +481,13 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     from: `    const value = copy[name] ?? source[name];`,
     to: `    const value = copy[name];`,
   },
+  {
+    name: 'whoever looks first after a standstill takes what is unread for late',
+    file: RUNNER,
+    from: `now - moment <= FROZEN || `,
+    to: `now - moment >= 0 || `,
+    by: ['test/collector/stood-still.test.ts'],
+    tests: ['test/collector/stood-still.test.ts'],
+  },
   ...KEYED_MUTANTS,
 ];

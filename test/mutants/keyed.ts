@@ -128,4 +128,20 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     by,
     tests,
   },
+  {
+    name: 'keyed: callers that close turns away can still be let in',
+    file: ENTRANCE,
+    from: `    this.#forItems.clear();\n    this.#forKeys.clear();\n    for`,
+    to: `    for`,
+    by,
+    tests,
+  },
+  {
+    name: 'keyed: hooks see counts of which nothing was looked at',
+    file: 'collectors/keyed/entry.ts',
+    from: `    this.owner.began(this, false);\n`,
+    to: ``,
+    by,
+    tests,
+  },
 ];
