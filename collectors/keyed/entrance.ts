@@ -127,7 +127,7 @@ export class Entrance<Item, Key, Batch> {
   /** Rejects every waiting caller. */
   close(error: () => Error): void {
     const all = [...this.#forItems, ...this.#forKeys];
-    // Before the first is told: a listener of its refusal may make room, and nobody is to be let in any more.
+    // Before the first is rejected: a listener of that refusal may make room, which must let no caller in any more.
     this.#forItems.clear();
     this.#forKeys.clear();
     for (const waiting of all) waiting.turnAway(error());

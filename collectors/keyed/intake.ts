@@ -27,7 +27,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     let taken: boolean;
     try {
       this.lanes.want(found.seat);
-      taken = this.keys.taking(found, () => found.collector.addItem(item, options));
+      taken = found.collector.addItem(item, options);
     } finally {
       this.handled = outer;
       this.looked(found);
@@ -89,7 +89,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   #give(verb: Verb, entry: Entry<Item, Key, Batch>, item: Item, options: WaitOptions | undefined): Promise<void> {
     this.lanes.want(entry.seat);
     const { begun } = entry;
-    const added = this.keys.taking(entry, () => entry.collector[verb](item, options));
+    const added = entry.collector[verb](item, options);
     this.looked(entry);
     // The item has started a batch, and there is a lane for another key: its caller need not wait for this one.
     const paced = verb === 'syncAddItem' && entry.begun > begun && this.lanes.free;

@@ -18,8 +18,6 @@ export class Keys<Item, Key, Batch> {
   /** The collectors of removed keys, until they have closed. */
   readonly closing = new Map<Key, Promise<void>>();
   readonly #idle = new Set<Entry<Item, Key, Batch>>();
-  /** Keys whose collector is taking an item: they are not idle, although nothing of them may be pending yet. */
-  readonly #taking = new Set<Entry<Item, Key, Batch>>();
   /** Something has been pending since the last `drained`. */
   #filled = false;
   #timer: unknown;
@@ -52,22 +50,6 @@ export class Keys<Item, Key, Batch> {
   /** Whether `make` would find room. */
   get roomy(): boolean {
     return this.all.size < this.limit || this.#idle.size > 0;
-  }
-
-  /**
-   * Calls the collector's own code with an item. Its hooks may add items of other keys, which must not make room by
-   * closing this collector.
-   */
-  taking<T>(entry: Entry<Item, Key, Batch>, add: () => T): T {
-    if (this.#taking.has(entry)) return add();
-    this.#taking.add(entry);
-    this.#idle.delete(entry);
-    try {
-      return add();
-    } finally {
-      this.#taking.delete(entry);
-      if (entry.pending === 0) this.#becomeIdle(entry);
-    }
   }
 
   /** Whether nothing is pending any more, for the first time since something was. */
@@ -123,7 +105,6 @@ export class Keys<Item, Key, Batch> {
   #becomeIdle(entry: Entry<Item, Key, Batch>): void {
     entry.idleSince = this.owner.clock.now();
     this.busy.delete(entry);
-    if (this.#taking.has(entry)) return;
     this.#idle.add(entry);
     this.#arm();
   }
