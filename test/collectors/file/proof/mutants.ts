@@ -398,4 +398,11 @@ export const MUTANTS: readonly Mutant[] = [
     to: ``,
     by: 'file/simulated',
   },
+  {
+    name: 'a part gets the number of a part of an earlier process',
+    file: 'file/batch-file.ts',
+    from: `this.#splits = 2 * this.attempts;`,
+    to: `this.#splits = 0;`,
+    by: 'file/parts',
+  },
 ];
