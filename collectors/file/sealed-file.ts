@@ -156,9 +156,13 @@ export class SealedFile<Item> {
     this.#spool.measure.aside += this.#counted;
   }
 
-  /** May throw; the file is there then. An entry of its name that is no file stays. */
+  /** May throw; the file is there then. A directory that has taken its name stays. */
   remove(): void {
-    if (this.source === undefined && this.look() !== 'missing') this.#spool.remove(this.#name);
+    try {
+      if (this.source === undefined) this.#spool.remove(this.#name);
+    } catch (error) {
+      if (this.look() !== 'missing') throw error;
+    }
     this.close();
   }
 
