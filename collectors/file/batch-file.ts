@@ -120,8 +120,13 @@ export class BatchFile<Item> implements FileBatch<Item> {
   /** The file stays, for the next process. */
   async release(): Promise<void> {
     const writer = this.#writer;
-    const sealed = writer !== undefined && writer.live.bytes > 0 ? this.seal() : Promise.resolve();
-    await sealed.finally(() => writer?.release());
+    try {
+      if (writer !== undefined && writer.live.bytes > 0) await this.seal();
+    } catch (error) {
+      const { id, size } = this;
+      this.#spool.tell('unsynced', { id, size, error }, `batch ${id} stays, and may not be whole on the disk`);
+    }
+    await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
       this.remains.isGone(new Error('the file had lost its name, and no copy was made'));

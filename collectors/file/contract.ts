@@ -95,7 +95,7 @@ export type FileBatcherEvents = {
   dead: { id: string; size: number; filename: string; error: unknown };
   /** A sync failed, or a file had lost its name or a part; what was stored is in the file again, and synced as asked. */
   rescued: { id: string; size: number; error: unknown };
-  /** A sealed file cannot be synced: it is delivered all the same, and power loss before that may cost its newest items. */
+  /** A sealed file cannot be synced: it is delivered, or stays at `close`, all the same; its newest items may be lost. */
   unsynced: { id: string; size: number; error: unknown };
   /** Stored items are lost: their file, or a part of it, was removed or overwritten. */
   lost: { id: string; items: number; error: unknown };

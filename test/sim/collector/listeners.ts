@@ -235,6 +235,7 @@ export class Listeners {
     }
     model.refusedByClose++;
     model.onTheWay = undefined;
+    if (item.joined >= 0) model.unheard(item);
     if (!model.abandoned) model.bad(`item ${item.id} is refused by a close that delivers`);
     model.finish(item, 'refused');
   }

@@ -45,6 +45,8 @@ export class Model {
   /** All lanes have been occupied since then; Infinity if one is free. */
   fullSeq = Infinity;
   refusedByClose = 0;
+  /** Items that `batchTerminate` may see, although they were refused. */
+  readonly heldAllTheSame = new Set<number>();
   closing: Closing | undefined;
   #seq = 0;
   /** Items that are pending; that were ever accepted; that were turned away. */
@@ -177,6 +179,13 @@ export class Model {
     item.joinedAt = this.now;
     this.joined.push(item);
     this.lastJoined = item.id;
+  }
+
+  /** Its hook has answered, but by a promise that has not reached the collector: it is refused, although its batch holds it. */
+  unheard(item: Item): void {
+    if (this.joined.pop() !== item) this.bad(`item ${item.id} is refused behind its time`);
+    this.lastJoined = this.joined.at(-1)?.id;
+    this.heldAllTheSame.add(item.id);
   }
 
   arrived(): void {

@@ -292,6 +292,12 @@ export class Disk {
     }
     return sum;
   }
+
+  /** Files directly in it whose last line has no newline. */
+  unfinishedIn(directory: string): number {
+    const files = [...(this.current.get(directory)?.values() ?? [])];
+    return files.filter(({ current }) => current.length > 0 && current.at(-1) !== 10).length;
+  }
 }
 
 function apply(directories: Directories, { from, to, inode }: NameChange): void {

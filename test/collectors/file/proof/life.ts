@@ -81,6 +81,8 @@ export class Life {
   /** Files that could not be removed, by process. */
   readonly #notRemoved: number[] = [];
   #lost = 0;
+  /** Batches that were reported as not on the disk. */
+  #unsynced = 0;
   /** Items of batches that made room for others; which ones is not reported. */
   #dropped = 0;
   #dead = 0;
@@ -247,6 +249,10 @@ export class Life {
     this.#dropped += items;
   }
 
+  addUnsynced(): void {
+    this.#unsynced++;
+  }
+
   addLost(items: number): void {
     this.#lost += items;
   }
@@ -318,10 +324,12 @@ export class Life {
     this.#anyEviction = true;
     this.#damage = true;
     for (const record of this.#items) {
-      if (record.said !== 'stored' || record.durability === 'item' || record.safe || record.delivered >= 0) continue;
+      // What a disk had only said to have written goes with the rest.
+      const unsynced = record.durability !== 'item' || (this.#lied && !record.proven);
+      if (record.said !== 'stored' || !unsynced || record.safe || record.delivered >= 0) continue;
       record.excused = true;
       // What an earlier process had written is not known: what is no line any more goes to quarantine.
-      record.evicted = record.generation === this.#current;
+      record.evicted = record.durability !== 'item' && record.generation === this.#current;
     }
   }
 
@@ -441,7 +449,7 @@ export class Life {
       }
       this.bad(`G1: item ${record.id} is lost (${record.durability}, of process ${record.generation})`);
     }
-    if (missing > 0 && this.#anyEviction && this.#powerLosses === 0 && this.#lost === 0) {
+    if (missing > 0 && this.#anyEviction && this.#powerLosses === 0 && this.#lost + this.#unsynced === 0) {
       this.bad(`G7: ${missing} stored items are lost without a word`);
     }
     this.#judgeLosses();
@@ -548,7 +556,8 @@ class Process {
     this.#trace = trace;
     const { disk, random } = life;
     const wall = life.moveWall(generation.drift);
-    this.#found = disk.bytesIn(DIRECTORY);
+    // A last line that is whole gets the newline that it lacks.
+    this.#found = disk.bytesIn(DIRECTORY) + disk.unfinishedIn(DIRECTORY);
     this.#foundAside = life.bytesAside;
     const files: Manners = generation.files;
     this.#files = new SimFiles(
@@ -742,6 +751,7 @@ class Process {
     this.#batcher.on('unsynced', ({ id, error }) => {
       this.#note(`unsynced: ${id}: ${String(error)}`);
       this.#unsynced.add(id);
+      this.#life.addUnsynced();
       if (!this.#files.trouble && !this.#files.dead && this.#sabotages === 0)
         this.#life.bad(`G5: batch ${id} was not synced though nothing failed`);
     });
