@@ -7,7 +7,7 @@ import { onDisk } from './measure.js';
 import { type Reader, readItems } from './reading.js';
 import type { Found } from './recovery.js';
 import { Remains } from './remains.js';
-import { SealedFile } from './sealed-file.js';
+import { NOTHING, SealedFile } from './sealed-file.js';
 import { Share } from './share.js';
 import { type Spool, storageError } from './spool.js';
 import { isMissing } from './writing.js';
@@ -120,12 +120,10 @@ export class BatchFile<Item> implements FileBatch<Item> {
   /** The file stays, for the next process. */
   async release(): Promise<void> {
     const writer = this.#writer;
-    try {
-      if (writer !== undefined && writer.live.bytes > 0) await this.seal();
-    } catch (error) {
-      const { id, size } = this;
+    const { id, size } = this;
+    const tell = (error: unknown): void =>
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} stays, and may not be whole on the disk`);
-    }
+    if (writer !== undefined && writer.live.bytes > 0) await this.seal().catch(tell);
     await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
@@ -250,5 +248,3 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.#spool.tell('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
   }
 }
-
-const NOTHING = { name: '', bytes: 0, counted: 0, synced: true };

@@ -26,6 +26,9 @@ export interface Contents {
   readonly doubtful?: boolean;
 }
 
+/** Those of a file that is not written yet. */
+export const NOTHING: Contents = { name: '', bytes: 0, counted: 0, synced: true };
+
 /** The file of a batch that takes no more items. */
 export class SealedFile<Item> {
   bytes: number;
