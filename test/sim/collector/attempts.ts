@@ -41,7 +41,7 @@ function deliver(model: Model, state: State, context: FlushContext, list: string
   const items = state.items.map((id) => model.item(id));
   const delivery: Delivery = {
     ...{ id: context.id, items, reason: context.reason, attempt: 0, startedAt: model.now, startedSeq: -1 },
-    ...{ lane: false, phase: 'running', phaseSeq: model.next(), answer: undefined, sent: undefined },
+    ...{ lane: false, phase: 'running', phaseSeq: model.next(), answer: undefined, sent: undefined, leftBefore: false },
     ...{ retryAt: Infinity, hurried: false, extra: false, dueAt: -1, lastError: undefined, chore: undefined },
   };
   model.deliveries.set(context.id, delivery);

@@ -84,7 +84,10 @@ export class Listeners {
     model.note(`failed ${info.id} (${info.hook}), again at ${String(info.retryAt)}`);
     const delivery = model.deliveries.get(info.id);
     if (delivery === undefined) model.bad(`failed says an unknown batch ${info.id}`);
-    else if (info.hook === 'batchFlush') {
+    else if (info.hook === 'batchFlush' && delivery.leftBefore && delivery.answer?.error === info.error) {
+      // A promise that close() has rejected settled between the hook's answer and this.
+      delivery.leftBefore = false;
+    } else if (info.hook === 'batchFlush') {
       checkFailure(model, delivery, info.error, 'failed');
       // It uses up no attempt, and leaves the time of the next one as it was.
       if (delivery.extra) {

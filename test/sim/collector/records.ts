@@ -66,6 +66,8 @@ export interface Delivery {
   extra: boolean;
   /** Parked before the present attempt: when it was due. */
   dueAt: number;
+  /** Left, by the answer of its attempt, before the event that is to say so. */
+  leftBefore: boolean;
   lastError: unknown;
   chore: Chore | undefined;
 }

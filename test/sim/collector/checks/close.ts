@@ -10,8 +10,10 @@ export function leaveFailed(model: Model): void {
     if (!closing.flush && (delivery.phase === 'parked' || delivery.phase === 'held')) model.leave(delivery);
     if (delivery.phase !== 'running' || delivery.answer?.ok === true) continue;
     if (delivery.answer === undefined && now < delivery.startedAt + plan.timeout) continue;
-    if (!closing.flush || (delivery.attempt >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter)))
+    if (!closing.flush || (delivery.attempt >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter))) {
       model.leave(delivery);
+      delivery.leftBefore = delivery.answer !== undefined;
+    }
   }
 }
 
