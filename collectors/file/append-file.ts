@@ -140,7 +140,25 @@ export class AppendFile<Item> {
       return this.#append(lines, tries - 1);
     }
     if (lines[0]?.refused === true) await this.#takeBack();
-    else this.#acknowledge(lines, bytes);
+    else {
+      const { length } = bytes;
+      this.#acknowledge(lines, bytes);
+      if (spool.config.durability === 'item' && lines[0] !== undefined) {
+        lines[0].takeBack = () => {
+          this.#takeBackStored(lines, length);
+        };
+      }
+    }
+  }
+
+  /** The last group was refused after it had been stored, and before its callers heard of it: in the same microtasks. */
+  #takeBackStored(lines: readonly Line<Item>[], bytes: number): void {
+    const { live } = this;
+    live.acknowledge(-lines.length, -bytes, true);
+    live.torn = true;
+    this.#spool.bytes -= bytes;
+    if (this.#spool.config.maxBytes < Infinity) this.#spool.reserved += sizeOf(lines); // each refusal takes its part off
+    void this.#turns.take(() => this.#takeBack());
   }
 
   /** Another process may have had the directory meanwhile, or may have moved the file. */

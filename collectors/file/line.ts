@@ -2,6 +2,8 @@
 export class Line<Item> {
   /** No caller waits for it any more: it must not be stored. */
   refused = false;
+  /** Of the first line of a group that is stored: takes the group back. Its callers may be refused before they hear of it. */
+  takeBack: (() => void) | undefined;
 
   constructor(
     readonly item: Item,

@@ -34,6 +34,7 @@ export function storageOf<Item>(
     refused: (entry) => {
       const line = lineIn(entry);
       line.refused = true;
+      line.takeBack?.();
       spool.reserved -= line.bytes;
     },
     attempted: (batch) => fileOf(batch).attempting,
