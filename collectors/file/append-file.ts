@@ -151,7 +151,7 @@ export class AppendFile<Item> {
     }
   }
 
-  /** The last group was refused after it had been stored, and before its callers heard of it: in the same microtasks. */
+  /** The last group was refused after it had been stored, in the microtasks before its callers got their answer. */
   #takeBackStored(lines: readonly Line<Item>[], bytes: number): void {
     const { live } = this;
     live.acknowledge(-lines.length, -bytes, true);

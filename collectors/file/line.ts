@@ -2,7 +2,7 @@
 export class Line<Item> {
   /** No caller waits for it any more: it must not be stored. */
   refused = false;
-  /** Of the first line of a group that is stored: takes the group back. Its callers may be refused before they hear of it. */
+  /** Takes a stored group back, whose first line this is: its callers may be refused before they get their answer. */
   takeBack: (() => void) | undefined;
 
   constructor(

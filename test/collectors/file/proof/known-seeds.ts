@@ -48,4 +48,5 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20047399, 'G1: the model did not know that a failed sync takes what the sync before only pretended to write'],
   [20095623, 'G7: a group that was stored and then refused, before its callers heard of it, is delivered'],
   [20135484, 'G8: the model did not allow for a disk that has lied, and keeps two names of a file'],
+  [20146620, 'A6: the model did not allow for a read that outlasts close()'],
 ];

@@ -1027,8 +1027,9 @@ class Process {
         this.#life.bad('G11: the directory is locked after close(), by a call that had hung');
       }
     }
-    if (!this.#files.trouble && this.#files.inUse !== 0 && this.#hanging === 0 && closed.state === 'resolved') {
-      this.#life.bad(`A6: ${this.#files.inUse} descriptors are open after close()`);
+    const unused = this.#files.inUse - this.#files.reading;
+    if (!this.#files.trouble && unused > 0 && this.#hanging === 0 && closed.state === 'resolved') {
+      this.#life.bad(`A6: ${unused} descriptors are open after close()`);
     }
   }
 }

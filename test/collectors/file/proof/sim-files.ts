@@ -102,6 +102,8 @@ export class SimFiles implements FileSystem {
   ops = 0;
   /** Descriptors. */
   inUse = 0;
+  /** Reads that the disk has not answered: each needs its descriptor until then. */
+  reading = 0;
   /** A sync has failed; what was dirty may be shown no more. */
   onFailedSync: ((evicted: boolean) => void) | undefined;
   /** A sync is about to be answered falsely for the first time. */
@@ -423,13 +425,17 @@ export class SimFiles implements FileSystem {
       },
       read: (into, position) => {
         usable('read');
-        return this.#later('read', `at ${position} ${name}`, () => () => {
+        this.reading++;
+        const done = this.#later('read', `at ${position} ${name}`, () => () => {
           const bytes = inode.current.subarray(position, position + into.length);
           // Less than asked for is no end.
           const count = bytes.length > 1 && random.chance(0.1) ? 1 + random.int(bytes.length) : bytes.length;
           into.set(bytes.subarray(0, count));
           return count;
         });
+        const ended = (): void => void this.reading--;
+        done.then(ended, ended);
+        return done;
       },
       sync: () => {
         usable('sync');
