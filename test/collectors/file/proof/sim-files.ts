@@ -433,7 +433,9 @@ export class SimFiles implements FileSystem {
           into.set(bytes.subarray(0, count));
           return count;
         });
-        const ended = (): void => void this.reading--;
+        const ended = (): void => {
+          this.reading--;
+        };
         done.then(ended, ended);
         return done;
       },
