@@ -49,4 +49,5 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20095623, 'G7: a group that was stored and then refused, before its callers heard of it, is delivered'],
   [20135484, 'G8: the model did not allow for a disk that has lied, and keeps two names of a file'],
   [20146620, 'A6: the model did not allow for a read that outlasts close()'],
+  [20161330, 'G1: the model did not see a copy that a lying disk had only pretended to sync'],
 ];

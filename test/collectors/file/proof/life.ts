@@ -703,11 +703,11 @@ class Process {
     batcher.on('unowned', () => undefined);
     if (this.#generation.files.lies !== undefined) {
       // A copy that was made meanwhile may be there in its place after a power loss, and be nothing.
-      for (const event of ['quarantined', 'rescued'] as const) {
-        batcher.on(event, () => {
-          this.#life.replaced();
-        });
-      }
+      const replaced = (): void => {
+        this.#life.replaced();
+      };
+      this.#files.onCopy = replaced;
+      for (const event of ['quarantined', 'rescued'] as const) batcher.on(event, replaced);
     }
     batcher.on('refused', () => undefined);
     batcher.on('failed', ({ error, hook }) => {

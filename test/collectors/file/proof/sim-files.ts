@@ -108,6 +108,8 @@ export class SimFiles implements FileSystem {
   onFailedSync: ((evicted: boolean) => void) | undefined;
   /** A sync is about to be answered falsely for the first time. */
   onFirstLie: (() => void) | undefined;
+  /** A copy takes the name of a file. */
+  onCopy: (() => void) | undefined;
   /** The most descriptors at one time. */
   mostInUse = 0;
   /** Files that this process writes to, by number. */
@@ -313,6 +315,7 @@ export class SimFiles implements FileSystem {
     this.#now('rename', `${from} → ${to}`, () => {
       this.#disk.rename(from, to);
     });
+    if (from.endsWith('.tmp')) this.onCopy?.();
   }
 
   remove(path: string): void {
