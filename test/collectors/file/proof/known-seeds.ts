@@ -50,4 +50,5 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20135484, 'G8: the model did not allow for a disk that has lied, and keeps two names of a file'],
   [20146620, 'A6: the model did not allow for a read that outlasts close()'],
   [20161330, 'G1: the model did not see a copy that a lying disk had only pretended to sync'],
+  [20240874, 'G8: the model did not allow for a file that keeps two names, since its copy could not be synced'],
 ];

@@ -220,8 +220,8 @@ export class Life {
     if (before === this.#current) this.bad(`G8: batch ${batch} is delivered twice by one process`);
     if (before !== undefined) this.#again[this.#current]?.add(batch);
     this.#committed.set(batch, this.#current);
-    // A disk that has lied may keep a file's old name beside its new one: two files are two batches.
-    const doubled = this.#lied && this.#powerLosses > 0;
+    // Without a sync that counts a file's old name may be there beside its new one: two files are two batches.
+    const doubled = (this.#lied || this.#unsynced > 0) && this.#powerLosses > 0;
     for (const record of records) {
       if (record.delivered === this.#current && !doubled) {
         this.bad(`G8: item ${record.id} is delivered twice by one process`);
