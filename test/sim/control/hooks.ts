@@ -96,7 +96,8 @@ export class Hooks {
     const { random } = this.#world;
     const answer = random.pick<unknown>([undefined, undefined, 3, 50, 0, false, 'soon', NaN, 'throw']);
     const set = typeof answer === 'number' && answer >= 0;
-    const wait = answer === false ? undefined : set ? answer : delay;
+    // Delays count as at least 1 ms before they are compared: 0 and 1 are equal, and of equal ones the first counts.
+    const wait = answer === false ? undefined : Math.max(set ? answer : delay, 1);
     this.#asked.push({ error, wait, set });
     if (answer === 'throw') throw new Oops('delay');
     return answer;
@@ -234,7 +235,7 @@ export class Hooks {
     // Of items that are given up the delay does not count; a batchSplit that fails is a failure of its own.
     const asked = this.#asked.filter(({ wait, error }) => {
       const own = errors.includes(cause) ? errors.includes(error) : error === cause;
-      return own && wait !== undefined && elapsed + Math.max(wait, 1) <= limits.maxElapsed;
+      return own && wait !== undefined && elapsed + wait <= limits.maxElapsed;
     });
     const longest = asked.reduce<Asked | undefined>(
       (most, each) => (most === undefined || (each.wait ?? 0) > (most.wait ?? 0) ? each : most),
@@ -249,7 +250,7 @@ export class Hooks {
     }
     if (batch.hurried) {
       if (retryAt !== Math.max(due, now)) world.bad(`A11: a hurried attempt has moved the next one of ${id}`);
-    } else if (longest !== undefined && !world.configured && retryAt !== now + Math.max(longest.wait ?? 0, 1))
+    } else if (longest !== undefined && !world.configured && retryAt !== now + (longest.wait ?? 1))
       world.bad(`batch ${id} is tried again at ${retryAt}, retry.delay said ${String(longest.wait)}`);
     if (!batch.hurried && retryAt - batch.firstStartedAt > Math.max(limits.maxElapsed, 1) && !world.configured)
       world.bad(`batch ${id} is tried again after maxElapsed`);
