@@ -329,8 +329,9 @@ export class Life {
     this.#damage = true;
     for (const record of this.#items) {
       // What a disk had only said to have written goes with the rest.
-      const unsynced = record.durability !== 'item' || (this.#lied && !record.proven);
-      if (record.said !== 'stored' || !unsynced || record.safe || record.delivered >= 0) continue;
+      const pretended = record.durability === 'item' && this.#lied && !record.proven;
+      if (!pretended && (record.said !== 'stored' || record.durability === 'item')) continue;
+      if (record.safe || record.delivered >= 0) continue;
       record.excused = true;
       // What an earlier process had written is not known: what is no line any more goes to quarantine.
       record.evicted = record.durability !== 'item' && record.generation === this.#current;
