@@ -79,7 +79,9 @@ export class FailurePolicy<State> {
       if (wait === undefined) lost.push(index);
       else {
         again.push(index);
-        if (longest === undefined || wait.retryIn > longest.retryIn) longest = wait;
+        // A delay that was set for one of them is not cut short for the others' sake.
+        const set = wait.set || longest?.set === true;
+        longest = { retryIn: Math.max(wait.retryIn, longest?.retryIn ?? 0), set };
       }
     }
     const all = named.length === batch.size;

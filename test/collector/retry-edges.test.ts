@@ -310,3 +310,31 @@ describe('flush({ hurry: false }) from within a hook rejected before its own dem
     expect(flushed?.error).toMatchObject({ name: 'FlushError', size: 1, cause: new Error('down') });
   });
 });
+
+test('a delay that retry.delay sets for one item of a batch is not cut short, whichever item it is and which is longer', async () => {
+  for (const delays of [
+    [100, undefined],
+    [undefined, 100],
+    [50, undefined],
+    [undefined, 50],
+  ]) {
+    let attempts = 0;
+    const { clock, batcher } = bench({
+      maxBatchSize: 2,
+      retry: { ...RETRY, delay: ({ error }) => delays[Number((error as Error).message)] },
+      batchFlush: () => {
+        if (++attempts > 1) return;
+        throw new PartialFlushError([new Error('0'), new Error('1')]);
+      },
+    });
+    batcher.on('failed', () => {});
+    batcher.addItem(1);
+    batcher.addItem(2);
+    await clock.advance(10);
+    void batcher.flush();
+    await clock.advance(89);
+    expect(attempts).toBe(1);
+    await clock.advance(1);
+    expect(attempts).toBe(2);
+  }
+});

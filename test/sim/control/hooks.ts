@@ -242,7 +242,7 @@ export class Hooks {
       undefined,
     );
     Object.assign(batch, { running: false, failedAt: now, retryAt, held: false });
-    batch.delaySet = longest?.set === true;
+    batch.delaySet = asked.some(({ set }) => set);
     batch.hurried = extra && !batch.delaySet;
     if (retryAt === Infinity) {
       batch.held = true; // set aside
