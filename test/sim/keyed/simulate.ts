@@ -45,6 +45,8 @@ class Run {
   readonly #promises: Watched[] = [];
   /** Attempts begun by other keys since this key began to wait with a full batch. */
   readonly #waits = new Map<number, number>();
+  /** An attempt has begun since promise callbacks last ran. */
+  #began = false;
   #healthy = false;
   #paused = false;
 
@@ -263,6 +265,7 @@ class Run {
     if ((this.#running.get(key) ?? 0) > keyConcurrency) this.#wrong(`${this.#running.get(key)} attempts of key ${key}`);
     if (this.#paused) this.#wrong('an attempt has begun while paused');
     this.#waits.delete(key);
+    const counts = this.#counts();
     for (const [other, begun] of this.#waits) {
       if (!this.#onlyQueued(other)) {
         this.#waits.delete(other); // for its retry or a trigger, by now
@@ -270,9 +273,26 @@ class Run {
       }
       // One attempt of each other key, besides those that had been granted a lane.
       const most = keys * keyConcurrency + Math.min(flushConcurrency, keys) + 1;
+      if (!counts) continue;
       if (begun + 1 > most) this.#wrong(`key ${other} waits for more than ${most} attempts of others`);
       this.#waits.set(other, begun + 1);
     }
+  }
+
+  /**
+   * Whether this attempt counts against those that wait. Called back in the turn of a key that has its lane, another key
+   * may run all its batches at once: the first then waits for the call to return, if there is a lane for every key.
+   */
+  #counts(): boolean {
+    const first = !this.#began;
+    this.#began = true;
+    if (first)
+      queueMicrotask(() => {
+        this.#began = false;
+      });
+    const { state } = this.#batcher;
+    const busy = state.keys.filter((key) => (state.of(key)?.pending ?? 0) > 0).length;
+    return first || busy * this.#plan.keyConcurrency > this.#plan.flushConcurrency;
   }
 
   #finish(key: number): void {

@@ -1,5 +1,6 @@
-import { sweep, watchStrayFailures } from '../harness.js';
+import { runSeed, sweep, watchStrayFailures } from '../harness.js';
 import { testProof } from '../test-proof.js';
+import { KNOWN_SEEDS } from './known-seeds.js';
 import { KEYED_PROOF } from './proof.js';
 
 /** Enough to see that the runs do something. */
@@ -12,6 +13,10 @@ describe('a batcher per key, against a naive model', () => {
   });
   afterAll(() => {
     unwatch();
+  });
+
+  test.each(KNOWN_SEEDS)('seed %i: %s', async (seed) => {
+    expect((await runSeed(KEYED_PROOF, seed)).violations).toEqual([]);
   });
 
   testProof(KEYED_PROOF, { runs: 100 });
