@@ -482,7 +482,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: `    const value = copy[name];`,
   },
   {
-    name: 'whoever looks first after a standstill takes what is unread for late',
+    name: 'after the process stood still, an add expires attempts whose answers are unread',
     file: RUNNER,
     from: `now - moment <= FROZEN || `,
     to: `now - moment >= 0 || `,

@@ -1,5 +1,5 @@
 import { mustRun, root } from '../support/project.js';
-import { type Proof, type SweepOptions } from './harness.js';
+import { type Proof, type SweepOptions, runSeed, watchStrayFailures } from './harness.js';
 
 /** More than any of them takes: a slow machine gets the time that it needs. */
 const TIME = 15 * 60_000;
@@ -21,4 +21,21 @@ export function testProof(proof: Proof, { from = 1, runs, without = [] }: SweepO
     },
     TIME,
   );
+}
+
+/** Seeds that once found something, in this process; `found` says what that was. */
+export function testKnownSeeds(
+  proof: Proof,
+  seeds: readonly (readonly [seed: number, found: string])[],
+  without: readonly string[] = [],
+): void {
+  const left = without.length > 0 ? `, without ${without.join(', ')}` : '';
+  test.each(seeds)(`seed %i${left}: %s`, async (seed) => {
+    const unwatch = watchStrayFailures();
+    try {
+      expect((await runSeed(proof, seed, { without: new Set(without) })).violations).toEqual([]);
+    } finally {
+      unwatch();
+    }
+  });
 }

@@ -1,5 +1,4 @@
-import { runSeed, watchStrayFailures } from '../../sim/harness.js';
-import { testProof } from '../../sim/test-proof.js';
+import { testKnownSeeds, testProof } from '../../sim/test-proof.js';
 import { KNOWN_SEEDS, LATER_SEEDS } from './proof/known-seeds.js';
 import { FILE_PROOF } from './proof/proof.js';
 
@@ -8,19 +7,6 @@ describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the 
 });
 
 describe('seeds that once found a bug', () => {
-  let unwatch: () => void;
-  beforeAll(() => {
-    unwatch = watchStrayFailures();
-  });
-  afterAll(() => {
-    unwatch();
-  });
-
-  test.each(KNOWN_SEEDS)('seed %i: %s', async (seed) => {
-    expect((await runSeed(FILE_PROOF, seed, { without: new Set(['trials']) })).violations).toEqual([]);
-  });
-
-  test.each(LATER_SEEDS)('seed %i: %s', async (seed) => {
-    expect((await runSeed(FILE_PROOF, seed)).violations).toEqual([]);
-  });
+  testKnownSeeds(FILE_PROOF, KNOWN_SEEDS, ['trials']);
+  testKnownSeeds(FILE_PROOF, LATER_SEEDS);
 });
