@@ -12,7 +12,7 @@ export const DIRECTORY = '/data/spool';
 /** How long a sync may take altogether, on top of the interval, when nothing goes wrong. */
 const SYNC_SLACK = 8 * SLOWEST;
 
-/** What is known of the items and of the disk: what the processes of a life were told, and what was done to them. */
+/** What is known of the items and of the disk: what the processes of a life were reported, and what was done to them. */
 export class Ledger {
   readonly violations: string[] = [];
   readonly disk = new Disk();
