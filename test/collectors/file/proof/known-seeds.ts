@@ -52,4 +52,5 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20161330, 'G1: the model did not see a copy that a lying disk had only pretended to sync'],
   [20240874, 'G8: the model did not allow for a file that keeps two names, since its copy could not be synced'],
   [20273119, 'G1: the same as 20047399, for an item whose deliverItem was pending'],
+  [31005330, 'G1: the model did not see that a line was hit while it was being written'],
 ];
