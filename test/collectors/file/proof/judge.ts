@@ -28,7 +28,12 @@ export function judge(ledger: Ledger): void {
     }
     ledger.bad(`G1: item ${record.id} is lost (${record.durability}, of process ${record.generation})`);
   }
-  if (missing > 0 && ledger.anyEviction && ledger.powerLosses === 0 && ledger.lost + ledger.unsynced === 0) {
+  if (
+    missing > ledger.dropped &&
+    ledger.anyEviction &&
+    ledger.powerLosses === 0 &&
+    ledger.lost + ledger.unsynced === 0
+  ) {
     ledger.bad(`G7: ${missing} stored items are lost without a word`);
   }
   judgeLosses(ledger);
@@ -75,7 +80,7 @@ function judgeDuplicates(ledger: Ledger): void {
       return;
     }
     // Without syncs nothing bounds what power loss undoes.
-    if (durability === 'none' && ledger.powerLosses > 0) return;
+    if ((durability === 'none' || ledger.unsyncedNames.has(index)) && ledger.powerLosses > 0) return;
     if (!ledger.closedCleanly.has(index)) allowed += lanes;
     allowed += ledger.notRemoved[index] ?? 0;
   }

@@ -25,6 +25,8 @@ export class Ledger {
   readonly again: Set<string>[] = [];
   /** Files that could not be removed, by process. */
   readonly notRemoved: number[] = [];
+  /** Processes that went on without a sync of the directory, since several had failed in a row. */
+  readonly unsyncedNames = new Set<number>();
   lost = 0;
   /** Batches that were reported as not on the disk. */
   unsynced = 0;

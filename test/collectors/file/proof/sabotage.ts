@@ -83,11 +83,12 @@ function spoil(inode: Inode, kind: Sabotage, random: Random): void {
   } else inode.write(random.int(length), Buffer.alloc(1));
 }
 
-/** The lines, by the number of their item: the whole ones, or also a last one without its newline. */
+/** The lines, with their newlines, by the number of their item: the whole ones, or also a last one that lacks its newline. */
 function linesOf(content: Uint8Array, unfinished = false): Map<number, string> {
   const lines = new Map<number, string>();
-  const texts = Buffer.from(content).toString('latin1').split('\n');
-  for (const line of unfinished ? texts : texts.slice(0, -1)) {
+  for (const [line] of Buffer.from(content)
+    .toString('latin1')
+    .matchAll(unfinished ? /[^\n]*\n|[^\n]+$/g : /[^\n]*\n/g)) {
     // What was written behind a hole has zeros before it.
     const behind = line.slice(line.lastIndexOf('\0') + 1);
     const found = /^\{"id":(\d+),/.exec(behind);

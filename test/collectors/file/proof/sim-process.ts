@@ -17,6 +17,9 @@ const STEP = 100;
 /** Descriptors that a process may need beside two for each lane, however many batches wait. */
 const DESCRIPTORS = 24;
 
+/** After so many syncs of the directory that fail in a row, batches are delivered without. */
+const PATIENCE = 3;
+
 /** One process: its batcher, its sink, and those who add. */
 export class SimProcess {
   readonly clock = new TestClock();
@@ -67,6 +70,9 @@ export class SimProcess {
     this.files.onFailedSync = (evicted) => {
       if (evicted) this.ledger.evicted();
       else this.ledger.ghosted();
+    };
+    this.files.onFailedDirectorySync = (path, inARow) => {
+      if (path === DIRECTORY && inARow > PATIENCE) this.ledger.unsyncedNames.add(this.ledger.generation);
     };
     this.files.onFirstLie = () => {
       this.ledger.lie();
