@@ -445,6 +445,61 @@ test('G5 a recovered file is not delivered before its directory is synced, even 
   await batcher.close();
 });
 
+describe('G8 the directory cannot be synced after a delivery', () => {
+  /** After each delivery as many syncs of the directory fail as `faults` says. */
+  function failing(faults: readonly number[]) {
+    const { files, trace } = traced();
+    const clock = new TestClock();
+    const log: string[] = [];
+    const next = [...faults];
+    let left = 0;
+    const batchFlush = (): void => {
+      log.push('delivered');
+      left = next.shift() ?? 0;
+    };
+    trace.fault = (call) => {
+      if (call !== 'syncDirectory' || left-- <= 0) return;
+      log.push('not synced');
+      throw failure('EIO');
+    };
+    const retry = { minDelay: 1000, maxDelay: 1000, jitter: false };
+    const { batcher } = life(directory(), { batchFlush, maxBatchSize: 1, clock, retry, durability: 'item' }, files);
+    const add = async (count: number): Promise<void> => {
+      batcher.pause();
+      for (const item of numbers(count)) await batcher.syncAddItem(item);
+      batcher.resume();
+    };
+    const goesTo = async (length: number): Promise<void> => {
+      await until(() => log.length >= length && batcher.state.inFlight.batches === 0);
+      await clock.advance(1000);
+    };
+    return { batcher, log, add, goesTo };
+  }
+
+  test('the next batch waits for three more attempts, not for ever: 4 fail => delivered', async () => {
+    const { batcher, log, add, goesTo } = failing([4]);
+    await add(2);
+    for (const attempt of [1, 2, 3]) await goesTo(1 + attempt);
+    await until(() => log.length === 6);
+    expect(log).toEqual(['delivered', 'not synced', 'not synced', 'not synced', 'not synced', 'delivered']);
+    await batcher.close();
+  });
+
+  test('a sync that succeeds ends the row, whatever it was for: 3 fail, 1 succeeds, 1 fails => waits', async () => {
+    const { batcher, log, add, goesTo } = failing([3, 1]);
+    await add(2);
+    for (const attempt of [1, 2]) await goesTo(1 + attempt);
+    await until(() => log.length === 4 && batcher.state.inFlight.batches === 0);
+    await add(1); // its file is new, and so its directory is synced
+    await goesTo(4);
+    await until(() => log.length >= 6 && batcher.state.inFlight.batches === 0);
+    expect(log.slice(4)).toEqual(['delivered', 'not synced']);
+    await goesTo(6);
+    await until(() => log.length === 7);
+    await batcher.close();
+  });
+});
+
 test('G6 durability none: no sync by us', async () => {
   const { files, trace } = traced();
   const { batcher } = life(directory(), { durability: 'none' }, files);
