@@ -4,7 +4,7 @@ import { type AnyHooks, Chain, type End } from './chain.js';
 import { type LoopState, afterTurn } from './debug.js';
 import { type Interlude, Interludes } from './interludes.js';
 import { SizeLimit } from './limit.js';
-import { type Entry, Mailbox, opOf } from './mailbox.js';
+import { type AnyOp, type Entry, Mailbox, opOf } from './mailbox.js';
 import type { Monitor } from './monitor.js';
 import { Rounds } from './rounds.js';
 import { isThenable } from '../core/promise.js';
@@ -66,7 +66,7 @@ export class Loop {
     this.chain = new Chain(hooks, config.name, clock);
     this.limit = new SizeLimit(config, (message, error) => monitor.report(message, error));
     this.rounds = new Rounds(clock, this);
-    this.checked = [this.mailbox, calls];
+    this.checked = [this.mailbox, { check: () => calls.check(this.mailbox.since(this.#ready)) }];
   }
 
   accept(entry: Entry): void {
@@ -95,12 +95,18 @@ export class Loop {
 
   /** A round: what was accepted before the end of the turn may be taken. */
   run(now: number): void {
+    this.#release();
     this.#calls.turnEnded(now);
-    this.#ready = this.mailbox.accepted;
     this.turn(now);
     // After the batches: callers that were answered at once need no timer.
     this.#calls.watch();
     afterTurn(this);
+  }
+
+  /** What was accepted may be taken. Its calls are recorded: handlers may change the lists that they are given. */
+  #release(): void {
+    if (this.#calls.hasFresh) this.#calls.keep(this.mailbox.since(this.#ready));
+    this.#ready = this.mailbox.accepted;
   }
 
   /** Handles batches until nothing may be taken, a hook returns a promise, or the server is suspended or ends. */
@@ -205,8 +211,14 @@ export class Loop {
     this.#onIdle = onIdle;
     this.#closing = true;
     this.suspended = false;
-    this.#ready = this.mailbox.accepted;
+    this.#release();
     this.turn(this.#clock.now());
+  }
+
+  /** Empties the mailbox. The callers of what was in there wait for their timeouts, or the end. */
+  drop(): AnyOp[] {
+    this.#release();
+    return this.mailbox.take(Infinity);
   }
 
   /** Ignores the result of the hook that runs, and says whether one does. */
@@ -233,16 +245,9 @@ export class Loop {
   debugState(): LoopState {
     const { busy, suspended, running } = this;
     const { accepted, taken, size } = this.mailbox;
-    const state = {
-      accepted,
-      taken,
-      size,
-      running,
-      busy,
-      suspended,
-      over: this.chain.over,
-      wanted: this.rounds.wanted,
-    };
-    return { ...state, ...this.#monitor.counts, ...this.#calls.counts };
+    const { counts: messages } = this.#monitor;
+    const { counts: callers } = this.#calls;
+    const parts = { over: this.chain.over, wanted: this.rounds.wanted };
+    return { accepted, taken, size, running, busy, suspended, ...parts, ...messages, ...callers };
   }
 }
