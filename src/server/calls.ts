@@ -14,21 +14,22 @@ const EXPIRIES_PER_TURN = 250;
  *
  * A timeout starts at the end of the event-loop turn in which the call was made, since no timer could fire before. So the
  * clock is read once per turn instead of once per call, one timer serves all calls, and calls that are answered within
- * their turn never enter the heap. Until then the mailbox has them, and no list of their own.
+ * their turn never enter the heap. Until the end of the turn the mailbox has them: a list of them here would cost a tenth of
+ * a call.
  *
  * Invariants: `#waiting` counts all callers that wait; `#inHeap` those of the heap, `#timed` those of the heap with a
- * finite deadline. All others are in `#fresh`, in `#ending`, or in the mailbox, which hands them over by `keep`. The timer
- * is armed only while `#timed` is above 0, and never for later than the earliest deadline.
+ * finite deadline. All others are in the mailbox, in `#fresh` or in `#ending`. The timer is armed only while `#timed` is
+ * above 0, and never for later than the earliest deadline.
  */
 export class Calls implements Callers {
   onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
   readonly #name: string;
   readonly #alarm: Alarm;
   readonly #heap = new DeadlineHeap<AnyCall>();
-  /** Messages of the present turn, in lists; their calls have no deadline yet. */
-  #fresh: (readonly Entry[])[] = [];
-  /** Those of the turn that ended last, while its batches are handled. */
-  #ending: (readonly Entry[])[] = [];
+  /** Calls of the present turn that are not in the mailbox. */
+  #fresh: AnyCall[] = [];
+  /** Messages of the turn that ended last, while its batches are handled. Calls among them have no deadline yet. */
+  #ending: readonly Entry[] = [];
   #endedAt = NaN;
   #waiting = 0;
   #inHeap = 0;
@@ -55,14 +56,14 @@ export class Calls implements Callers {
     return this.#waiting > this.#inHeap;
   }
 
-  /** The call must be given to `keep` before the end of the turn. */
+  /** `turnEnded` must follow, and be given the call, unless `keep` is before. */
   add(): void {
     this.#waiting++;
   }
 
-  /** Takes over the messages whose calls are to be timed, or rejected at the end. The list must not change. */
+  /** Takes over calls which the mailbox will not have at the end of the turn. */
   keep(messages: readonly Entry[]): void {
-    this.#fresh.push(messages);
+    for (const call of freshOf(messages)) this.#fresh.push(call);
   }
 
   left(deadline: number | undefined): void {
@@ -73,28 +74,31 @@ export class Calls implements Callers {
     if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);
   }
 
-  /** Starts the timeouts of this turn's calls; `watch` must follow when the batches of the turn have been handled. */
-  turnEnded(now: number): void {
+  /** Starts the timeouts of this turn's messages; `watch` must follow when the batches of the turn have been handled. */
+  turnEnded(now: number, messages: readonly Entry[]): void {
     this.#endedAt = now;
-    this.#ending = this.#fresh;
+    this.#ending = messages;
+    if (this.#fresh.length === 0) return;
+    this.#ending = [...this.#fresh, ...messages];
     this.#fresh = [];
   }
 
   /** Moves the calls that still wait into the heap, and sets the timer. */
   watch(): void {
-    const lists = this.#ending;
+    const messages = this.#ending;
     this.#ending = [];
-    if (this.hasFresh) for (const call of freshOf(lists)) this.#startTimeout(call);
+    if (this.hasFresh) for (const call of freshOf(messages)) this.#startTimeout(call);
     this.#forgetThoseGone();
     this.#setTimer();
   }
 
   /** Rejects all callers that wait. */
   failAll(error: unknown): void {
-    const lists = [...this.#ending, ...this.#fresh];
+    for (const calls of [this.#heap.clear(), freshOf(this.#ending), this.#fresh]) {
+      for (const call of calls) call.refuse(error);
+    }
     this.#ending = [];
     this.#fresh = [];
-    for (const call of [...this.#heap.clear(), ...freshOf(lists)]) call.refuse(error);
   }
 
   /** For `debugState`. */
@@ -102,12 +106,12 @@ export class Calls implements Callers {
     return { waiting: this.#waiting, inHeap: this.#inHeap, timed: this.#timed };
   }
 
-  /** Throws if an invariant of this class does not hold; linear. `mailbox`: the messages that `keep` was not given yet. */
+  /** Throws if an invariant of this class does not hold; linear. `mailbox`: the messages of the present turn. */
   check(mailbox: readonly Entry[]): void {
     this.#heap.check();
     const inHeap = this.#heap.items.filter((call) => call.waits);
     const timed = inHeap.filter((call) => call.deadline < Infinity).length;
-    const elsewhere = new Set(freshOf([...this.#ending, ...this.#fresh, mailbox])).size;
+    const elsewhere = new Set(freshOf([...this.#ending, ...this.#fresh, ...mailbox])).size;
     const counted = `${inHeap.length}, ${timed}, ${inHeap.length + elsewhere}`;
     const kept = `${this.#inHeap}, ${this.#timed}, ${this.#waiting}`;
     if (counted !== kept) throw new Error(`calls in the heap, timed, waiting: ${kept}, really ${counted}`);
@@ -149,9 +153,9 @@ export class Calls implements Callers {
   }
 }
 
-/** The calls of the lists whose callers wait and have no deadline yet. */
-function* freshOf(lists: readonly (readonly Entry[])[]): Iterable<AnyCall> {
-  for (const list of lists) {
-    for (const entry of list) if (entry instanceof Call && entry.waits && Number.isNaN(entry.deadline)) yield entry;
+/** The calls among the messages whose callers wait and have no deadline yet. */
+function* freshOf(messages: readonly Entry[]): Iterable<AnyCall> {
+  for (const entry of messages) {
+    if (entry instanceof Call && entry.waits && Number.isNaN(entry.deadline)) yield entry as AnyCall;
   }
 }

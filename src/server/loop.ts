@@ -43,15 +43,13 @@ export class Loop {
   readonly #calls: Calls;
   readonly #monitor: Monitor;
   readonly #interludes = new Interludes();
-  readonly #playInterludes = (): void => {
-    this.#interludes.play(() => !this.#ended);
-  };
+  readonly #playInterludes = (): void => this.#interludes.play(() => !this.#ended);
   /** Messages below this position may be taken. */
   #ready = 0;
   #turning = false;
   /** A hook failed or asked to stop: no batch follows. */
   #ended = false;
-  /** Messages in the batch that runs. */
+  /** The limit at which the batch that runs was cut. */
   #cutAt = 0;
   #startedAt = 0;
   /** When the last batch ended, by which time a batch of the same turn cannot have started. */
@@ -95,18 +93,18 @@ export class Loop {
 
   /** A round: what was accepted before the end of the turn may be taken. */
   run(now: number): void {
-    this.#release();
-    this.#calls.turnEnded(now);
+    this.#calls.turnEnded(now, this.#release());
     this.turn(now);
     // After the batches: callers that were answered at once need no timer.
     this.#calls.watch();
     afterTurn(this);
   }
 
-  /** What was accepted may be taken. Its calls are recorded: handlers may change the lists that they are given. */
-  #release(): void {
-    if (this.#calls.hasFresh) this.#calls.keep(this.mailbox.since(this.#ready));
+  /** What was accepted may be taken. Returns a copy, if calls are in it: handlers may change the lists that they get. */
+  #release(): Entry[] {
+    const released = this.#calls.hasFresh ? this.mailbox.since(this.#ready) : [];
     this.#ready = this.mailbox.accepted;
+    return released;
   }
 
   /** Handles batches until nothing may be taken, a hook returns a promise, or the server is suspended or ends. */
@@ -211,13 +209,13 @@ export class Loop {
     this.#onIdle = onIdle;
     this.#closing = true;
     this.suspended = false;
-    this.#release();
+    this.#calls.keep(this.#release());
     this.turn(this.#clock.now());
   }
 
   /** Empties the mailbox. The callers of what was in there wait for their timeouts, or the end. */
   drop(): AnyOp[] {
-    this.#release();
+    this.#calls.keep(this.#release());
     return this.mailbox.take(Infinity);
   }
 
@@ -245,9 +243,8 @@ export class Loop {
   debugState(): LoopState {
     const { busy, suspended, running } = this;
     const { accepted, taken, size } = this.mailbox;
-    const { counts: messages } = this.#monitor;
-    const { counts: callers } = this.#calls;
     const parts = { over: this.chain.over, wanted: this.rounds.wanted };
-    return { accepted, taken, size, running, busy, suspended, ...parts, ...messages, ...callers };
+    const counts = { ...this.#monitor.counts, ...this.#calls.counts };
+    return { accepted, taken, size, running, busy, suspended, ...parts, ...counts };
   }
 }
