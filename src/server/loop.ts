@@ -120,11 +120,11 @@ export class Loop {
   }
 
   #handle(startedAt: number): void {
-    const limit = this.limit.size;
-    const ops = this.mailbox.take(limit);
+    this.#cutAt = this.limit.size;
+    const ops = this.mailbox.take(this.#cutAt);
+    if (this.mailbox.taken > this.#ready) this.#calls.keep(ops); // some are of the present turn
     this.busy = true;
     this.running = ops.length;
-    this.#cutAt = limit;
     this.#startedAt = startedAt;
     if (this.#config.reversedBatch) ops.reverse();
     const end = this.chain.handle(ops);
