@@ -5,6 +5,8 @@ import type { FileSystem } from './file-system.js';
 export class FolderSyncs {
   /** Names that were removed or found in the directory. */
   changes = 0;
+  /** Syncs of the directory itself that have failed in a row. */
+  failures = 0;
   /** How many of these changes survive power loss. */
   #syncedChanges = 0;
   /** For each folder: the sync that runs, and the one that begins after it. */
@@ -44,10 +46,13 @@ export class FolderSyncs {
     const syncing = this.#files.syncDirectory(join(this.#directory, folder)).then(
       () => {
         this.#syncing.delete(folder);
-        if (folder === '') this.#syncedChanges = Math.max(this.#syncedChanges, changes);
+        if (folder !== '') return;
+        this.#syncedChanges = Math.max(this.#syncedChanges, changes);
+        this.failures = 0;
       },
       (error: unknown) => {
         this.#syncing.delete(folder);
+        if (folder === '') this.failures++;
         throw error;
       },
     );

@@ -31,7 +31,6 @@ export class Spool<Item> {
   #lostLock = false;
   #released = false;
   #sequence = 0;
-  #failedSyncs = 0;
   readonly #syncs: FolderSyncs;
   readonly #waiting: (() => void)[] = [];
 
@@ -152,10 +151,9 @@ export class Spool<Item> {
     if (this.#syncs.isSynced() || this.config.durability === 'none') return;
     try {
       await this.sync();
-      this.#failedSyncs = 0;
     } catch (error) {
       // Delivery must not end with a directory that cannot be synced for long.
-      if (++this.#failedSyncs > MOST_FAILED_SYNCS) return;
+      if (this.#syncs.failures > MOST_FAILED_SYNCS) return;
       throw storageError('the directory was not synced', error);
     }
   }

@@ -52,4 +52,12 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [20161330, 'G1: the model did not see a copy that a lying disk had only pretended to sync'],
   [20240874, 'G8: the model did not allow for a file that keeps two names, since its copy could not be synced'],
   [20273119, 'G1: the same as 20047399, for an item whose deliverItem was pending'],
+  [30021452, 'G8: syncs of the directory that fail count as a row though others between them have succeeded'],
+  [
+    30022097,
+    'G8: the model did not know that delivery goes on when the directory cannot be synced four times in a row',
+  ],
+  [31005330, 'G1: the model did not see that a line was hit while it was being written'],
+  [31013042, 'G7: the model took items that had made room for others for lost ones'],
+  [31023183, 'G1: the model did not see that a line had lost its newline only'],
 ];

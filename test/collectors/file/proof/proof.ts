@@ -1,6 +1,7 @@
 import { random } from 'batch-please/testing';
 import { describeError, type Outcome, type Proof, type RunOptions } from '../../../sim/harness.js';
-import { Life } from './life.js';
+import { Ledger } from './ledger.js';
+import { live } from './life.js';
 import { drawMore, drawPlan, drawTrials } from './plan.js';
 
 export const FILE_PROOF: Proof = {
@@ -22,14 +23,14 @@ async function run(seed: number, { trace, without }: RunOptions): Promise<Outcom
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // Stacks that are not read take half of the time.
   Math.random = random(seed + 1).next;
-  const life = new Life(plan, source, more, trials, trace);
+  const ledger = new Ledger(plan, source, more, trials, trace);
   try {
-    await life.run();
+    await live(ledger);
   } catch (error) {
-    life.bad(`thrown: ${describeError(error)}`);
+    ledger.bad(`thrown: ${describeError(error)}`);
   } finally {
     Math.random = realRandom;
     Error.stackTraceLimit = stackTraceLimit;
   }
-  return { violations: life.violations, counts: { 'operations on files': life.ops } };
+  return { violations: ledger.violations, counts: { 'operations on files': ledger.ops } };
 }

@@ -61,9 +61,10 @@ export function sabotage(
     if (kind === 'replaceFile') disk.create(path).write(0, Buffer.from('this is no item\n'));
     return harm;
   }
-  const before = linesOf(inode.current);
+  // A line that is being written can be hit as well.
+  const before = linesOf(inode.current, true);
   spoil(inode, kind, random);
-  const after = linesOf(inode.current);
+  const after = linesOf(inode.current, true);
   return { hit: [...before.keys()].filter((id) => after.get(id) !== before.get(id)), nameless: [] };
 }
 
@@ -82,10 +83,12 @@ function spoil(inode: Inode, kind: Sabotage, random: Random): void {
   } else inode.write(random.int(length), Buffer.alloc(1));
 }
 
-/** The whole lines, by the number of their item. */
-function linesOf(content: Uint8Array): Map<number, string> {
+/** The lines, with their newlines, by the number of their item: the whole ones, or also a last one that lacks its newline. */
+function linesOf(content: Uint8Array, unfinished = false): Map<number, string> {
   const lines = new Map<number, string>();
-  for (const line of Buffer.from(content).toString('latin1').split('\n').slice(0, -1)) {
+  for (const [line] of Buffer.from(content)
+    .toString('latin1')
+    .matchAll(unfinished ? /[^\n]*\n|[^\n]+$/g : /[^\n]*\n/g)) {
     // What was written behind a hole has zeros before it.
     const behind = line.slice(line.lastIndexOf('\0') + 1);
     const found = /^\{"id":(\d+),/.exec(behind);

@@ -106,6 +106,9 @@ export class SimFiles implements FileSystem {
   reading = 0;
   /** A sync has failed; what was dirty may be shown no more. */
   onFailedSync: ((evicted: boolean) => void) | undefined;
+  onFailedDirectorySync: ((path: string, inARow: number) => void) | undefined;
+  /** By directory: syncs that have failed in a row. */
+  readonly #unsynced = new Map<string, number>();
   /** A sync is about to be answered falsely for the first time. */
   onFirstLie: (() => void) | undefined;
   /** A copy takes the name of a file. */
@@ -325,14 +328,21 @@ export class SimFiles implements FileSystem {
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#later('syncDirectory', path, () => {
+    const begin = (): (() => void) => {
       this.#disk.directory(path);
       const { dirty } = this.#disk;
       const below = this.#disk.below(path);
       return () => {
+        this.#unsynced.delete(path);
         if (!this.#lies('sync')) this.#disk.syncDirectory(path, dirty, below);
       };
-    });
+    };
+    const failing = (): void => {
+      const inARow = (this.#unsynced.get(path) ?? 0) + 1;
+      this.#unsynced.set(path, inARow);
+      this.onFailedDirectorySync?.(path, inARow);
+    };
+    return this.#later('syncDirectory', path, begin, failing);
   }
 
   async lock(directory: string): Promise<Lock> {

@@ -1,0 +1,60 @@
+import type { FlushContext } from 'batch-please';
+import type { FileBatch } from '../../../../collectors/file-batcher.js';
+import type { StoredItem, Thing } from './item.js';
+import { drawSink } from './plan.js';
+import { Refusal } from './refusal.js';
+import type { SimProcess } from './sim-process.js';
+
+export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: FlushContext): Promise<void> {
+  sim.addUp();
+  const manner = drawSink(sim.random, sim.generation.sink);
+  sim.note(`flush ${context.id} (${batch.size}, ${context.reason}, attempt ${context.attempt}): ${manner}`);
+  if (sim.files.failed('rename') > 0) sim.ledger.renameFailed = true;
+  if (!sim.files.dead) sim.ledger.attempt(context.id, context.attempt);
+  if (context.attempt > sim.generation.maxAttempts) sim.ledger.bad(`G14: attempt ${context.attempt} of a batch`);
+  if (batch.id !== context.id) sim.ledger.bad(`G8: batch ${batch.id} has the context of ${context.id}`);
+  if (manner === 'refuse') throw new Refusal('refused at once');
+  const records: StoredItem[] = [];
+  const half = Math.ceil(batch.size / 2);
+  for await (const item of batch.items()) {
+    const synced = sim.generation.durability !== 'none' && !sim.unsynced.has(context.id);
+    const record = sim.ledger.seen(item, synced);
+    if (record === undefined) return;
+    if (record.said === 'refused' && record.generation === sim.ledger.generation) {
+      sim.ledger.bad(`G7: item ${record.id} was refused, and flush sees it`);
+    }
+    records.push(record);
+    if (manner === 'refuseHalfway' && records.length === half) throw new Refusal('refused halfway');
+  }
+  if (manner === 'refuseAfter') throw new Refusal('refused after all');
+  if (manner === 'hang') {
+    sim.hanging++;
+    await new Promise(() => undefined);
+  }
+  if (manner === 'slow') {
+    await new Promise<void>((resolve) => {
+      sim.clock.setTimer(resolve, 1 + sim.random.int(80));
+    });
+  }
+  if (sim.files.dead) throw new Refusal('it is dead');
+  if (context.signal.aborted) throw new Refusal('too late');
+  if (records.length !== batch.size) {
+    sim.ledger.bad(`G1: batch ${batch.id} says ${batch.size} items, and has ${records.length}`);
+  }
+  sim.note(`delivered ${context.id}: ${records.map(({ id }) => id).join(' ')}`);
+  sim.ledger.commit(context.id, records);
+  checkOrder(sim, records);
+}
+
+/** G13. */
+function checkOrder(sim: SimProcess, records: readonly StoredItem[]): void {
+  const { lanes } = sim.generation;
+  for (const { id, deliveries } of records) {
+    if (deliveries > 1) continue; // power loss had undone its removal
+    const previous = sim.order.at(-1);
+    if (previous !== undefined && previous > id && lanes === 1 && !sim.ledger.isUnordered) {
+      sim.ledger.bad(`G13: item ${id} comes after item ${previous}`);
+    }
+    sim.order.push(id);
+  }
+}
