@@ -100,7 +100,7 @@ export class Loop {
     afterTurn(this);
   }
 
-  /** What was accepted may be taken. Returns a copy, if calls are in it: handlers may change the lists that they get. */
+  /** All accepted messages may be taken. Returns a copy, if calls are in it: handlers may change the lists that they get. */
   #release(): Entry[] {
     const released = this.#calls.hasFresh ? this.mailbox.since(this.#ready) : [];
     this.#ready = this.mailbox.accepted;
