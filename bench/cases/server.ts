@@ -1,4 +1,4 @@
-import type { Case, Goal } from '../contract.js';
+import type { Case, Contender, Goal } from '../contract.js';
 
 const ERLANG = 'gen_batch_server on Erlang/OTP 25, one scheduler (cited)';
 const ELIXIR = 'the Elixir original (cited)';
@@ -15,6 +15,7 @@ function server(
   floor: { readonly atMost: number; readonly today?: number },
   params: Case['params'],
   quick: Case['params'],
+  steps: readonly Contender[] = [],
 ): Case {
   return {
     id,
@@ -32,6 +33,7 @@ function server(
         role: 'floor',
         note: kind === 'casts' ? 'a list, drained by setImmediate' : 'a list of calls, one promise each',
       },
+      ...steps,
       { name: 'BatchServer', module: `server/ours-${kind}`, role: 'ours' },
     ],
     goals: [{ contender: 'BatchServer', over: 'floor', kind: 'ratio', ...floor }, ahead('BatchServer', ERLANG, erlang)],
@@ -70,6 +72,22 @@ export const serverCases: readonly Case[] = [
     { atMost: 1.3, today: 1.5 },
     { n: 1_000_000, callers: 1000 },
     { n: 500_000 },
+    [
+      {
+        name: 'floor, reply and fail',
+        module: 'server/steps-calls',
+        role: 'floor',
+        params: { step: 'functions' },
+        note: 'two functions of its own for each call',
+      },
+      {
+        name: 'floor, state of a call',
+        module: 'server/steps-calls',
+        role: 'floor',
+        params: { step: 'state' },
+        note: 'and what a promise as the reply, a timeout, a signal and a count of the waiting need',
+      },
+    ],
   ),
   {
     id: 'g2-callers',

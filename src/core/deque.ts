@@ -44,6 +44,11 @@ export class Deque<T> {
     return taken;
   }
 
+  /** A copy of all but the first `count`. */
+  slice(count: number): T[] {
+    return this.#items.slice(this.#head + count) as T[]; // below head only is it cleared
+  }
+
   /** Takes the first that matches out of the middle; linear. */
   remove(item: T): boolean {
     const index = this.#items.indexOf(item, this.#head);

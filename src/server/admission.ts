@@ -1,5 +1,6 @@
 import type { BatchServerConfig } from './types.js';
 import type { AnyCall } from './call.js';
+import type { Calls } from './calls.js';
 import type { Loop } from './loop.js';
 import type { Monitor } from './monitor.js';
 import { OverflowError } from '../errors.js';
@@ -23,13 +24,15 @@ export class Admission {
   #lettingIn = false;
   readonly #config: BatchServerConfig;
   readonly #loop: Loop;
+  readonly #calls: Calls;
   readonly #monitor: Monitor;
   readonly #stoppedError: () => Error;
 
-  constructor(config: BatchServerConfig, loop: Loop, monitor: Monitor, stoppedError: () => Error) {
+  constructor(config: BatchServerConfig, loop: Loop, calls: Calls, monitor: Monitor, stoppedError: () => Error) {
     this.open = config.maxPending === Infinity;
     this.#config = config;
     this.#loop = loop;
+    this.#calls = calls;
     this.#monitor = monitor;
     this.#stoppedError = stoppedError;
     if (this.open) return;
@@ -126,6 +129,7 @@ export class Admission {
 
   #wait(call: AnyCall): void {
     this.#waiting.push(call);
+    this.#calls.keep([call]);
     if (this.#waiting.length < this.#compactAt) return;
     const live = this.#waiting.take(Infinity).filter(({ waits }) => waits);
     for (const one of live) this.#waiting.push(one);

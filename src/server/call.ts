@@ -16,8 +16,8 @@ export type AnyCall = Call<unknown, unknown>;
 export interface Callers {
   /** Set while the server is traced: called for every answer that reaches its caller. */
   readonly onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
-  /** The caller begins to wait. */
-  add(call: AnyCall): void;
+  /** A caller begins to wait. */
+  add(): void;
   /** The caller waits no longer; its deadline, if the call was in the heap. */
   left(deadline: number | undefined): void;
 }
@@ -87,7 +87,7 @@ export class Call<Request, Reply> implements CallOp<Request, Reply>, Abortable {
   /** The caller begins to wait. */
   enter(): void {
     this.#waits = true;
-    this.#owner.add(this as unknown as AnyCall); // messages of its own types are all that it is given
+    this.#owner.add();
   }
 
   /** Rejects a call that was not accepted and has not entered. */

@@ -1,4 +1,5 @@
-import type { AnyCall, Callers } from './call.js';
+import { type AnyCall, Call, type Callers } from './call.js';
+import type { Entry } from './mailbox.js';
 import { DeadlineHeap, withoutStack } from '../core/deadlines.js';
 import { TimeoutError } from '../errors.js';
 import { Alarm, type Clock } from '../core/clock.js';
@@ -13,20 +14,22 @@ const EXPIRIES_PER_TURN = 250;
  *
  * A timeout starts at the end of the event-loop turn in which the call was made, since no timer could fire before. So the
  * clock is read once per turn instead of once per call, one timer serves all calls, and calls that are answered within
- * their turn never enter the heap.
+ * their turn never enter the heap. Until the end of the turn the mailbox has them: a list of them here would cost a tenth of
+ * a call.
  *
  * Invariants: `#waiting` counts all callers that wait; `#inHeap` those of the heap, `#timed` those of the heap with a
- * finite deadline. The timer is armed only while `#timed` is above 0, and never for later than the earliest deadline.
+ * finite deadline. All others are in the mailbox, in `#fresh` or in `#ending`. The timer is armed only while `#timed` is
+ * above 0, and never for later than the earliest deadline.
  */
 export class Calls implements Callers {
   onAnswer: ((failed: boolean, answer: unknown) => void) | undefined;
   readonly #name: string;
   readonly #alarm: Alarm;
   readonly #heap = new DeadlineHeap<AnyCall>();
-  /** Calls of the present turn. */
+  /** Calls of the present turn that are not in the mailbox. */
   #fresh: AnyCall[] = [];
-  /** Calls of the turn that ended last, while its batches are handled. */
-  #ending: AnyCall[] = [];
+  /** Messages of the turn that ended last, while its batches are handled. Calls among them have no deadline yet. */
+  #ending: readonly Entry[] = [];
   #endedAt = NaN;
   #waiting = 0;
   #inHeap = 0;
@@ -48,10 +51,19 @@ export class Calls implements Callers {
     return this.#waiting;
   }
 
-  /** The end of a turn must follow: see `turnEnded`. */
-  add(call: AnyCall): void {
+  /** Whether calls wait that are not in the heap yet. */
+  get hasFresh(): boolean {
+    return this.#waiting > this.#inHeap;
+  }
+
+  /** `turnEnded` must follow, and be given the call, unless `keep` is before. */
+  add(): void {
     this.#waiting++;
-    this.#fresh.push(call);
+  }
+
+  /** Takes over calls which the mailbox will not have at the end of the turn. */
+  keep(messages: readonly Entry[]): void {
+    for (const call of freshOf(messages)) this.#fresh.push(call);
   }
 
   left(deadline: number | undefined): void {
@@ -62,31 +74,27 @@ export class Calls implements Callers {
     if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);
   }
 
-  /** Starts the timeouts of this turn's calls; `watch` must follow when the batches of the turn have been handled. */
-  turnEnded(now: number): void {
+  /** Starts the timeouts of this turn's messages; `watch` must follow when the batches of the turn have been handled. */
+  turnEnded(now: number, messages: readonly Entry[]): void {
     this.#endedAt = now;
-    this.#ending = this.#fresh;
+    this.#ending = messages;
+    if (this.#fresh.length === 0) return;
+    this.#ending = [...this.#fresh, ...messages];
     this.#fresh = [];
   }
 
   /** Moves the calls that still wait into the heap, and sets the timer. */
   watch(): void {
-    const calls = this.#ending;
+    const messages = this.#ending;
     this.#ending = [];
-    for (const call of calls) {
-      if (!call.waits) continue;
-      call.startTimeout(this.#endedAt);
-      this.#heap.push(call);
-      this.#inHeap++;
-      if (call.deadline < Infinity) this.#timed++;
-    }
+    if (this.hasFresh) for (const call of freshOf(messages)) this.#startTimeout(call);
     this.#forgetThoseGone();
     this.#setTimer();
   }
 
   /** Rejects all callers that wait. */
   failAll(error: unknown): void {
-    for (const calls of [this.#heap.clear(), this.#ending, this.#fresh]) {
+    for (const calls of [this.#heap.clear(), freshOf(this.#ending), this.#fresh]) {
       for (const call of calls) call.refuse(error);
     }
     this.#ending = [];
@@ -98,15 +106,22 @@ export class Calls implements Callers {
     return { waiting: this.#waiting, inHeap: this.#inHeap, timed: this.#timed };
   }
 
-  /** Throws if an invariant of this class does not hold; linear. */
-  check(): void {
+  /** Throws if an invariant of this class does not hold; linear. `mailbox`: the messages of the present turn. */
+  check(mailbox: readonly Entry[]): void {
     this.#heap.check();
     const inHeap = this.#heap.items.filter((call) => call.waits);
     const timed = inHeap.filter((call) => call.deadline < Infinity).length;
-    const elsewhere = [...this.#ending, ...this.#fresh].filter((call) => call.waits).length;
+    const elsewhere = new Set(freshOf([...this.#ending, ...this.#fresh, ...mailbox])).size;
     const counted = `${inHeap.length}, ${timed}, ${inHeap.length + elsewhere}`;
     const kept = `${this.#inHeap}, ${this.#timed}, ${this.#waiting}`;
     if (counted !== kept) throw new Error(`calls in the heap, timed, waiting: ${kept}, really ${counted}`);
+  }
+
+  #startTimeout(call: AnyCall): void {
+    call.startTimeout(this.#endedAt);
+    this.#heap.push(call);
+    this.#inHeap++;
+    if (call.deadline < Infinity) this.#timed++;
   }
 
   #expire(now: number): void {
@@ -135,5 +150,12 @@ export class Calls implements Callers {
     const gone = this.#heap.size - this.#inHeap;
     if (this.#inHeap === 0) this.#heap.clear();
     else if (gone > FEW_GONE && gone > this.#inHeap) this.#heap.keep((call) => call.waits);
+  }
+}
+
+/** The calls among the messages whose callers wait and have no deadline yet. */
+function* freshOf(messages: readonly Entry[]): Iterable<AnyCall> {
+  for (const entry of messages) {
+    if (entry instanceof Call && entry.waits && Number.isNaN(entry.deadline)) yield entry as AnyCall;
   }
 }

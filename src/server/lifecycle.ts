@@ -54,7 +54,7 @@ export class Lifecycle {
     this.clock = new SafeClock(clock);
     this.calls = new Calls(config.name, this.clock);
     this.loop = new Loop(hooks, config, this.clock, this.calls, monitor);
-    this.admission = new Admission(config, this.loop, monitor, () => this.stoppedError());
+    this.admission = new Admission(config, this.loop, this.calls, monitor, () => this.stoppedError());
     this.#alarm = new Alarm(this.clock, () => this.#onAlarm?.(), false);
     this.loop.onEnd = (end) => this.#halt(end);
   }
@@ -177,7 +177,7 @@ export class Lifecycle {
 
   /** Returns how many messages were dropped. */
   #dropMailbox(): number {
-    const ops = this.loop.mailbox.take(Infinity);
+    const ops = this.loop.drop();
     this.monitor.counts.dropped += ops.length;
     const { messages } = this.#left;
     this.#left.total += ops.length;

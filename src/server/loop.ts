@@ -4,7 +4,7 @@ import { type AnyHooks, Chain, type End } from './chain.js';
 import { type LoopState, afterTurn } from './debug.js';
 import { type Interlude, Interludes } from './interludes.js';
 import { SizeLimit } from './limit.js';
-import { type Entry, Mailbox, opOf } from './mailbox.js';
+import { type AnyOp, type Entry, Mailbox, opOf } from './mailbox.js';
 import type { Monitor } from './monitor.js';
 import { Rounds } from './rounds.js';
 import { isThenable } from '../core/promise.js';
@@ -43,15 +43,13 @@ export class Loop {
   readonly #calls: Calls;
   readonly #monitor: Monitor;
   readonly #interludes = new Interludes();
-  readonly #playInterludes = (): void => {
-    this.#interludes.play(() => !this.#ended);
-  };
+  readonly #playInterludes = (): void => this.#interludes.play(() => !this.#ended);
   /** Messages below this position may be taken. */
   #ready = 0;
   #turning = false;
   /** A hook failed or asked to stop: no batch follows. */
   #ended = false;
-  /** Messages in the batch that runs. */
+  /** The limit at which the batch that runs was cut. */
   #cutAt = 0;
   #startedAt = 0;
   /** When the last batch ended, by which time a batch of the same turn cannot have started. */
@@ -66,7 +64,7 @@ export class Loop {
     this.chain = new Chain(hooks, config.name, clock);
     this.limit = new SizeLimit(config, (message, error) => monitor.report(message, error));
     this.rounds = new Rounds(clock, this);
-    this.checked = [this.mailbox, calls];
+    this.checked = [this.mailbox, { check: () => calls.check(this.mailbox.since(this.#ready)) }];
   }
 
   accept(entry: Entry): void {
@@ -95,12 +93,18 @@ export class Loop {
 
   /** A round: what was accepted before the end of the turn may be taken. */
   run(now: number): void {
-    this.#calls.turnEnded(now);
-    this.#ready = this.mailbox.accepted;
+    this.#calls.turnEnded(now, this.#release());
     this.turn(now);
     // After the batches: callers that were answered at once need no timer.
     this.#calls.watch();
     afterTurn(this);
+  }
+
+  /** All accepted messages may be taken. Returns a copy, if calls are in it: handlers may change the lists that they get. */
+  #release(): Entry[] {
+    const released = this.#calls.hasFresh ? this.mailbox.since(this.#ready) : [];
+    this.#ready = this.mailbox.accepted;
+    return released;
   }
 
   /** Handles batches until nothing may be taken, a hook returns a promise, or the server is suspended or ends. */
@@ -116,11 +120,11 @@ export class Loop {
   }
 
   #handle(startedAt: number): void {
-    const limit = this.limit.size;
-    const ops = this.mailbox.take(limit);
+    this.#cutAt = this.limit.size;
+    const ops = this.mailbox.take(this.#cutAt);
+    if (this.mailbox.taken > this.#ready) this.#calls.keep(ops); // some are of the present turn
     this.busy = true;
     this.running = ops.length;
-    this.#cutAt = limit;
     this.#startedAt = startedAt;
     if (this.#config.reversedBatch) ops.reverse();
     const end = this.chain.handle(ops);
@@ -205,8 +209,14 @@ export class Loop {
     this.#onIdle = onIdle;
     this.#closing = true;
     this.suspended = false;
-    this.#ready = this.mailbox.accepted;
+    this.#calls.keep(this.#release());
     this.turn(this.#clock.now());
+  }
+
+  /** Empties the mailbox. The callers of what was in there wait for their timeouts, or the end. */
+  drop(): AnyOp[] {
+    this.#calls.keep(this.#release());
+    return this.mailbox.take(Infinity);
   }
 
   /** Ignores the result of the hook that runs, and says whether one does. */
@@ -233,16 +243,8 @@ export class Loop {
   debugState(): LoopState {
     const { busy, suspended, running } = this;
     const { accepted, taken, size } = this.mailbox;
-    const state = {
-      accepted,
-      taken,
-      size,
-      running,
-      busy,
-      suspended,
-      over: this.chain.over,
-      wanted: this.rounds.wanted,
-    };
-    return { ...state, ...this.#monitor.counts, ...this.#calls.counts };
+    const parts = { over: this.chain.over, wanted: this.rounds.wanted };
+    const counts = { ...this.#monitor.counts, ...this.#calls.counts };
+    return { accepted, taken, size, running, busy, suspended, ...parts, ...counts };
   }
 }

@@ -75,6 +75,11 @@ export class Mailbox {
     return ops;
   }
 
+  /** A copy of the queue from the position on. */
+  since(position: number): Entry[] {
+    return this.#entries.slice(Math.max(0, position - this.taken));
+  }
+
   /** Throws if an invariant does not hold. */
   check(): void {
     const { length } = this.#entries;

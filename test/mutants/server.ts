@@ -424,6 +424,33 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
       tests: FAULTS,
     },
     {
+      name: 'calls in a mailbox that is emptied in their turn are forgotten',
+      file: LOOP,
+      from: `    this.#calls.keep(this.#release());\n    return this.mailbox.take(Infinity);`,
+      to: `    return this.mailbox.take(Infinity);`,
+      tests: FAULTS,
+    },
+    {
+      name: 'calls that a stop hands over in their turn are forgotten',
+      file: LOOP,
+      from: `    this.#calls.keep(this.#release());\n    this.turn(`,
+      to: `    this.#release();\n    this.turn(`,
+      tests: FAULTS,
+    },
+    {
+      name: 'a call that joins a batch of its own turn is forgotten',
+      file: LOOP,
+      from: `if (this.mailbox.taken > this.#ready) this.#calls.keep(ops);`,
+      to: ``,
+      tests: FAULTS,
+    },
+    {
+      name: 'who waits for room never times out',
+      file: ADMISSION,
+      from: `    this.#calls.keep([call]);\n`,
+      to: ``,
+    },
+    {
       name: 'the timer of answered calls stays armed',
       file: CALLS,
       from: `if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);`,

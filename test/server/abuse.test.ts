@@ -184,6 +184,31 @@ describe('replies', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test('a handler that empties its list: callers time out after 5 s, or hear of the stop', async () => {
+    const { server, clock } = await testServer({ handleBatch: (ops) => void (ops as TestOp[]).splice(0) });
+    const timed = expect(server.call('x')).rejects.toBeInstanceOf(TimeoutError);
+    await clock.advance(5000);
+    await timed;
+    const left = expect(server.call('y')).rejects.toBeInstanceOf(StoppedError);
+    await turns();
+    const leftByStop = expect(server.call('z')).rejects.toBeInstanceOf(StoppedError);
+    await server.stop();
+    await Promise.all([left, leftByStop]);
+    expect(server.messages).toEqual(['x', 'y', 'z']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test.each(['drain', 'reject'] as const)(
+    'a call and a stop in one turn (%s): the caller hears of the stop',
+    async (pending) => {
+      const { server } = await testServer();
+      const left = expect(server.call('later')).rejects.toBeInstanceOf(StoppedError);
+      await server.stop('bye', { pending });
+      await left;
+      expect(server.sys.statistics().unanswered).toBe(0);
+    },
+  );
+
   test('an answered call listens to its signal no more', async () => {
     const { server } = await testServer();
     const { signal } = new AbortController();
@@ -227,6 +252,21 @@ describe('a server that calls itself', () => {
     await turns();
     expect(await answers[0]).toBe('inner 4');
     expect(server.sizes).toEqual([1, 1]);
+  });
+
+  test('while a second batch waits, joins it: if it is left unanswered, it times out', async () => {
+    const { server, clock } = await testServer({}, { minBatchSize: 1 });
+    let inner: Promise<void> | undefined;
+    server.hooks.handleBatch = (ops, state) => {
+      inner ??= expect(server.call('later')).rejects.toBeInstanceOf(TimeoutError);
+      return server.answer(ops, state);
+    };
+    server.cast(1);
+    server.cast(2);
+    await turns();
+    expect(server.sizes).toEqual([1, 2]);
+    await clock.advance(5000);
+    await inner;
   });
 
   test('a handler that awaits stop waits for itself: only a timeout ends that', async () => {
