@@ -165,17 +165,24 @@ export class Delivery<Item> {
   }
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
-    if (!batch.over) await batch.bury(error);
-    // A call that took too long may still run when the next one begins: both come here.
-    if (!this.#buried.has(batch)) {
-      this.#buried.add(batch);
-      const { quarantined, lost } = batch.remains.missing;
-      this.counts.goneQuarantined += quarantined;
-      this.counts.goneLost += lost;
-      if (!batch.remains.gone) this.counts.dead += batch.size;
+    try {
+      if (!batch.over) await batch.bury(error);
+    } finally {
+      // Of a batch of which nothing is left, the items count whatever is at its name.
+      if (batch.over || batch.remains.gone) this.#countBuried(batch);
     }
     this.#letGo(batch);
     await this.#users.batchDeadLetter?.call(this.#batcher, batch, error);
+  }
+
+  /** Once for each batch: a call that took too long may still run when the next one begins, and both come here. */
+  #countBuried(batch: BatchFile<Item>): void {
+    if (this.#buried.has(batch)) return;
+    this.#buried.add(batch);
+    const { quarantined, lost } = batch.remains.missing;
+    this.counts.goneQuarantined += quarantined;
+    this.counts.goneLost += lost;
+    if (!batch.remains.gone) this.counts.dead += batch.size;
   }
 
   #letGo(batch: BatchFile<Item>): void {
