@@ -168,7 +168,7 @@ export class Delivery<Item> {
     try {
       if (!batch.over) await batch.bury(error);
     } finally {
-      // Of a batch of which nothing is left, the items count whatever is at its name.
+      // The items of a batch of which nothing is left are lost, whatever is at its name.
       if (batch.over || batch.remains.gone) this.#countBuried(batch);
     }
     this.#letGo(batch);
