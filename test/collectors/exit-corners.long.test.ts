@@ -168,3 +168,27 @@ describe('elsewhere', () => {
     expect(ended).toMatchObject({ signal: 'SIGKILL', lines: ['ready', 'a began', 'a [1]', 'exit 0'] });
   });
 });
+
+describe('a process that ends by itself', () => {
+  test.each([
+    ['the first items of all', `const a = batcherOf('a'); process.on('beforeExit', listener);`],
+    [
+      'in a listener that came before the batcher',
+      `process.on('beforeExit', listener); const a = batcherOf('a'); a.addItem(0); await a.flush();`,
+    ],
+    [
+      'in one that came after it',
+      `const a = batcherOf('a'); a.addItem(0); await a.flush(); process.on('beforeExit', listener);`,
+    ],
+    [
+      'of a batcher that is made there, when there is another',
+      `let a; batcherOf('b'); process.on('beforeExit', () => { a ??= batcherOf('a'); listener(); });`,
+    ],
+  ])('what listeners of beforeExit added was lost: %s', async (_, program) => {
+    const ended = await child(
+      `const listener = () => { if (!listener.called) a.addItems([1, 2]); listener.called = true; }; ${program}`,
+    );
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.lines.slice(-2)).toEqual(['a began', 'a [1,2]']);
+  });
+});
