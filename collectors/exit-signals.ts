@@ -1,24 +1,17 @@
+import type { Cluster } from 'node:cluster';
 import { constants } from 'node:os';
+import { closeAll, LONGEST_TIMER, type Registration } from './exit-closing.js';
 
-/** A collector, a serving, a batch server, or another object with a `close` method. */
-export interface Closable {
-  /** Delivers what is pending; `timeout` is in milliseconds. */
-  close(options?: { timeout?: number }): Promise<unknown>;
-}
+export type { Closable } from './exit-closing.js';
 
 /** Signals that end a process; listed here, so that the types need none of Node's. */
 export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
 
-export interface Registration {
-  readonly stages: readonly (readonly Closable[])[];
-  /** Milliseconds for all stages together. */
-  readonly timeout: number;
-}
-
 /**
  * One for all copies of the package in a process (ESM and CommonJS, two versions, a hot reload): the first that comes
  * handles the signals for all. Two that each listen would take the other for a listener of the program, and leave the
- * ending of the process to each other. A later version has to accept the registrations of this one.
+ * ending of the process to each other. It is kept at `process`, which realms (`node:vm`) may share. A later version has
+ * to accept the registrations of this one.
  */
 interface Hub {
   readonly version: number;
@@ -31,72 +24,104 @@ const HUB = Symbol.for('batch-please.flushOnExit');
 const KEY_PRESS = 1000;
 /** Milliseconds after which a process that has raised its signal and still runs is ended in another way. */
 const RAISED = 200;
-/** Milliseconds by which a closable may miss its timeout, so that its own report of it arrives. */
-const LATE = 20;
-/** The part of the remaining time that a stage may use before the last: one that hangs leaves some to those after it. */
-const SHARE = 0.75;
-/** Beyond this setTimeout fires after one millisecond. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 let own: Hub | undefined;
 
 export function sharedHub(): Hub {
-  const found = Reflect.get(globalThis, HUB) as Partial<Hub> | undefined;
+  const found = Reflect.get(process, HUB) as Partial<Hub> | undefined;
   if (typeof found?.add === 'function' && typeof found.version === 'number') return found as Hub;
   own ??= new SignalHub();
-  // A value that is no hub stays: this copy then acts alone. So it does where globalThis is frozen.
-  if (found === undefined) Reflect.defineProperty(globalThis, HUB, { value: own, configurable: true });
+  // A value that is no hub stays: this copy then acts alone. So it does where `process` is frozen.
+  if (found === undefined) Reflect.defineProperty(process, HUB, { value: own, configurable: true });
   return own;
+}
+
+/** The listener for one signal. */
+interface Watch {
+  readonly registrations: Set<Registration>;
+  readonly listener: () => void;
+  /** A listener of the program was removed in the present turn: `once`, or by itself. It has been called, before ours. */
+  left: boolean;
 }
 
 class SignalHub implements Hub {
   readonly version = 1;
-  readonly #registrations = new Map<ExitSignal, Set<Registration>>();
-  /** When the signal came that is being handled; from then on the process ends. */
-  #pressedAt: number | undefined;
+  readonly #watches = new Map<string | symbol, Watch>();
+  /** What is being handled; from then on the process ends. `later`: the same signal is another key press. */
+  #press: { readonly watches: Set<Watch>; later: boolean; closing: boolean } | undefined;
 
   add(registration: Registration, signals: readonly ExitSignal[]): () => void {
-    for (const signal of signals) {
-      const others = this.#registrations.get(signal);
-      if (others !== undefined) others.add(registration);
-      else {
-        this.#registrations.set(signal, new Set([registration]));
-        // First, so that a listener of the program that is removed after one signal can still be counted.
-        process.prependListener(signal, this.#onSignal as NodeJS.SignalsListener); // called for these signals only
-      }
-    }
+    for (const signal of signals) (this.#watches.get(signal) ?? this.#watch(signal)).registrations.add(registration);
     return () => {
       for (const signal of signals) {
-        const all = this.#registrations.get(signal);
-        if (all?.delete(registration) === true && all.size === 0) this.#forget(signal);
+        const watch = this.#watches.get(signal);
+        // While closing, the listener stays: the same key press again must not end what was begun.
+        if (watch?.registrations.delete(registration) === true && this.#press?.closing !== true) this.#forgetUnused();
       }
     };
   }
 
-  readonly #onSignal = (signal: ExitSignal): void => {
-    const alone = process.listenerCount(signal) === 1;
-    const now = performance.now();
-    if (this.#pressedAt !== undefined) {
-      if (now - this.#pressedAt >= KEY_PRESS) this.#end(signal, alone);
+  #watch(signal: ExitSignal): Watch {
+    const listener = (): void => this.#onSignal(signal, watch); // without an argument: a signal emitted by hand has none
+    const watch: Watch = { registrations: new Set(), listener, left: false };
+    if (this.#watches.size === 0) process.on('removeListener', this.#onRemoved);
+    this.#watches.set(signal, watch);
+    // First, so that a listener of the program that is removed after one signal can still be counted.
+    process.prependListener(signal, listener);
+    return watch;
+  }
+
+  /** Counts those listeners too that came before ours all the same, and were removed. */
+  readonly #onRemoved = (event: string | symbol): void => {
+    const watch = this.#watches.get(event);
+    if (watch === undefined || watch.left) return;
+    watch.left = true;
+    queueMicrotask(() => {
+      watch.left = false;
+    }); // none runs between two listeners
+  };
+
+  #onSignal(signal: ExitSignal, watch: Watch): void {
+    const alone = process.listenerCount(signal) === 1 && !watch.left;
+    if (this.#press === undefined) {
+      this.#begin(signal, watch, alone);
       return;
     }
-    this.#pressedAt = now;
-    const all = [...(this.#registrations.get(signal) ?? [])];
-    const timeout = Math.max(0, ...all.map((registration) => registration.timeout));
-    void Promise.all(all.map(closeStages)).then(() => {
+    this.#press.watches.add(watch); // what is closed on this signal only is closed as well
+    const undone = watch.registrations.size === 0 && !alone;
+    if (this.#press.later && !undone) this.#end(signal, alone);
+  }
+
+  #begin(signal: ExitSignal, watch: Watch, alone: boolean): void {
+    const press = { watches: new Set([watch]), later: false, closing: true };
+    this.#press = press;
+    const isLater = (): void => {
+      press.later = true;
+    };
+    // What came while the event loop was blocked or the process frozen is read before setImmediate: it is no later one.
+    setTimeout(() => setImmediate(isLater), KEY_PRESS).unref();
+    const timeout = Math.max(0, ...[...watch.registrations].map((registration) => registration.timeout));
+    const release = outliveClusterPrimary();
+    const registrations = (): Registration[] => [...press.watches].flatMap((each) => [...each.registrations]);
+    void closeAll(registrations, timeout).then(() => {
+      press.closing = false;
       // Not before the warnings are printed, which Node does when the present callbacks have run.
       if (alone) setImmediate(() => this.#end(signal, true));
-      else this.#leave(signal, timeout);
+      else {
+        release();
+        this.#leave(signal, timeout);
+        this.#forgetUnused();
+      }
     });
-  };
+  }
 
   /** The program ends the process, by itself or by running out of work; for no longer than `timeout`. */
   #leave(signal: ExitSignal, timeout: number): void {
     setTimeout(
       () => {
-        if (this.#registrations.has(signal))
+        if (this.#watches.has(signal))
           exit(signal); // not if all of them were undone meanwhile
-        else this.#pressedAt = undefined;
+        else this.#press = undefined;
       },
       Math.min(timeout, LONGEST_TIMER),
     ).unref();
@@ -114,10 +139,34 @@ class SignalHub implements Hub {
     }
   }
 
-  #forget(signal: ExitSignal): void {
-    this.#registrations.delete(signal);
-    process.off(signal, this.#onSignal);
+  #forgetUnused(): void {
+    for (const [signal, watch] of this.#watches) if (watch.registrations.size === 0) this.#forget(signal);
   }
+
+  #forget(signal: string | symbol): void {
+    const watch = this.#watches.get(signal);
+    if (watch === undefined) return;
+    this.#watches.delete(signal);
+    process.off(signal, watch.listener);
+    if (this.#watches.size === 0) process.off('removeListener', this.#onRemoved);
+  }
+}
+
+/**
+ * A worker of `cluster` exits as soon as its primary has gone, whatever it is doing; and one Ctrl-C goes to both.
+ *
+ * @returns a function that lets it exit again
+ */
+function outliveClusterPrimary(): () => void {
+  // Not imported: it would be loaded by every program. A worker has a channel, and has loaded it.
+  const { getBuiltinModule } = process as { getBuiltinModule?: (this: void, name: string) => unknown }; // Node 20.16
+  const worker = process.connected ? (getBuiltinModule?.('node:cluster') as Cluster | undefined)?.worker : undefined;
+  if (worker === undefined) return () => undefined;
+  const before = worker.exitedAfterDisconnect;
+  worker.exitedAfterDisconnect = true;
+  return () => {
+    worker.exitedAfterDisconnect = before;
+  };
 }
 
 function exit(signal: ExitSignal): never {
@@ -126,51 +175,5 @@ function exit(signal: ExitSignal): never {
     process.exit(code);
   } catch {
     process.exit(code); // a listener of 'exit' threw: none is called a second time
-  }
-}
-
-/** Resolves in time, whatever the closables do. */
-async function closeStages({ stages, timeout }: Registration): Promise<void> {
-  const deadline = performance.now() + timeout;
-  for (const [index, stage] of stages.entries()) {
-    const left = Math.max(0, deadline - performance.now());
-    const share = index === stages.length - 1 ? 1 : SHARE;
-    // The first sees the number that was asked for.
-    await closeStage(stage, (index === 0 ? timeout : left) * share);
-  }
-}
-
-function closeStage(stage: readonly Closable[], timeout: number): Promise<void> {
-  return new Promise((resolve) => {
-    let open = stage.length;
-    const late = (): void => {
-      warn(new Error(`flushOnExit: ${open} of ${stage.length} did not close within ${timeout} ms`));
-      resolve();
-    };
-    const timer = setTimeout(late, Math.min(timeout + LATE, LONGEST_TIMER));
-    const done = (): void => {
-      if (--open > 0) return;
-      clearTimeout(timer);
-      resolve();
-    };
-    if (open === 0) done();
-    for (const each of stage) void closeOne(each, timeout).then(done);
-  });
-}
-
-async function closeOne(closable: Closable, timeout: number): Promise<void> {
-  try {
-    await closable.close({ timeout });
-  } catch (error) {
-    warn(error);
-  }
-}
-
-/** Never throws: the process has to end. */
-function warn(error: unknown): void {
-  try {
-    process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-  } catch {
-    // A program has replaced emitWarning, or an object cannot be made a string.
   }
 }

@@ -8,13 +8,13 @@ import { addAwaited, addNow } from './adding.js';
 import type { AppendQueue } from './append-queue.js';
 import { closeParts } from './closing.js';
 import { changedConfig, configOf, limitsOf } from './config.js';
+import { watchBeforeExit } from './exit.js';
 import type { Batcher } from './hooks.js';
 import { type Parts, STORAGE, assemble, missingHook } from './parts.js';
 import type * as types from './types.js';
 
 /* eslint-disable @typescript-eslint/no-empty-object-type, @typescript-eslint/no-unsafe-declaration-merging,
-   @typescript-eslint/no-unused-vars -- the class declares its hooks, all of them optional, by merging with their
-   interface, whose parameters have to be the same: subclasses may leave them out */
+   @typescript-eslint/no-unused-vars -- the class declares its optional hooks by merging with their interface */
 type NoEvents = {};
 type AllEvents<Item, Batch, MoreEvents> = types.BatchPleaseEvents<Item, Batch> & MoreEvents;
 /** The hooks of a collector, all of them optional methods. */
@@ -44,6 +44,7 @@ export abstract class BatchPlease<Item, Batch = unknown, MoreEvents extends Reco
     this.#clock = new SafeClock(this.#options.clock ?? systemClock);
     this.#origin = this.#clock.now();
     this.#config = configOf(this.constructor.name, this.#options);
+    if (!this.#config.unref) watchBeforeExit();
   }
 
   /**

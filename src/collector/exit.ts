@@ -13,15 +13,25 @@ export interface Flushable {
 interface Registry {
   readonly version: 1;
   readonly pending: Set<Flushable>;
+  /** Our listener has been called, and no batch was begun since; other listeners may yet begin one. */
+  ending?: boolean;
 }
 
 const REGISTRY = Symbol.for('batch-please.beforeExit');
 let registry: Registry | undefined;
 
+/** From then on batches may be begun by listeners of `beforeExit`: one that is added while they are called is not. */
+export function watchBeforeExit(): Registry {
+  return (registry ??= sharedRegistry());
+}
+
 /** While something is pending here, it is flushed once when the process would end by itself. */
 export function flushBeforeExit(batcher: Flushable): void {
-  registry ??= sharedRegistry();
-  registry.pending.add(batcher);
+  const shared = watchBeforeExit();
+  shared.pending.add(batcher);
+  if (shared.ending !== true) return;
+  shared.ending = false;
+  turnOnce();
 }
 
 export function leaveBeforeExit(batcher: Flushable): void {
@@ -40,6 +50,7 @@ function sharedRegistry(): Registry {
     // Nothing that they wait for keeps the process: a sink hangs, or a batch is held.
     for (const batcher of flushed) batcher.ends();
     flushed = flushAll(made.pending);
+    made.ending = true;
   });
   return made;
 }
@@ -51,8 +62,12 @@ function flushAll(pending: Set<Flushable>): Flushable[] {
     pending.delete(batcher);
     void batcher.flush();
   }
-  // A pending task turns the event loop once more, after which this is called again: items may have been added
-  // meanwhile, and some may still be pending.
-  if (flushed.length > 0) setTimeout(() => undefined, 0);
+  // Items may have been added meanwhile, and some may still be pending.
+  if (flushed.length > 0) turnOnce();
   return flushed;
+}
+
+/** A pending task turns the event loop once more, after which `beforeExit` is emitted again. */
+function turnOnce(): void {
+  setTimeout(() => undefined, 0);
 }

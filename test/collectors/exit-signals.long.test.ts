@@ -207,7 +207,7 @@ describe('others who listen for the signal', () => {
 
   test('something else under the name of the shared state: a copy acts alone', async () => {
     const ended = await child(
-      `for (const name of ['flushOnExit', 'beforeExit']) globalThis[Symbol.for('batch-please.' + name)] = { version: 'x' };
+      `process[Symbol.for('batch-please.flushOnExit')] = globalThis[Symbol.for('batch-please.beforeExit')] = { version: 'x' };
        const a = batcherOf('a'); a.addItem(1); flushOnExit(a); stayAlive(); say('ready');`,
       on('ready', 'SIGTERM'),
     );
