@@ -58,6 +58,10 @@ export interface Call {
   deliver(slice: Slice, results: readonly unknown[], at: number): number;
   /** A slice of it has failed, or the whole call. */
   fail(error: unknown, slice?: Slice): void;
+  /** The rest of `fail`, for a call that is over: releases what it holds, and rejects. */
+  dismiss(error: unknown): void;
+  /** Drops what was not read; for a stream. */
+  discard?(): void;
   /** The handler used a hook for a slice of it. */
   send?(slice: Slice, hook: string, payload: unknown): void;
 }
@@ -68,6 +72,8 @@ export interface PlainCallers {
   wait(): Promise<unknown>;
   /** Answers all callers in their order; returns how many got an error. */
   deliver(results: unknown[]): number;
+  /** Rejects all callers. */
+  refuse(error: unknown): void;
   /** The functions that answer one caller, where each is answered by itself. The promises settle with the last one. */
   functionsOf(caller: number): { resolve: Settle; reject: Settle };
 }
@@ -244,6 +250,10 @@ export class Single implements Call, LooseSlice {
   fail(error: unknown): void {
     if (this.over) return;
     this.over = true;
+    this.dismiss(error);
+  }
+
+  dismiss(error: unknown): void {
     this.release?.();
     this.reject(error);
   }

@@ -23,6 +23,7 @@ class Flush extends Deferred {
 class Gate implements PlainCallers {
   readonly #gate = new Promise<unknown>(capture);
   readonly #open = captured.resolve;
+  readonly #reject = captured.reject;
   callers = 0;
   #called = 0;
   #answered = 0;
@@ -47,6 +48,10 @@ class Gate implements PlainCallers {
     }
     this.#open(undefined);
     return this.#errors?.size ?? 0;
+  }
+
+  refuse(error: unknown): void {
+    this.#reject(error);
   }
 
   functionsOf(caller: number): { resolve: Settle; reject: Settle } {
