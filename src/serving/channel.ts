@@ -54,8 +54,8 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
 
   /** Drops the events that wait. */
   discard(): void {
-    this.#results.take(this.#results.length);
-    this.#hooks.take(this.#hooks.length);
+    if (this.#results.length > 0) this.#results.take(Infinity);
+    if (this.#hooks.length > 0) this.#hooks.take(Infinity);
   }
 
   next(): Promise<IteratorResult<Event, undefined>> {

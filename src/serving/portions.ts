@@ -1,7 +1,9 @@
 import { type Clock, endOfTurn } from '../core/clock.js';
-import { PORTION } from '../core/deadlines.js';
 import { Deque } from '../core/deque.js';
 import { Deferred, RESOLVED } from '../core/promise.js';
+
+/** Callers that are settled per turn of the event loop: some milliseconds of work, with what their callers do then. */
+const PORTION = 1024;
 
 /** Each step settles some callers, and yields their number. It calls no user code, and never throws. */
 export type Work = Generator<number, void>;

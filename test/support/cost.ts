@@ -21,3 +21,18 @@ export async function expectLinear(work: (count: number) => unknown, count: numb
   }
   expect(many).toBeLessThanOrEqual(6 * few);
 }
+
+/** Processor time of the longest turn of the event loop, in ms, from the call of `work` until its promise settles. */
+export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+  let longest = 0;
+  let settled = false;
+  let done: Promise<void> | undefined;
+  while (!settled) {
+    const turn = await cost(() => {
+      done ??= work().then(() => void (settled = true));
+      return new Promise((resolve) => setImmediate(resolve));
+    });
+    longest = Math.max(longest, turn);
+  }
+  return longest;
+}
