@@ -121,7 +121,7 @@ export class Room {
     }
   }
 
-  /** Lets nobody in from now on. Each step of what it returns turns a caller away. */
+  /** Lets no caller in from now on. Each step of what it returns turns a caller away. */
   close(): Generator<number, void> {
     this.#closed = true;
     return this.#turnAway();

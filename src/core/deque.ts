@@ -44,14 +44,6 @@ export class Deque<T> {
     return taken;
   }
 
-  /** Takes the first that matches out of the middle; linear. */
-  remove(item: T): boolean {
-    const index = this.#items.indexOf(item, this.#head);
-    if (index < 0) return false;
-    this.#items.splice(index, 1);
-    return true;
-  }
-
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T; // below head only is it cleared
   }

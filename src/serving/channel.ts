@@ -27,6 +27,8 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
   constructor(
     readonly onRead: (credit: number) => void,
     readonly onStop: () => void,
+    /** Whether what waits is not to be read any more. */
+    readonly isLost: () => boolean = () => false,
   ) {}
 
   [Symbol.asyncIterator](): this {
@@ -59,6 +61,7 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
   }
 
   next(): Promise<IteratorResult<Event, undefined>> {
+    if (this.isLost()) this.discard();
     const [result, hook] = [this.#results.peek(), this.#hooks.peek()];
     if (hook !== undefined && (result === undefined || hook.at < result.at)) {
       this.#hooks.shift();

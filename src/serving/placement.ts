@@ -175,21 +175,16 @@ export class Placement implements Leaver {
     });
   }
 
-  /** The callers with values in these rows, which do not run, get the error. */
-  turnAway(rows: readonly Row[], error: Error): void {
-    this.#unexecuted = error;
-    this.leaving.add(this.#refuseAll(rows, error, true));
+  /** The callers with values in these rows, which do not run, get the error. `queued`: the rows are still in the core. */
+  turnAway(rows: readonly Row[], error: Error, queued: boolean): void {
+    if (queued) this.#unexecuted = error;
+    this.leaving.add(this.#refuseAll(rows, error, queued));
   }
 
-  /** All callers of these rows, which do not run any more, get the error. */
-  giveUpAll(rows: readonly Row[], error: Error): void {
-    this.leaving.add(this.#refuseAll(rows, error, false));
-  }
-
-  *#refuseAll(rows: readonly Row[], error: Error, waiting: boolean): Work {
+  *#refuseAll(rows: readonly Row[], error: Error, queued: boolean): Work {
     for (const row of rows) {
       if (row.settled || row.size === 0) continue; // its callers have left meanwhile
-      if (waiting) this.#withdraw(row);
+      if (queued) this.#withdraw(row);
       yield* this.#refuse(row, error);
     }
   }

@@ -62,6 +62,7 @@ export class StreamCall implements Call {
       () => {
         this.#stop();
       },
+      () => this.aborted,
     );
   }
 
@@ -133,10 +134,6 @@ export class StreamCall implements Call {
     this.channel.discard();
     this.channel.end({ error });
     this.#parts.leaver.leave(this, error);
-  }
-
-  discard(): void {
-    this.channel.discard();
   }
 
   #settle(part: StreamPart, output: unknown[], failure: { error: unknown } | undefined): void {

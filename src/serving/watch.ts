@@ -125,10 +125,7 @@ export class Watch {
       this.#signals.delete(signal);
       const leaving = [...listeners.calls].filter((one) => !one.over);
       // At once: neither a result nor another error reaches them while they wait for their portion.
-      for (const one of leaving) {
-        one.over = one.aborted = true;
-        one.discard?.();
-      }
+      for (const one of leaving) one.over = one.aborted = true;
       this.#parts.inPortions(this.#leaveOneByOne(leaving, signal.reason));
     });
   }

@@ -2,7 +2,7 @@ import { BatchServing } from 'batch-please';
 import { longestTurn } from '../support/cost.js';
 
 const CALLERS = 20_000;
-const ROUNDS = 3;
+const ROUNDS = 5;
 /** What the event loop may be blocked for, in ms. */
 const BLOCKED = 50;
 

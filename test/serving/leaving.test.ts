@@ -315,7 +315,7 @@ describe('callers who leave at the same time blocked the event loop in one piece
     expect(serving.state).toMatchObject({ pending: 1, counts: { aborted: 2999 } });
   });
 
-  test('a clock that is moved by hand leaves nobody behind', async () => {
+  test('a clock that is moved by hand leaves no caller behind', async () => {
     const { clock, order, abort } = crowd(3000);
     abort();
     await clock.advance(0);
@@ -403,6 +403,26 @@ describe('callers who leave at the same time blocked the event loop in one piece
     expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 3000, delivered: 10 } });
     await settled();
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  test("close({ pending: 'reject' }) executes nothing of 3000 when their lane is ready just then", async () => {
+    const ready = gate<[], undefined>();
+    const { serving, handle, outcomes } = crowd(3000, { batchSize: 1500, init: () => ready() });
+    const closed = serving.close({ pending: 'reject' });
+    ready.open(undefined);
+    for (const outcome of await Promise.all(outcomes)) {
+      expect(outcome).toMatchObject({ ok: false, error: { name: 'ClosedError' } });
+    }
+    await closed;
+    expect(handle.calls).toEqual([]);
+    expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 3000 } });
+  });
+
+  test('close that gives up 3000 running batches rejects after their callers', async () => {
+    const { serving, order } = crowd(3000, { partitions: Infinity });
+    await settled();
+    const seen = serving.close({ timeout: 0 }).catch((error: unknown) => [error, order.length]);
+    expect(await seen).toEqual([expect.objectContaining({ undelivered: 3000 }), 3000]);
   });
 
   test('what a stream has not read is dropped at the abort, not with its portion', async () => {
