@@ -82,7 +82,7 @@ export class Room {
         waiting.leave = watch((error) => {
           const first = this.#first === waiting;
           this.#remove(waiting);
-          reject(error as Error);
+          reject(error);
           // The caller behind it may need less room.
           if (first) this.admit();
         });

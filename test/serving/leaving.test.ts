@@ -388,11 +388,10 @@ describe('callers who leave at the same time blocked the event loop in one piece
     const first = serving.dispatchMany(upTo(10));
     void first.catch(() => undefined);
     await settled();
-    let closed = false;
-    void serving.close({ pending: 'reject' }).then(() => (closed = true));
-    expect(closed).toBe(false);
+    const state = { closed: false };
+    void serving.close({ pending: 'reject' }).then(() => (state.closed = true));
     handle.openAll(upTo(10));
-    while (!closed) {
+    while (!state.closed) {
       const { pending, counts } = serving.state;
       expect(pending + counts.failed + counts.delivered).toBe(3010);
       await settled();

@@ -28,12 +28,12 @@ export async function expectLinear(work: (count: number) => unknown, count: numb
  */
 export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
   let longest = 0;
-  let settled = false;
+  const state = { settled: false };
   let done: Promise<void> | undefined;
-  while (!settled) {
+  while (!state.settled) {
     const start = performance.now();
     const turn = await cost(() => {
-      done ??= work().then(() => void (settled = true));
+      done ??= work().then(() => void (state.settled = true));
       return new Promise((resolve) => setImmediate(resolve));
     });
     longest = Math.max(longest, Math.min(turn, performance.now() - start));
