@@ -1,5 +1,6 @@
 import { Room } from '../core/admission.js';
 import type { Core } from '../core/core.js';
+import { onAbort } from '../core/promise.js';
 import { ClosedError, ItemError, OverflowError } from '../errors.js';
 import type { CollectorDriver } from './hooks.js';
 import type { Reports } from './reports.js';
@@ -111,7 +112,14 @@ export class Admission<Item, State> {
     const fits = (): boolean => this.#fits(entry);
     // A listener that adds again what was dropped to make room for it waits for a delivery, or it would drop without end.
     const makeRoom = this.dropping ? undefined : (): boolean => this.#drop(entry);
-    const waiting = this.room.wait(enter, turnAway, signal, 1, fits, makeRoom);
+    const watch =
+      signal == null
+        ? undefined
+        : (leave: (error: unknown) => void) =>
+            onAbort(signal, () => {
+              leave(signal.reason);
+            });
+    const waiting = this.room.wait(enter, turnAway, watch, 1, fits, makeRoom);
     waiting.catch(() => undefined);
     return waiting;
   }

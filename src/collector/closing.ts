@@ -13,7 +13,8 @@ export async function closeParts<Item, Batch>(
   flush: boolean,
 ): Promise<void> {
   const deadline = clock.now() + timeout;
-  admission.room.close();
+  const turning = admission.room.close();
+  while (turning.next().done !== true);
   const { states, entries, cause } = await core.close(timeout, flush);
   const terminate = async (batch: Batch | undefined): Promise<void> => {
     try {

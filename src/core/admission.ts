@@ -1,5 +1,3 @@
-import { onAbort } from './promise.js';
-
 interface Waiting {
   size: number;
   /** Says whether there is room, in place of `has`. */
@@ -47,17 +45,18 @@ export class Room {
   }
 
   get crowded(): boolean {
-    return this.#first !== undefined;
+    return this.#first !== undefined && !this.#closed;
   }
 
   /**
-   * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before. An
-   * abort before that leaves the caller out. `fits` says whether there is room, in place of `has`.
+   * Demands, and calls `enter` as soon as there is room, or `turnAway` (which makes the error) if it closes before.
+   * `watch` is given a function that lets the caller leave with an error before that; what it returns is called once the
+   * caller no longer waits. `fits` says whether there is room, in place of `has`.
    */
   wait<T>(
     enter: () => Promise<T>,
     turnAway: () => Error,
-    signal?: AbortSignal | null,
+    watch?: (leave: (error: unknown) => void) => () => void,
     size = 1,
     fits?: () => boolean,
     makeRoom?: () => boolean,
@@ -79,11 +78,11 @@ export class Room {
         next: undefined,
         queued: true,
       };
-      if (signal != null) {
-        waiting.leave = onAbort(signal, () => {
+      if (watch !== undefined) {
+        waiting.leave = watch((error) => {
           const first = this.#first === waiting;
           this.#remove(waiting);
-          reject(signal.reason as Error);
+          reject(error);
           // The caller behind it may need less room.
           if (first) this.admit();
         });
@@ -98,7 +97,7 @@ export class Room {
   /** Lets callers in that there is room for, and demands again for those that still wait. */
   admit(): void {
     // A caller that is let in may at once make room for the next: in this loop, not one call deeper each time.
-    if (this.#admitting) return;
+    if (this.#admitting || this.#closed) return;
     this.#admitting = true;
     try {
       let some = false;
@@ -122,13 +121,18 @@ export class Room {
     }
   }
 
-  /** Turns every caller away, now and from now on. */
-  close(): void {
+  /** Lets no caller in from now on. Each step of what it returns turns a caller away. */
+  close(): Generator<number, void> {
     this.#closed = true;
+    return this.#turnAway();
+  }
+
+  *#turnAway(): Generator<number, void> {
     for (let first = this.#first; first !== undefined; first = this.#first) {
       this.#remove(first);
       first.leave();
       first.turnAway();
+      yield 1;
     }
   }
 

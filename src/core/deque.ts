@@ -20,8 +20,7 @@ export class Deque<T> {
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#head];
-    this.#items[this.#head] = undefined;
-    this.#head++;
+    this.#items[this.#head++] = undefined;
     if (this.#head === this.#items.length) {
       this.#items = [];
       this.#head = 0;
@@ -47,14 +46,6 @@ export class Deque<T> {
   /** A copy of all but the first `count`. */
   slice(count: number): T[] {
     return this.#items.slice(this.#head + count) as T[]; // below head only is it cleared
-  }
-
-  /** Takes the first that matches out of the middle; linear. */
-  remove(item: T): boolean {
-    const index = this.#items.indexOf(item, this.#head);
-    if (index < 0) return false;
-    this.#items.splice(index, 1);
-    return true;
   }
 
   *[Symbol.iterator](): IterableIterator<T> {

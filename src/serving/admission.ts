@@ -26,6 +26,7 @@ export class Admission {
   /** Values that are about to enter while user code may run. */
   #reserved = 0;
   #ended = false;
+  #turnedAway: ClosedError | undefined;
 
   constructor(placement: Placement, config: AdmissionConfig) {
     this.#placement = placement;
@@ -40,8 +41,8 @@ export class Admission {
 
   /** Turns away the calls that wait for room; values that enter later are cut at once. */
   close(): void {
-    this.room.close();
-    this.#pulledRoom.close();
+    const turning = [this.room.close(), this.#pulledRoom.close()];
+    for (const one of turning) this.#placement.leaving.add(one);
   }
 
   /** No more values enter. */
@@ -118,19 +119,21 @@ export class Admission {
   }
 
   #wait(room: Room, call: Call, values: readonly unknown[], weights: Weights, size = values.length): Promise<void> {
-    const leaving = new AbortController();
-    const release = call.release;
-    call.release = () => {
-      release?.();
-      leaving.abort();
+    const { release } = call;
+    const watch = (leave: (error: unknown) => void): (() => void) => {
+      call.release = () => {
+        release?.();
+        leave(undefined); // the call has its error
+      };
+      return () => undefined;
     };
     const enter = (): Promise<void> => {
       call.release = release;
       this.#enter(call, values, weights);
       return Promise.resolve();
     };
-    const turnAway = (): Error => new ClosedError('closed while waiting for room');
-    return room.wait(enter, turnAway, leaving.signal, size).catch((error: unknown) => {
+    const turnAway = (): Error => (this.#turnedAway ??= new ClosedError('closed while waiting for room'));
+    return room.wait(enter, turnAway, watch, size).catch((error: unknown) => {
       call.fail(error);
     });
   }

@@ -27,6 +27,8 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
   constructor(
     readonly onRead: (credit: number) => void,
     readonly onStop: () => void,
+    /** Whether what waits is not to be read any more. */
+    readonly isLost: () => boolean = () => false,
   ) {}
 
   [Symbol.asyncIterator](): this {
@@ -54,11 +56,12 @@ export class Channel implements AsyncIterableIterator<Event, undefined> {
 
   /** Drops the events that wait. */
   discard(): void {
-    this.#results.take(this.#results.length);
-    this.#hooks.take(this.#hooks.length);
+    if (this.#results.length > 0) this.#results.take(Infinity);
+    if (this.#hooks.length > 0) this.#hooks.take(Infinity);
   }
 
   next(): Promise<IteratorResult<Event, undefined>> {
+    if (this.isLost()) this.discard();
     const [result, hook] = [this.#results.peek(), this.#hooks.peek()];
     if (hook !== undefined && (result === undefined || hook.at < result.at)) {
       this.#hooks.shift();

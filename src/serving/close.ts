@@ -36,8 +36,8 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
     // Everything that has not started fails, and what runs is not tried again.
     placement.ending = true;
     admission.end();
-    input.mapping.fail(unexecuted);
-    placement.turnAway([...placement.waitingRows()], unexecuted);
+    placement.leaving.add(input.mapping.failing(unexecuted));
+    placement.turnAway([...placement.waitingRows()], unexecuted, true);
   }
   const left = await placement.close(Math.max(deadline - clock.now(), 0));
   admission.end();
@@ -48,7 +48,8 @@ export async function closeServing(closing: Closing, timeout: number, drain: boo
   const batches = rows.map((row) => row.values.slice());
   for (const { call, size } of rows.flatMap((row) => row.slices)) undelivered += call.over ? 0 : size;
   const closed = new ClosedError(unexecuted.message, left.cause);
-  for (const row of rows) placement.giveUp(row, closed);
+  placement.turnAway(rows, closed, false);
+  await placement.leaving.emptied();
   await inline.settle(clock, deadline);
   undelivered += inline.fail(closed);
   await departures.settle(clock, deadline);

@@ -64,6 +64,9 @@ export class ServingCore {
       together: (work) => {
         this.#parts.placement.together(work);
       },
+      inPortions: (work) => {
+        this.#parts.placement.leaving.add(work);
+      },
     });
   }
 

@@ -58,6 +58,7 @@ export class Executor implements Driver<Row> {
     const run = batch.begun;
     const state = this.#parts.partitions.stateOf(batch.lane);
     return andThen(state, (ready) => {
+      this.placement.sift(batch.state);
       if (run <= batch.ended) throw new Error('expired'); // ignored by the core; the handler must not run
       return this.#execute(batch, run, ready);
     });
@@ -86,8 +87,8 @@ export class Executor implements Driver<Row> {
   }
 
   failed(batch: Batch<Row>, error: unknown): Fate {
-    const { slices } = batch.state;
-    if (this.placement.ending || slices.every(hasLeft)) return 'drop';
+    const row = batch.state;
+    if (this.placement.ending || (row.plain === undefined && row.slices.every(hasLeft))) return 'drop';
     const elapsed = Math.max(this.#parts.clock.now() - batch.firstStartedAt, 0);
     return nextAttempt(this.#parts.retry, { error, attempt: batch.attempt, elapsed }) ?? 'drop';
   }

@@ -113,6 +113,10 @@ export class Many implements Call {
       return;
     }
     this.over = true;
+    this.dismiss(error);
+  }
+
+  dismiss(error: unknown): void {
     this.release?.();
     this.#parts.reject(error);
     this.#parts.leaver.leave(this, error);

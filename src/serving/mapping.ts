@@ -1,8 +1,9 @@
+import type { Work } from './portions.js';
 import { Deferred } from '../core/promise.js';
 import { type Clock, within } from '../core/clock.js';
 
 /** Work for which `close` waits: a map of values or results, or work in the caller. */
-export interface Work {
+export interface Mapped {
   fail(error: unknown): void;
   /** The serving is being closed. */
   closing?(): void;
@@ -11,14 +12,14 @@ export interface Work {
 /** Calls whose values or results are being mapped, or that run in the caller. They are in no batch. */
 export class Mapping {
   /** With the number of their values; a call has one such work at a time. */
-  readonly #calls = new Map<Work, number>();
+  readonly #calls = new Map<Mapped, number>();
   #emptied: Deferred | undefined;
 
   get size(): number {
     return this.#calls.size;
   }
 
-  start(call: Work, count: number, work: PromiseLike<unknown>): void {
+  start(call: Mapped, count: number, work: PromiseLike<unknown>): void {
     const done = (): void => {
       this.leave(call);
     };
@@ -27,7 +28,7 @@ export class Mapping {
   }
 
   /** Its map has ended, or its caller no longer waits. */
-  leave(call: Work): void {
+  leave(call: Mapped): void {
     if (this.#calls.delete(call) && this.#calls.size === 0) this.#emptied?.resolve();
   }
 
@@ -48,10 +49,17 @@ export class Mapping {
   /** Rejects the calls that are left; returns how many values they have. */
   fail(error: Error): number {
     let count = 0;
-    for (const [call, size] of [...this.#calls]) {
-      count += size;
-      call.fail(error);
-    }
+    for (const size of this.#calls.values()) count += size;
+    const failing = this.failing(error);
+    while (failing.next().done !== true);
     return count;
+  }
+
+  /** Rejects a call that is left with each step. */
+  *failing(error: Error): Work {
+    for (const call of [...this.#calls.keys()]) {
+      call.fail(error);
+      yield 1;
+    }
   }
 }

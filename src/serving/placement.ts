@@ -1,4 +1,5 @@
 import { Deque } from '../core/deque.js';
+import { Portions, type Work } from './portions.js';
 import type { Trigger } from '../core/schedule.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import type { Rows } from './rows.js';
@@ -14,12 +15,25 @@ export class Placement implements Leaver {
   pulled = 0;
   /** Failed batches are not executed again. */
   ending = false;
+  /** Those who leave at the same time. Until all of them have left, nothing is cut by time or started. */
+  readonly leaving: Portions;
+  /** Why rows are turned away that wait for their portion. */
+  #unexecuted: Error | undefined;
   /** Aborts of signals, which call user code: put off until all values that leave have left. */
   readonly #aborts = new Deque<() => void>();
   readonly #rows: Rows;
 
   constructor(rows: Rows) {
     this.#rows = rows;
+    this.leaving = new Portions(
+      rows.clock,
+      () => rows.locks++,
+      () => {
+        rows.locks--;
+        rows.turn();
+        this.#abortSignals();
+      },
+    );
   }
 
   get calls(): number {
@@ -122,16 +136,29 @@ export class Placement implements Leaver {
 
   takeOut(slices: Iterable<LooseSlice>, reason: unknown): void {
     this.together(() => {
-      for (const slice of slices) {
-        const { row } = slice;
-        if (slice.gone) continue;
-        if (row.executing) this.#leaveRunning(slice, reason);
-        else {
-          this.lose(slice);
-          row.take(slice);
-          this.#rows.take(row, slice.size, slice.weight);
-        }
+      this.#takeOut(slices, reason);
+    });
+  }
+
+  #takeOut(slices: Iterable<LooseSlice>, reason: unknown): void {
+    for (const slice of slices) {
+      const { row } = slice;
+      if (slice.gone) continue;
+      if (row.executing) this.#leaveRunning(slice, reason);
+      else {
+        this.lose(slice);
+        row.take(slice);
+        this.#rows.take(row, slice.size, slice.weight);
       }
+    }
+  }
+
+  /** Takes out of a row, which is about to be executed, what waits for its portion to leave. */
+  sift(row: Row): void {
+    if (!this.leaving.busy) return;
+    this.inCallback(() => {
+      if (this.#unexecuted !== undefined) this.#withdraw(row);
+      else this.#takeOut(row.slices.filter(({ call }) => call.over) as LooseSlice[], undefined);
     });
   }
 
@@ -148,34 +175,52 @@ export class Placement implements Leaver {
     });
   }
 
-  /** The callers with values in these rows, which do not run, get the error. */
-  turnAway(rows: readonly Row[], error: unknown): void {
-    this.together(() => {
-      for (const row of rows) {
-        row.compact();
-        const { slices, size } = row;
-        const weight = slices.reduce((sum, slice) => sum + slice.weight, 0);
-        this.#rows.take(row, size, weight);
-        row.executing = true;
-        this.settle(row);
-        for (const slice of slices) {
-          this.lose(slice);
-          slice.call.fail(error, slice);
-        }
-      }
-    });
+  /** The callers with values in these rows, which do not run, get the error. `queued`: the rows are still in the core. */
+  turnAway(rows: readonly Row[], error: Error, queued: boolean): void {
+    if (queued) this.#unexecuted = error;
+    this.leaving.add(this.#refuseAll(rows, error, queued));
+  }
+
+  *#refuseAll(rows: readonly Row[], error: Error, queued: boolean): Work {
+    for (const row of rows) {
+      if (row.settled || row.size === 0) continue; // its callers have left meanwhile
+      if (queued) this.#withdraw(row);
+      yield* this.#refuse(row, error);
+    }
+  }
+
+  /** Takes the row, which does not run, out of the core. */
+  #withdraw(row: Row): void {
+    if (row.executing) return;
+    row.compact();
+    row.executing = true;
+    const weight = row.plain === undefined ? row.slices.reduce((sum, slice) => sum + slice.weight, 0) : 0;
+    this.#rows.take(row, row.size, weight);
   }
 
   /** All callers of the row get the error. */
   giveUp(row: Row, error: unknown): void {
+    const work = this.#refuse(row, error);
+    while (work.next().done !== true);
+  }
+
+  *#refuse(row: Row, error: unknown): Work {
     row.compact();
-    row.executing = true;
-    const { slices } = row;
-    this.settle(row);
-    for (const slice of slices) {
+    row.executing = row.settled = true;
+    const { plain } = row;
+    if (plain !== undefined) {
+      this.counts.failed += row.size;
+      plain.refuse(error);
+      this.settle(row);
+      yield plain.callers;
+      return;
+    }
+    for (const slice of row.slices) {
       this.lose(slice);
       if (!slice.call.over) slice.call.fail(error, slice);
+      yield 1;
     }
+    this.settle(row);
   }
 
   /** Resolves when nothing runs any more, with the rows that were not executed. */

@@ -1,5 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import { type Settle, capture, captured } from '../core/promise.js';
+import type { Gate } from './gate.js';
 import { isError } from './slot.js';
 
 /**
@@ -58,18 +59,10 @@ export interface Call {
   deliver(slice: Slice, results: readonly unknown[], at: number): number;
   /** A slice of it has failed, or the whole call. */
   fail(error: unknown, slice?: Slice): void;
+  /** The rest of `fail`, for a call that is over: releases what it holds, and rejects. */
+  dismiss(error: unknown): void;
   /** The handler used a hook for a slice of it. */
   send?(slice: Slice, hook: string, payload: unknown): void;
-}
-
-/** The callers of a row, while each has one value and no options. */
-export interface PlainCallers {
-  readonly callers: number;
-  wait(): Promise<unknown>;
-  /** Answers all callers in their order; returns how many got an error. */
-  deliver(results: unknown[]): number;
-  /** The functions that answer one caller, where each is answered by itself. The promises settle with the last one. */
-  functionsOf(caller: number): { resolve: Settle; reject: Settle };
 }
 
 /** Shared by all rows that are settled: nothing joins them. */
@@ -78,7 +71,8 @@ const NOTHING: never[] = [];
 /** The values of a batch, and the slices they belong to, in the same order. */
 export class Row {
   values: unknown[];
-  plain: PlainCallers | undefined = undefined;
+  /** Its callers, while each has one value and no options. */
+  plain: Gate | undefined = undefined;
   #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
   gone = 0;
@@ -132,7 +126,7 @@ export class Row {
     this.#slices.push(single);
   }
 
-  #makeSlices(plain: PlainCallers): void {
+  #makeSlices(plain: Gate): void {
     this.plain = undefined;
     // The value that makes them necessary is in the list already.
     for (let i = 0; i < plain.callers; i++) this.#addSingle(plain.functionsOf(i));
@@ -244,6 +238,10 @@ export class Single implements Call, LooseSlice {
   fail(error: unknown): void {
     if (this.over) return;
     this.over = true;
+    this.dismiss(error);
+  }
+
+  dismiss(error: unknown): void {
     this.release?.();
     this.reject(error);
   }

@@ -1,10 +1,10 @@
-import { type Call, type PlainCallers, Row } from './row.js';
-import { isError } from './slot.js';
+import { Gate } from './gate.js';
+import { type Call, Row } from './row.js';
 import type { Batch } from '../core/batch.js';
 import { type Clock, endOfTurn } from '../core/clock.js';
 import { Core } from '../core/core.js';
 import { Deque } from '../core/deque.js';
-import { Deferred, RESOLVED, type Settle, capture, captured } from '../core/promise.js';
+import { Deferred, RESOLVED } from '../core/promise.js';
 import type { Driver } from '../core/driver.js';
 import type { Limits, Trigger } from '../core/schedule.js';
 
@@ -12,58 +12,6 @@ import type { Limits, Trigger } from '../core/schedule.js';
 class Flush extends Deferred {
   constructor(readonly below: number) {
     super();
-  }
-}
-
-/**
- * The callers of a row that have one value and no options. The promise of each is derived from one gate by one handler for
- * all, which costs a caller no closure: reactions of a promise run in the order in which they were attached, so the handler
- * counts.
- */
-class Gate implements PlainCallers {
-  readonly #gate = new Promise<unknown>(capture);
-  readonly #open = captured.resolve;
-  callers = 0;
-  #called = 0;
-  #answered = 0;
-  #results: unknown[] = [];
-  #errors: Map<number, unknown> | undefined;
-  readonly #next = (): unknown => {
-    const at = this.#called++;
-    if (this.#errors?.has(at) === true) throw this.#errors.get(at) as Error; // whatever the handler has thrown
-    return this.#results[at];
-  };
-
-  wait(): Promise<unknown> {
-    this.callers++;
-    return this.#gate.then(this.#next);
-  }
-
-  deliver(results: unknown[]): number {
-    this.#results = results;
-    for (let i = 0; i < results.length; i++) {
-      const result = results[i];
-      if (typeof result === 'object' && isError(result)) (this.#errors ??= new Map<number, unknown>()).set(i, result);
-    }
-    this.#open(undefined);
-    return this.#errors?.size ?? 0;
-  }
-
-  functionsOf(caller: number): { resolve: Settle; reject: Settle } {
-    return {
-      resolve: (result) => {
-        this.#results[caller] = result;
-        this.#answer();
-      },
-      reject: (error) => {
-        (this.#errors ??= new Map<number, unknown>()).set(caller, error);
-        this.#answer();
-      },
-    };
-  }
-
-  #answer(): void {
-    if (++this.#answered === this.callers) this.#open(undefined);
   }
 }
 

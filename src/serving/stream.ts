@@ -1,6 +1,7 @@
 import { Channel, type Event, MOST_UNREAD } from './channel.js';
 import type { CallerContext } from './caller-context.js';
 import type { Mapping } from './mapping.js';
+import { withoutStack } from '../core/deadlines.js';
 import { Deque } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
@@ -61,6 +62,7 @@ export class StreamCall implements Call {
       () => {
         this.#stop();
       },
+      () => this.aborted,
     );
   }
 
@@ -91,6 +93,7 @@ export class StreamCall implements Call {
 
   send(slice: Slice, hook: string, payload: unknown): void {
     const part = slice as StreamPart; // it makes no others
+    if (this.over) return;
     const event = { type: hook, payload };
     if (part === this.#waiting.peek() && !this.#mapping) this.channel.pushHook(event);
     else {
@@ -122,8 +125,14 @@ export class StreamCall implements Call {
       this.#settle(slice as StreamPart, [], { error }); // it makes no others
       return;
     }
+    this.over = true;
+    this.dismiss(error);
+  }
+
+  dismiss(error: unknown): void {
+    this.release?.();
     this.channel.discard();
-    this.#finish({ error });
+    this.channel.end({ error });
     this.#parts.leaver.leave(this, error);
   }
 
@@ -167,6 +176,7 @@ export class StreamCall implements Call {
     mapping.start(this, part.size, mapped);
     mapped.then(
       (value) => {
+        if (this.over) return;
         this.#mapping = false;
         this.#emitted(part, value);
         this.#advance();
@@ -201,6 +211,10 @@ export class StreamCall implements Call {
     this.over = true;
     this.aborted = true;
     this.release?.();
-    this.#parts.leaver.leave(this, new DOMException('the reader of the stream has stopped', 'AbortError'));
+    this.#parts.leaver.leave(this, (readerStopped ??= withoutStack(makeReaderStopped)));
   }
 }
+
+/** One for all: it is made for each reader only to be dropped by most, and its stack is most of what leaving costs. */
+let readerStopped: DOMException | undefined;
+const makeReaderStopped = (): DOMException => new DOMException('the reader of the stream has stopped', 'AbortError');

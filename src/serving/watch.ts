@@ -1,5 +1,6 @@
 import type { DispatchOptions } from './types.js';
 import type { Call } from './row.js';
+import type { Work } from './portions.js';
 import { TimeoutError } from '../errors.js';
 import { Alarm, type Clock } from '../core/clock.js';
 import { DeadlineHeap, withoutStack } from '../core/deadlines.js';
@@ -29,6 +30,8 @@ export interface WatchParts {
   leave: (call: Call, reason: unknown) => void;
   /** Calls `work`, in which many calls may leave, and lets batches start only after it. */
   together(work: () => void): void;
+  /** The same for more than one turn of the event loop should hold. */
+  inPortions(work: Work): void;
 }
 
 /** Lets callers leave by their signal or after their timeout: with one timer, and one listener per signal. */
@@ -120,10 +123,19 @@ export class Watch {
     this.#signals.set(signal, listeners);
     listeners.stop = onAbort(signal, () => {
       this.#signals.delete(signal);
-      this.#parts.together(() => {
-        for (const one of listeners.calls) this.#giveUp(one, signal.reason);
-      });
+      const leaving = [...listeners.calls].filter((one) => !one.over);
+      // At once: neither a result nor another error reaches them while they wait for their portion.
+      for (const one of leaving) one.over = one.aborted = true;
+      this.#parts.inPortions(this.#leaveOneByOne(leaving, signal.reason));
     });
+  }
+
+  *#leaveOneByOne(calls: readonly Call[], reason: unknown): Work {
+    for (const call of calls) {
+      call.dismiss(reason);
+      this.#parts.leave(call, reason);
+      yield 1;
+    }
   }
 
   #unlisten(call: Call, signal: AbortSignal): void {

@@ -1,3 +1,4 @@
+import { onAbort } from '../../src/core/promise.js';
 import { Room } from '../../src/core/admission.js';
 
 /** A room of five, and what happened in it. */
@@ -70,7 +71,7 @@ test('an abort leaves the one who waits out, and lets in those behind', async ()
   const first = room.wait(
     () => Promise.resolve(),
     () => new Error('turned away'),
-    aborting.signal,
+    (leave) => onAbort(aborting.signal, () => leave(aborting.signal.reason)),
     5,
   );
   void wait('behind', 1);
@@ -109,7 +110,7 @@ test('closed, it rejects every waiting caller', async () => {
   const { room, pending, wait } = roomOfFive();
   pending.count = 5;
   const all = Promise.allSettled([wait('a'), wait('b')]);
-  room.close();
+  expect([...room.close()]).toHaveLength(2);
   expect((await all).map((one) => (one as PromiseRejectedResult).reason as Error)).toEqual([
     new Error('a turned away'),
     new Error('b turned away'),

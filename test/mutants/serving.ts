@@ -1,6 +1,7 @@
 import type { Mutant } from './run-mutants.js';
 
 const ADMISSION = 'src/serving/admission.ts';
+const GATE = 'src/serving/gate.ts';
 const PLACEMENT = 'src/serving/placement.ts';
 const ROWS = 'src/serving/rows.ts';
 const WATCH = 'src/serving/watch.ts';
@@ -16,23 +17,23 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   // Plain rows
   {
     name: 'an Error in a slot of a caller without options resolves it',
-    file: ROWS,
+    file: GATE,
     from: `if (typeof result === 'object' && isError(result)) (this`,
     to: `if (typeof result === 'symbol') (this`,
     tests: PLAIN,
   },
   {
     name: 'callers without options all get the answer of the first',
-    file: ROWS,
+    file: GATE,
     from: `const at = this.#called++;`,
     to: `const at = 0 * this.#called++;`,
     tests: PLAIN,
   },
   {
     name: 'the failure of a batch resolves callers without options',
-    file: ROWS,
-    from: `.set(caller, error);`,
-    to: `.set(-1, error);`,
+    file: GATE,
+    from: `this.#reject(error);`,
+    to: `this.#open(error);`,
     tests: PLAIN,
   },
   {
@@ -118,6 +119,56 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
     name: 'the timer of a deadline stays armed when its call leaves',
     file: WATCH,
     from: `      this.#alarm.set(Infinity, 0);`,
+    to: ``,
+    tests: LEAVING,
+  },
+  // Leaving at the same time
+  {
+    name: 'all who leave at the same time leave in one turn',
+    file: 'src/serving/portions.ts',
+    from: `if (this.#settled >= PORTION) return;`,
+    to: ``,
+    tests: LEAVING,
+  },
+  {
+    name: 'the portions of one turn are counted for each signal',
+    file: 'src/serving/portions.ts',
+    from: `    this.#busy = true;\n`,
+    to: `    this.#busy = true;\n    this.#settled = 0;\n`,
+    tests: LEAVING,
+  },
+  {
+    name: 'values of callers who wait for their portion are executed when their lane is ready',
+    file: 'src/serving/executor.ts',
+    from: `      this.placement.sift(batch.state);\n`,
+    to: ``,
+    tests: LEAVING,
+  },
+  {
+    name: 'batches that are turned away are executed when their lane is ready',
+    file: PLACEMENT,
+    from: `if (queued) this.#unexecuted = error;`,
+    to: ``,
+    tests: LEAVING,
+  },
+  {
+    name: 'a result reaches a caller whose signal has aborted',
+    file: WATCH,
+    from: `one.over = one.aborted = true`,
+    to: `one.aborted = true`,
+    tests: LEAVING,
+  },
+  {
+    name: 'what a stream has not read is read after the abort',
+    file: 'src/serving/channel.ts',
+    from: `if (this.isLost()) this.discard();`,
+    to: ``,
+    tests: LEAVING,
+  },
+  {
+    name: 'close does not wait until all have their error',
+    file: 'src/serving/close.ts',
+    from: `  await placement.leaving.emptied();\n`,
     to: ``,
     tests: LEAVING,
   },

@@ -269,3 +269,179 @@ describe('timers and batches around those who leave', () => {
     expect(executed).toEqual([]);
   });
 });
+
+describe('callers who leave at the same time blocked the event loop in one piece', () => {
+  const PORTION = 1024;
+
+  /** Callers who share a signal, and in which order their promises settle. */
+  const crowd = (count: number, options: object = {}) => {
+    const clock = new TestClock();
+    const handle = gate<[readonly number[]], number[]>();
+    const serving = new BatchServing<number, number>({ clock, handleBatch: handle, ...options });
+    const controller = new AbortController();
+    const order: number[] = [];
+    const outcomes = upTo(count).map(async (i) => {
+      const outcome = await serving.tryDispatch(i, { signal: controller.signal });
+      order.push(i);
+      return outcome;
+    });
+    const abort = () => {
+      controller.abort(new Error('gone'));
+    };
+    return { clock, handle, serving, order, outcomes, abort };
+  };
+
+  test('1000 leave within the turn', async () => {
+    const { serving, order, abort } = crowd(1000, { batchSize: 10, partitions: 1 });
+    abort();
+    expect([serving.state.pending, serving.state.counts.aborted]).toEqual([10, 990]);
+    await settled();
+    expect(order).toEqual(upTo(1000));
+  });
+
+  test('3000 leave in their order, 1024 a turn; at every moment those who have not are pending', async () => {
+    const { serving, order, abort } = crowd(3000);
+    abort();
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    const seen = [order.length];
+    while (order.length < 3000) {
+      const { pending, counts } = serving.state;
+      expect([counts.values, pending + counts.aborted]).toEqual([3000, 3000]);
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.push(order.length);
+    }
+    expect(order).toEqual(upTo(3000));
+    expect(seen.filter((length, i) => length !== seen[i - 1])).toEqual([PORTION, 2 * PORTION, 3000]);
+    expect(serving.state).toMatchObject({ pending: 1, counts: { aborted: 2999 } });
+  });
+
+  test('a clock that is moved by hand leaves no caller behind', async () => {
+    const { clock, order, abort } = crowd(3000);
+    abort();
+    await clock.advance(0);
+    expect([order.length, clock.pendingTimers]).toEqual([3000, 0]);
+  });
+
+  test('many signals that abort in one turn count together: 30 with 100 callers each are 1024 in the first turn', async () => {
+    const serving = new BatchServing<number, never>({ clock: new TestClock(), handleBatch: never });
+    let left = 0;
+    const signals = upTo(30).map(() => new AbortController());
+    const calls = upTo(3000).map(async (i) => {
+      const { signal } = signals[i % 30] as AbortController;
+      await serving.tryDispatch(i, { signal });
+      left++;
+    });
+    for (const signal of signals) signal.abort();
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    expect(left).toBe(PORTION);
+    await Promise.all(calls);
+  });
+
+  test('no value of theirs is executed while they wait for their portion, also when their lane is ready just then', async () => {
+    const ready = gate<[], undefined>();
+    const { serving, handle, outcomes, abort } = crowd(3000, { batchSize: 10, init: () => ready() });
+    const stays = serving.dispatch(7);
+    abort();
+    ready.open(undefined);
+    await Promise.all(outcomes);
+    await settled();
+    expect(handle.calls).toEqual([]);
+    void serving.flush();
+    await settled();
+    expect(handle.calls.map(([values]) => values)).toEqual([[7]]);
+    handle.open([70]);
+    expect(await stays).toBe(70);
+  });
+
+  test('a result that comes while its caller waits for its portion is too late', async () => {
+    const { serving, handle, outcomes, abort } = crowd(3000, { batchSize: 3000 });
+    await settled();
+    abort();
+    handle.open(upTo(3000));
+    for (const outcome of await Promise.all(outcomes)) {
+      expect(outcome).toMatchObject({ ok: false, error: { message: 'gone' } });
+    }
+    expect(serving.state).toMatchObject({ pending: 0, counts: { aborted: 3000, delivered: 0 } });
+  });
+
+  test("close({ pending: 'reject' }) and a failing handler do not change the reason of those who left before", async () => {
+    const { serving, handle, outcomes, abort } = crowd(3000, { batchSize: 1500 });
+    await settled();
+    abort();
+    const closed = serving.close({ pending: 'reject' });
+    handle.fail(new Error('down'));
+    for (const outcome of await Promise.all(outcomes)) {
+      expect(outcome).toMatchObject({ ok: false, error: { message: 'gone' } });
+    }
+    await closed;
+    expect(serving.state).toMatchObject({ pending: 0, counts: { aborted: 3000, failed: 0 } });
+  });
+
+  test.each([{}, { timeout: 1000 }])("close({ pending: 'reject' }) resolves after all 3000 %j", async (options) => {
+    const clock = new TestClock();
+    const handle = gate<[readonly number[]], number[]>();
+    const serving = new BatchServing<number, number>({ clock, batchSize: 10, handleBatch: handle });
+    const order: number[] = [];
+    const calls = upTo(3000).map((i) =>
+      serving.dispatch(i, 'timeout' in options ? options : undefined).then(undefined, () => order.push(i)),
+    );
+    const first = serving.dispatchMany(upTo(10));
+    void first.catch(() => undefined);
+    await settled();
+    const state = { closed: false };
+    void serving.close({ pending: 'reject' }).then(() => (state.closed = true));
+    handle.openAll(upTo(10));
+    while (!state.closed) {
+      const { pending, counts } = serving.state;
+      expect(pending + counts.failed + counts.delivered).toBe(3010);
+      await settled();
+    }
+    expect(order).toEqual(upTo(3000).slice(10));
+    await Promise.all(calls);
+    expect(handle.calls).toHaveLength(1);
+    expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 3000, delivered: 10 } });
+    await settled();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test("close({ pending: 'reject' }) executes nothing of 3000 when their lane is ready just then", async () => {
+    const ready = gate<[], undefined>();
+    const { serving, handle, outcomes } = crowd(3000, { batchSize: 1500, init: () => ready() });
+    const closed = serving.close({ pending: 'reject' });
+    ready.open(undefined);
+    for (const outcome of await Promise.all(outcomes)) {
+      expect(outcome).toMatchObject({ ok: false, error: { name: 'ClosedError' } });
+    }
+    await closed;
+    expect(handle.calls).toEqual([]);
+    expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 3000 } });
+  });
+
+  test('close that gives up 3000 running batches rejects after their callers', async () => {
+    const { serving, order } = crowd(3000, { partitions: Infinity });
+    await settled();
+    const seen = serving.close({ timeout: 0 }).catch((error: unknown) => [error, order.length]);
+    expect(await seen).toEqual([expect.objectContaining({ undelivered: 3000 }), 3000]);
+  });
+
+  test('what a stream has not read is dropped at the abort, not with its portion', async () => {
+    const clock = new TestClock();
+    const handleBatch = (values: readonly number[]) => (values[0] === 0 ? [...values] : never());
+    const serving = new BatchServing<number, number>({ clock, batchSize: 2, handleBatch });
+    const { signal, abort } = (() => {
+      const controller = new AbortController();
+      return {
+        signal: controller.signal,
+        abort: () => {
+          controller.abort(new Error('gone'));
+        },
+      };
+    })();
+    const others = upTo(2000).map(() => serving.tryDispatch(1, { signal }));
+    const stream = serving.stream([0, 0], { signal });
+    await settled();
+    abort();
+    await expect(stream.next()).rejects.toThrow('gone');
+    await Promise.all(others);
+  });
+});

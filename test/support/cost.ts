@@ -21,3 +21,22 @@ export async function expectLinear(work: (count: number) => unknown, count: numb
   }
   expect(many).toBeLessThanOrEqual(6 * few);
 }
+
+/**
+ * The longest turn of the event loop, in ms, from the call of `work` until its promise settles. By the processor time or the
+ * clock, whichever is less: one has what the threads of the engine do besides, the other what other processes take.
+ */
+export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+  let longest = 0;
+  const state = { settled: false };
+  let done: Promise<void> | undefined;
+  while (!state.settled) {
+    const start = performance.now();
+    const turn = await cost(() => {
+      done ??= work().then(() => void (state.settled = true));
+      return new Promise((resolve) => setImmediate(resolve));
+    });
+    longest = Math.max(longest, Math.min(turn, performance.now() - start));
+  }
+  return longest;
+}
