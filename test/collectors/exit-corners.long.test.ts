@@ -7,7 +7,7 @@ jest.setTimeout(60_000);
 /** Ends a process that would otherwise go on, and says so. */
 const guarded = `stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`;
 
-describe('a program that ends the process itself, and whose listener has gone when ours is called', () => {
+describe('a program that ends the process itself, and whose listener was removed when ours is called (A8)', () => {
   const ownEnd = `say('own'); await sleep(600); say('own ends'); process.exit(7);`;
 
   test.each([

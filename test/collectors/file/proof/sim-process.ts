@@ -40,6 +40,8 @@ export class SimProcess {
   /** It knows what earlier processes have left. */
   recovered = false;
   lost = 0;
+  /** Items dropped for room. */
+  displaced = 0;
   readonly unsynced = new Set<string>();
   closed = false;
 
@@ -251,8 +253,9 @@ export class SimProcess {
     for (const [id, verb] of this.open) this.ledger.bad(`A2: ${verb}(${id}) does not settle by close()`);
     if (this.ledger.disk.owners.get(DIRECTORY)?.() === true)
       this.ledger.bad('G11: the directory is locked after close()');
-    const { quarantined, lost, dead, pending } = this.batcher.state.spool;
-    this.ledger.accounted += quarantined + lost + dead; // a file in dead/ is as it was
+    const { quarantined, lost, dead, pending, dropped } = this.batcher.state.spool;
+    // A file in dead/ is as it was; one that could not be moved there counts as dropped.
+    this.ledger.accounted += quarantined + lost + dead + dropped - this.displaced;
     if (this.sabotages > 0 && pending > 0) this.ledger.unaccountable = true;
     if (this.files.failed() === failed && this.files.hung === 0) this.ledger.closeCleanly();
     const { hang } = this.generation.files;
