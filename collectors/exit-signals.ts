@@ -47,7 +47,7 @@ interface Watch {
 class SignalHub implements Hub {
   readonly version = 1;
   readonly #watches = new Map<string | symbol, Watch>();
-  /** What is being handled; from then on the process ends. `later`: the same signal is another key press. */
+  /** The key press that is being handled; from then on the process ends. `later`: the same signal is another one. */
   #press: { readonly watches: Set<Watch>; later: boolean; closing: boolean } | undefined;
 
   add(registration: Registration, signals: readonly ExitSignal[]): () => void {
@@ -98,7 +98,7 @@ class SignalHub implements Hub {
     const isLater = (): void => {
       press.later = true;
     };
-    // What came while the event loop was blocked or the process frozen is read before setImmediate: it is no later one.
+    // A signal that came while the event loop was blocked or the process frozen is read before setImmediate: no later one.
     setTimeout(() => setImmediate(isLater), KEY_PRESS).unref();
     const timeout = Math.max(0, ...[...watch.registrations].map((registration) => registration.timeout));
     const release = outliveClusterPrimary();
@@ -153,7 +153,7 @@ class SignalHub implements Hub {
 }
 
 /**
- * A worker of `cluster` exits as soon as its primary has gone, whatever it is doing; and one Ctrl-C goes to both.
+ * A worker of `cluster` exits as soon as its primary has ended, whatever it is doing; and one Ctrl-C goes to both.
  *
  * @returns a function that lets it exit again
  */
