@@ -47,7 +47,7 @@ interface Watch {
 class SignalHub implements Hub {
   readonly version = 1;
   readonly #watches = new Map<string | symbol, Watch>();
-  /** The signal that is handled now; from then on the process ends. `later`: the same signal is another key press. */
+  /** The key press that is being handled; from then on the process ends. `later`: the same signal is another one. */
   #press: { readonly watches: Set<Watch>; later: boolean; closing: boolean } | undefined;
 
   add(registration: Registration, signals: readonly ExitSignal[]): () => void {
@@ -98,7 +98,7 @@ class SignalHub implements Hub {
     const isLater = (): void => {
       press.later = true;
     };
-    // Signals that came while the event loop was blocked or the process frozen are read before setImmediate: no later ones.
+    // A signal that came while the event loop was blocked or the process frozen is read before setImmediate: no later one.
     setTimeout(() => setImmediate(isLater), KEY_PRESS).unref();
     const timeout = Math.max(0, ...[...watch.registrations].map((registration) => registration.timeout));
     const release = outliveClusterPrimary();

@@ -7,7 +7,7 @@ jest.setTimeout(60_000);
 /** Ends a process that would otherwise go on, and says so. */
 const guarded = `stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`;
 
-describe('a program that ends the process itself, and whose listener was removed when ours is called (A8)', () => {
+describe('a program that ends the process itself, and whose listener was removed before ours is called', () => {
   const ownEnd = `say('own'); await sleep(600); say('own ends'); process.exit(7);`;
 
   test.each([
@@ -141,7 +141,7 @@ describe('elsewhere', () => {
     expect([...ended.lines].sort()).toEqual(['a [1]', 'a began', 'other realm', 'ready']);
   });
 
-  test('a worker of a cluster exited in the middle of its flush, because Ctrl-C had ended the primary', async () => {
+  test('A8: a worker of a cluster exited in the middle of its flush, because Ctrl-C had ended the primary', async () => {
     const ended = await child(
       `import cluster from 'node:cluster';
        if (cluster.isPrimary) { cluster.setupPrimary({ exec: 'the same program, which --eval gives' }); cluster.fork(); stayAlive(); }
@@ -184,7 +184,7 @@ describe('a process that ends by itself', () => {
       'of a batcher that is made there, when there is another',
       `let a; batcherOf('b'); process.on('beforeExit', () => { a ??= batcherOf('a'); listener(); });`,
     ],
-  ])('what listeners of beforeExit added was lost: %s', async (_, program) => {
+  ])('A1: what listeners of beforeExit added was lost: %s', async (_, program) => {
     const ended = await child(
       `const listener = () => { if (!listener.called) a.addItems([1, 2]); listener.called = true; }; ${program}`,
     );
