@@ -339,7 +339,7 @@ describe('callers who leave at the same time blocked the event loop in one piece
 
   test('no value of theirs is executed while they wait for their portion, also when their lane is ready just then', async () => {
     const ready = gate<[], undefined>();
-    const { serving, handle, outcomes, abort } = crowd(3000, { batchSize: 10, init: () => ready() });
+    const { serving, handle, outcomes, abort } = crowd(3000, { batchSize: 3000, init: () => ready() });
     const stays = serving.dispatch(7);
     abort();
     ready.open(undefined);
@@ -404,17 +404,28 @@ describe('callers who leave at the same time blocked the event loop in one piece
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test("close({ pending: 'reject' }) executes nothing of 3000 when their lane is ready just then", async () => {
+  test("close({ pending: 'reject' }) right after an abort executes nothing, also when a lane is ready just then", async () => {
     const ready = gate<[], undefined>();
-    const { serving, handle, outcomes } = crowd(3000, { batchSize: 1500, init: () => ready() });
+    const clock = new TestClock();
+    const handle = gate<[readonly number[]], number[]>();
+    const serving = new BatchServing<number, number>({
+      clock,
+      batchSize: 10,
+      init: () => ready(),
+      handleBatch: handle,
+    });
+    const controller = new AbortController();
+    const waiting = upTo(10).map((i) => serving.tryDispatch(i));
+    const leaving = upTo(3000).map((i) => serving.tryDispatch(i, { signal: controller.signal }));
+    await settled();
+    controller.abort(new Error('gone'));
     const closed = serving.close({ pending: 'reject' });
     ready.open(undefined);
-    for (const outcome of await Promise.all(outcomes)) {
-      expect(outcome).toMatchObject({ ok: false, error: { name: 'ClosedError' } });
-    }
+    for (const outcome of await Promise.all(waiting)) expect(outcome).toMatchObject({ error: { name: 'ClosedError' } });
+    for (const outcome of await Promise.all(leaving)) expect(outcome).toMatchObject({ error: { message: 'gone' } });
     await closed;
     expect(handle.calls).toEqual([]);
-    expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 3000 } });
+    expect(serving.state).toMatchObject({ pending: 0, counts: { failed: 10, aborted: 3000 } });
   });
 
   test('close that gives up 3000 running batches rejects after their callers', async () => {
@@ -427,7 +438,7 @@ describe('callers who leave at the same time blocked the event loop in one piece
   test('what a stream has not read is dropped at the abort, not with its portion', async () => {
     const clock = new TestClock();
     const handleBatch = (values: readonly number[]) => (values[0] === 0 ? [...values] : never());
-    const serving = new BatchServing<number, number>({ clock, batchSize: 2, handleBatch });
+    const serving = new BatchServing<number, number>({ clock, batchSize: 2, partitions: Infinity, handleBatch });
     const { signal, abort } = (() => {
       const controller = new AbortController();
       return {
@@ -438,7 +449,7 @@ describe('callers who leave at the same time blocked the event loop in one piece
       };
     })();
     const others = upTo(2000).map(() => serving.tryDispatch(1, { signal }));
-    const stream = serving.stream([0, 0], { signal });
+    const stream = serving.stream([0, 0, 1, 1], { signal });
     await settled();
     abort();
     await expect(stream.next()).rejects.toThrow('gone');

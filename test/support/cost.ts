@@ -23,20 +23,22 @@ export async function expectLinear(work: (count: number) => unknown, count: numb
 }
 
 /**
- * The longest turn of the event loop, in ms, from the call of `work` until its promise settles. By the processor time or the
- * clock, whichever is less: one has what the threads of the engine do besides, the other what other processes take.
+ * The turns of the event loop, in ms, from the call of `work` until its promise settles. By the processor time or the clock,
+ * whichever is less: one has what the threads of the engine do besides, the other what other processes take.
  */
-export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
-  let longest = 0;
+export async function turnsOf(work: () => Promise<unknown>): Promise<{ longest: number; all: number }> {
+  const turns = { longest: 0, all: 0 };
   const state = { settled: false };
   let done: Promise<void> | undefined;
   while (!state.settled) {
     const start = performance.now();
-    const turn = await cost(() => {
+    const taken = await cost(() => {
       done ??= work().then(() => void (state.settled = true));
       return new Promise((resolve) => setImmediate(resolve));
     });
-    longest = Math.max(longest, Math.min(turn, performance.now() - start));
+    const turn = Math.min(taken, performance.now() - start);
+    turns.longest = Math.max(turns.longest, turn);
+    turns.all += turn;
   }
-  return longest;
+  return turns;
 }
