@@ -366,8 +366,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'the longest delay of several items does not count',
     file: FAILURES,
     by: PARTIAL,
-    from: `wait.retryIn > longest.retryIn`,
-    to: `wait.retryIn < longest.retryIn`,
+    from: `Math.max(wait.retryIn, longest?.retryIn ?? 0)`,
+    to: `Math.min(wait.retryIn, longest?.retryIn ?? Infinity)`,
   },
   {
     name: 'retry.delay: false is no answer',
