@@ -4,7 +4,7 @@ import { closeAll, LONGEST_TIMER, type Registration } from './exit-closing.js';
 
 export type { Closable } from './exit-closing.js';
 
-/** Signals that end a process; listed here, so that the types need none of Node's. */
+/** Signals that end a process, on some platform; listed here, so that the types need none of Node's. */
 export type ExitSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR1' | 'SIGUSR2';
 
 /**
@@ -51,7 +51,13 @@ class SignalHub implements Hub {
   #press: { readonly watches: Set<Watch>; later: boolean; closing: boolean } | undefined;
 
   add(registration: Registration, signals: readonly ExitSignal[]): () => void {
-    for (const signal of signals) (this.#watches.get(signal) ?? this.#watch(signal)).registrations.add(registration);
+    for (const signal of signals) {
+      const watch = this.#watches.get(signal) ?? this.#watch(signal);
+      watch.registrations.add(registration);
+      // The program may have removed all listeners, ours with them. Ours is the first, so that a listener of the program
+      // that is removed after one signal can still be counted.
+      if (!process.listeners(signal).includes(watch.listener)) process.prependListener(signal, watch.listener);
+    }
     return () => {
       for (const signal of signals) {
         const watch = this.#watches.get(signal);
@@ -66,8 +72,6 @@ class SignalHub implements Hub {
     const watch: Watch = { registrations: new Set(), listener, left: false };
     if (this.#watches.size === 0) process.on('removeListener', this.#onRemoved);
     this.#watches.set(signal, watch);
-    // First, so that a listener of the program that is removed after one signal can still be counted.
-    process.prependListener(signal, listener);
     return watch;
   }
 
@@ -170,7 +174,7 @@ function outliveClusterPrimary(): () => void {
 }
 
 function exit(signal: ExitSignal): never {
-  const code = 128 + constants.signals[signal];
+  const code = 128 + ((constants.signals[signal] as number | undefined) ?? 0); // one of another platform, emitted by hand
   try {
     process.exit(code);
   } catch {

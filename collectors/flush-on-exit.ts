@@ -41,6 +41,9 @@ export function flushOnExit(batchers: Closables, options: FlushOnExitOptions = {
   return sharedHub().add({ stages, timeout: options.timeout ?? 10_000 }, signals);
 }
 
+/** Signals that one platform has and another lacks: a program may name them everywhere. */
+const ELSEWHERE: ReadonlySet<string> = new Set<ExitSignal>(['SIGBREAK', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']);
+
 /** Neighbours that are not in a list of their own form one stage. */
 function stagesOf(batchers: unknown): Closable[][] {
   if (isClosable(batchers)) return [[batchers]];
@@ -84,7 +87,10 @@ function check(options: FlushOnExitOptions): void {
     throw wrong('timeout', 'a number of milliseconds from 0 up', timeout);
   }
   const known = (signal: unknown): boolean =>
-    typeof signal === 'string' && signal in constants.signals && signal !== 'SIGKILL' && signal !== 'SIGSTOP';
+    typeof signal === 'string' &&
+    (signal in constants.signals || ELSEWHERE.has(signal)) &&
+    signal !== 'SIGKILL' &&
+    signal !== 'SIGSTOP';
   if (!isList(signals) || ![...signals].every(known)) {
     throw wrong('signals', 'a list of names of signals that can be caught', signals);
   }

@@ -39,6 +39,23 @@ describe('a program that ends the process itself, and whose listener was removed
   });
 });
 
+test('removeAllListeners took our listener for good: a batcher that was registered later was not closed either', async () => {
+  const ended = await child(
+    `const [a, b] = [batcherOf('a'), batcherOf('b', { takes: 200 })]; a.addItem(1); b.addItem(2);
+     flushOnExit(a); process.removeAllListeners('SIGTERM'); flushOnExit(b); ${guarded}`,
+    on('ready', 'SIGTERM'),
+  );
+  expect(ended).toMatchObject({ signal: 'SIGTERM', lines: ['ready', 'a began', 'b began', 'a [1]', 'b [2]'] });
+});
+
+test('a signal that this platform lacks was refused: SIGBREAK beside SIGTERM', async () => {
+  const ended = await child(
+    `const a = batcherOf('a'); a.addItem(1); flushOnExit(a, { signals: ['SIGTERM', 'SIGBREAK'] }); ${guarded}`,
+    on('ready', 'SIGTERM'),
+  );
+  expect(ended).toMatchObject({ signal: 'SIGTERM', lines: ['ready', 'a began', 'a [1]'] });
+});
+
 describe('a signal that the program emits by hand', () => {
   // As programs do that read Ctrl-C themselves: readline.on('SIGINT', () => process.emit('SIGINT')).
   test.each([`process.emit('SIGINT')`, `process.emit('SIGINT', 'SIGINT', 2)`])(

@@ -63,7 +63,7 @@ export class Thread {
   readonly #key = String(Math.random());
   readonly #running = new Map<number, Running>();
   #next = 0;
-  #failure: unknown;
+  #failure: { readonly error: unknown } | undefined;
   #ended = false;
 
   constructor(Worker: WorkerClass, { name, execArgv, workerData }: ThreadOptions) {
@@ -74,16 +74,18 @@ export class Thread {
       if (message?.key === this.#key) this.#receive(message);
     });
     this.#worker.on('error', (error: unknown) => {
-      this.#failure = error;
-      if (this.#running.size === 0 && !this.#ended) warn('BATCH_WORKER', `${name} is replaced`, error);
-      this.#end(error);
+      if (!this.#ended) this.#failure = { error };
+      // Its batches have until it exits: by then the answers are read that it had sent before.
+      this.#ended = true;
     });
     this.#worker.on('messageerror', (error: unknown) => {
       this.#end(error);
       void this.terminate();
     });
     this.#worker.on('exit', (code: number) => {
-      this.#end(this.#failure ?? new Error(`it ended with exit code ${String(code)}`));
+      const failure = this.#failure;
+      if (failure !== undefined && this.#running.size === 0) warn('BATCH_WORKER', `${name} is replaced`, failure.error);
+      this.#end(failure === undefined ? new Error(`it ended with exit code ${String(code)}`) : failure.error);
     });
     this.#worker.unref();
   }
@@ -131,6 +133,7 @@ export class Thread {
 
   #end(cause: unknown): void {
     this.#ended = true;
+    this.#failure = undefined;
     this.#worker.unref();
     const running = [...this.#running.values()];
     this.#running.clear();
