@@ -1,10 +1,6 @@
 import { BatchServing } from 'batch-please';
-import { turnsOf } from '../support/cost.js';
 
 const CALLERS = 20_000;
-const ROUNDS = 5;
-/** What the event loop may be blocked for, in ms. */
-const BLOCKED = 50;
 
 interface Crowd {
   calls: Promise<unknown>[];
@@ -79,21 +75,23 @@ const crowds: Record<string, () => Crowd> = {
   },
 };
 
-// The platform's own work for 20,000 signals is not ours, nor is the garbage of the calls: best of a few rounds.
+/** Callers that may settle between two looks: a portion in the turn of `leave`, the next one at its end, and a batch. */
+const MOST = 2 * 1024 + 100;
+
+// Counted and not timed: a busy machine, or code that is not compiled yet, may take long for a portion.
 test.each(Object.entries(crowds))(
-  `A10: the event loop was blocked for 0.1 to 0.6 s when ${CALLERS} callers left at once: %s`,
+  `A10: the event loop was blocked for 0.1 to 0.6 s when ${CALLERS} callers left at once, all in one turn: %s`,
   async (_, make) => {
-    let [blocked, limit] = [Infinity, BLOCKED];
-    for (let round = 0; round < ROUNDS && blocked > limit; round++) {
-      const { calls, leave } = make();
+    const { calls, leave } = make();
+    await new Promise((resolve) => setImmediate(resolve));
+    let settled = 0;
+    for (const call of calls) void call.then(() => settled++);
+    const inTurns: number[] = [];
+    leave();
+    for (let before = 0; before < CALLERS; before = settled) {
       await new Promise((resolve) => setImmediate(resolve));
-      const turns = await turnsOf(() => {
-        leave();
-        return Promise.all(calls);
-      });
-      blocked = turns.longest;
-      limit = Math.max(BLOCKED, turns.all / 4); // a busy machine is slower in all turns
+      inTurns.push(settled - before);
     }
-    expect(blocked).toBeLessThan(limit);
+    expect(Math.max(...inTurns)).toBeLessThanOrEqual(MOST);
   },
 );

@@ -21,24 +21,3 @@ export async function expectLinear(work: (count: number) => unknown, count: numb
   }
   expect(many).toBeLessThanOrEqual(6 * few);
 }
-
-/**
- * The turns of the event loop, in ms, from the call of `work` until its promise settles. By the processor time or the clock,
- * whichever is less: one has what the threads of the engine do besides, the other what other processes take.
- */
-export async function turnsOf(work: () => Promise<unknown>): Promise<{ longest: number; all: number }> {
-  const turns = { longest: 0, all: 0 };
-  const state = { settled: false };
-  let done: Promise<void> | undefined;
-  while (!state.settled) {
-    const start = performance.now();
-    const taken = await cost(() => {
-      done ??= work().then(() => void (state.settled = true));
-      return new Promise((resolve) => setImmediate(resolve));
-    });
-    const turn = Math.min(taken, performance.now() - start);
-    turns.longest = Math.max(turns.longest, turn);
-    turns.all += turn;
-  }
-  return turns;
-}
