@@ -17,7 +17,6 @@ export class Portions {
   readonly #begin: () => void;
   readonly #end: () => void;
   readonly #works = new Deque<Work>();
-  #busy = false;
   /** Callers that were settled since a turn was seen to end. */
   #settled = 0;
   #turnEnds = false;
@@ -32,20 +31,20 @@ export class Portions {
 
   /** Whether some still wait for their turn. */
   get busy(): boolean {
-    return this.#busy;
+    return this.#works.length > 0;
   }
 
   add(work: Work): void {
+    const { busy } = this;
     this.#works.push(work);
-    if (this.#busy) return;
-    this.#busy = true;
+    if (busy) return;
     this.#begin();
     this.#run();
   }
 
   /** Resolves when nothing is left. */
   emptied(): Promise<void> {
-    if (!this.#busy) return RESOLVED;
+    if (!this.busy) return RESOLVED;
     this.#emptied ??= new Deferred();
     return this.#emptied.promise;
   }
@@ -57,7 +56,6 @@ export class Portions {
       if (step.done === true) this.#works.shift();
       else this.#count(step.value);
     }
-    this.#busy = false;
     this.#end();
     const emptied = this.#emptied;
     if (this.busy) return; // more was added meanwhile
@@ -73,7 +71,7 @@ export class Portions {
     endOfTurn(this.#clock, () => {
       this.#turnEnds = false;
       this.#settled = 0;
-      if (this.#busy) this.#run();
+      if (this.busy) this.#run();
     });
   }
 }

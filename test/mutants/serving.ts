@@ -133,8 +133,8 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'the portions of one turn are counted for each signal',
     file: 'src/serving/portions.ts',
-    from: `    this.#busy = true;\n`,
-    to: `    this.#busy = true;\n    this.#settled = 0;\n`,
+    from: `    if (busy) return;\n`,
+    to: `    if (busy) return;\n    this.#settled = 0;\n`,
     tests: LEAVING,
   },
   {
