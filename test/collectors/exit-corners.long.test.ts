@@ -1,4 +1,6 @@
-import { child, library, on } from '../support/child.js';
+import { join } from 'node:path';
+import { child, on } from '../support/child.js';
+import { root } from '../support/project.js';
 
 // Real processes, signals and time: see flush-on-exit.long.test.ts.
 
@@ -144,8 +146,8 @@ describe('registered while closing', () => {
 describe('elsewhere', () => {
   test('copies in two realms of one process each left the ending to the other', async () => {
     const ended = await child(
-      `import { createRequire } from 'node:module'; import { fileURLToPath } from 'node:url'; import vm from 'node:vm'; import { buildSync } from 'esbuild';
-       const entryPoints = [fileURLToPath(${library('collectors/flush-on-exit.ts')})];
+      `import { createRequire } from 'node:module'; import vm from 'node:vm'; import { buildSync } from 'esbuild';
+       const entryPoints = [${JSON.stringify(join(root, 'collectors', 'flush-on-exit.ts'))}];
        const [{ text }] = buildSync({ entryPoints, bundle: true, platform: 'node', format: 'cjs', write: false }).outputFiles;
        const module = { exports: {} };
        const realm = vm.createContext({ process, setTimeout, clearTimeout, setImmediate, queueMicrotask, performance, Buffer, AbortController, AbortSignal });

@@ -1,6 +1,7 @@
 import { OptionsError } from 'batch-please';
 import { MemoryBatcher, flushOnExit } from 'batch-please/collectors';
-import { child, library, on } from '../support/child.js';
+import { moduleOf } from '../support/built.js';
+import { child, on } from '../support/child.js';
 
 // Real processes, signals and time: what a signal does to a process cannot be seen from inside it, and jest's `process`
 // is a copy. Each child says when it is ready, so nothing here depends on how fast it starts.
@@ -126,7 +127,7 @@ describe('flushOnExit', () => {
 
   test('A8: takes a serving: what waits for its batch is executed, and its callers get their results', async () => {
     const ended = await child(
-      `import { BatchServing } from ${library('src/index.ts')};
+      `import { BatchServing } from ${moduleOf('src/index.ts')};
        const own = new BatchServing({ batchSize: 10, batchTimeout: 60_000, handleBatch: async (values) => { await sleep(50); return values.map((value) => value * 2); } });
        own.dispatchMany([1, 2]).then((results) => say(JSON.stringify(results)));
        flushOnExit(own); stayAlive(); say('ready');`,
