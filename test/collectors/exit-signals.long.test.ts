@@ -104,7 +104,7 @@ describe('the deadline', () => {
     ],
   ])('A8: %s: the process ends by the signal', async (_what, program) => {
     const ended = await child(
-      `${program} stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 5000); say('ready');`,
+      `${program} stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
@@ -186,7 +186,7 @@ describe('others who listen for the signal', () => {
        const [a, b] = [batcherOf('a'), new cjs.MemoryBatcher({ batchFlush: ({ items }) => say('b ' + items) })];
        a.addItem(1); b.addItem(2); flushOnExit(a); cjs.flushOnExit(b);
        say('two copies ' + (cjs.flushOnExit !== flushOnExit)); say('listeners ' + process.listenerCount('SIGTERM'));
-       stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 5000); say('ready');`,
+       stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
@@ -226,7 +226,7 @@ describe('elsewhere', () => {
     async () => {
       const ended = await child(
         `const a = batcherOf('a'); a.addItem(1); flushOnExit(a); say('pid ' + process.pid); stayAlive();
-       setTimeout(() => { say('still alive'); process.exit(99); }, 5000);
+       setTimeout(() => { say('still alive'); process.exit(99); }, 20_000);
        setTimeout(() => process.kill(1, 'SIGTERM'), 100);`,
         () => {},
         ['unshare', '--pid', '--fork', '--mount-proc'],

@@ -38,7 +38,7 @@ describe('flushOnExit', () => {
   test('called twice, for two batchers: both are closed, and the process ends by the signal', async () => {
     const ended = await child(
       `const [a, b] = [batcherOf('a'), batcherOf('b')]; a.addItem(1); b.addItem(2);
-       flushOnExit(a); flushOnExit(b); stayAlive(); setTimeout(() => { say('still alive'); process.exit(1); }, 5000); say('ready');`,
+       flushOnExit(a); flushOnExit(b); stayAlive(); setTimeout(() => { say('still alive'); process.exit(1); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended.lines).toEqual(expect.arrayContaining(['a [1]', 'b [2]']));
