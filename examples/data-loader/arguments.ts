@@ -17,7 +17,9 @@ export function isList(list: unknown): boolean {
 /** The options, or their defaults. */
 export type Given<Key, Value, CacheKey> = ReturnType<typeof readOptions<Key, Value, CacheKey>>;
 
+/** The loader is `this` of the functions. */
 export function readOptions<Key, Value, CacheKey>(
+  loader: object,
   loadBatch: unknown,
   options: Options<Key, Value, CacheKey> | undefined,
 ) {
@@ -32,7 +34,8 @@ export function readOptions<Key, Value, CacheKey>(
   const missing = (['get', 'set', 'delete', 'clear'] as const).filter((name) => map && typeof map[name] !== 'function');
   must(missing.length === 0, `Custom cacheMap missing methods: ${missing.join(', ')}`);
   const batchSize = batch === false ? 1 : Math.ceil(maxBatchSize);
-  return { name: name || null, batchSize, cache: map, cacheKeyFn, batchScheduleFn }; // an empty name is none
+  const functions = { cacheKeyFn: cacheKeyFn.bind(loader), batchScheduleFn: batchScheduleFn.bind(loader) };
+  return { name: name || null, batchSize, cache: map, ...functions }; // an empty name is none
 }
 
 export function checkKey(key: unknown): void {

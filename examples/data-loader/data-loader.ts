@@ -11,7 +11,7 @@ export class DataLoader<Key, Value, CacheKey = Key> {
   #last: Frame = { size: 0, due: true, hits: [] }; // its batch may be open
 
   constructor(loadBatch: BatchLoadFn<Key, Value>, options?: Options<Key, Value, CacheKey>) {
-    this.name = (this.#given = readOptions(loadBatch, options)).name;
+    this.name = (this.#given = readOptions(this, loadBatch, options)).name;
     this.#serving = new BatchServing({
       batchSize: this.#given.batchSize,
       batchTimeout: Infinity, // a batch that is not full is cut by its schedule

@@ -192,15 +192,26 @@ describe.each(loaders)('%s', (_name, Loader) => {
     expect(order.sort()).toEqual(['A', 'B']);
   });
 
-  test('the loader is `this` of its function', async () => {
-    let self: unknown;
-    const loader = new Loader<number, number>(function (this: unknown, keys) {
-      // eslint-disable-next-line @typescript-eslint/no-this-alias -- that is the point
-      self = this;
-      return Promise.resolve([...keys]);
-    });
+  test('the loader is `this` of its functions', async () => {
+    const selves: unknown[] = [];
+    const loader = new Loader<number, number>(
+      function (this: unknown, keys) {
+        selves.push(this);
+        return Promise.resolve([...keys]);
+      },
+      {
+        cacheKeyFn(this: unknown, key) {
+          selves.push(this);
+          return key;
+        },
+        batchScheduleFn(this: unknown, dispatch) {
+          selves.push(this);
+          setImmediate(dispatch);
+        },
+      },
+    );
     await loader.load(1);
-    expect(self).toBe(loader);
+    expect(selves).toEqual([loader, loader, loader]);
   });
 
   test.each<[string, (loader: DataLoader<number, number>) => unknown]>([
