@@ -122,7 +122,10 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
     this.acceptedAt.take(core.waiting);
     core.waiting = 0;
     this.refuseAll(late, error, 'closed');
+    const { refusedAt, refusal } = this;
     this.refuseAll(waiting, error, 'closed');
+    // The caller of the entry whose hook has just returned looks next whether it was refused.
+    if (late.length > 0) Object.assign(this, { refusedAt, refusal });
     return late.length + waiting.length;
   }
 

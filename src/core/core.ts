@@ -159,16 +159,11 @@ export class Core<State> extends Turns<State> {
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
     // A copy: the user's code that is called for one batch may take back others.
-    for (const batch of [...this.log]) {
+    for (const batch of new Set([...this.log, ...this.active])) {
       if (batch.status === 'settled' || (batch.running && !all)) continue;
       if (batch.running) this.endRun(batch, error);
       if (batch.work === undefined) this.leave(batch, error);
       else this.giveUpWork(batch, error);
-    }
-    for (const batch of this.active) {
-      if (batch.work === undefined || (batch.running && !all)) continue;
-      if (batch.running) this.endRun(batch, error);
-      this.giveUpWork(batch, error);
     }
   }
 }

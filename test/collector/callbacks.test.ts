@@ -119,4 +119,29 @@ describe('A12: a batch whose fate is being decided is in flight', () => {
       expectBalanced(batcher);
     },
   );
+
+  test.each(['deliverItem', 'syncAddItem', 'addItem'] as const)(
+    '%s hears of its refusal when its asynchronous add hook adds another item and closes: 2 = 2 refused',
+    async (verb) => {
+      let first = true;
+      const { clock, batcher } = bench({
+        flushTimeout: 20,
+        batchAddItem: async () => {
+          if (!first) return;
+          first = false;
+          batcher.addItem(2);
+          batcher.close({ timeout: 0 }).catch(() => undefined);
+        },
+      });
+      batcher.on('refused', () => {});
+      const errors: unknown[] = [];
+      const onError = (error: unknown): void => void errors.push(error);
+      if (verb === 'addItem') batcher.addItem(1, { onError });
+      else batcher[verb](1).catch(onError);
+      await clock.advance(5000);
+      expect(errors).toMatchObject([{ code: 'ERR_BATCH_CLOSED' }]);
+      expect(batcher.state.counts).toMatchObject({ refused: 2, delivered: 0 });
+      expectBalanced(batcher);
+    },
+  );
 });

@@ -53,6 +53,7 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [10263, 'the model counted from the last attempt of a batch, and not from its first, whether a lane had been free'],
   [9026890, 'the model took an item for joined whose add hook had answered by a promise that close() came before'],
   [9038899, 'the same'],
+  [9403796, 'deliverItem never settles if close() in its add hook refuses its item and one that the hooks added'],
 ];
 
 /** The same for runs in which nothing calls back. */
