@@ -55,18 +55,10 @@ export class Call<Request, Reply> implements CallOp<Request, Reply>, Abortable {
     this.#resolve = resolve;
     this.#reject = reject;
     this.reply = (value) => {
-      if (this.#answered)
-        hush(value); // the rejection of an ignored promise is no unhandled one
-      else {
-        this.#answered = true;
-        if (isThenable(value)) this.settleLater(value);
-        else this.settle(value);
-      }
+      this.#answer(value, false);
     };
     this.fail = (error) => {
-      if (this.#answered) return;
-      this.#answered = true;
-      this.refuse(error);
+      this.#answer(error as Awaitable<Reply>, true);
     };
   }
 
@@ -135,11 +127,23 @@ export class Call<Request, Reply> implements CallOp<Request, Reply>, Abortable {
     this.#resolve(reply);
   }
 
-  /** The caller waits for the promise, but no longer than its timeout. */
-  settleLater(reply: PromiseLike<Reply>): void {
-    adopt(reply).then(
+  #answer(answer: Awaitable<Reply>, failed: boolean): void {
+    if (this.#answered)
+      hush(answer); // the rejection of an ignored promise is no unhandled one
+    else {
+      this.#answered = true;
+      if (isThenable(answer)) this.settleLater(answer, failed);
+      else if (failed) this.refuse(answer);
+      else this.settle(answer);
+    }
+  }
+
+  /** The caller waits for the promise, but no longer than its timeout; `failed`: also its value is an error. */
+  settleLater(answer: PromiseLike<Reply>, failed: boolean): void {
+    adopt(answer).then(
       (value) => {
-        this.settle(value);
+        if (failed) this.refuse(value);
+        else this.settle(value);
       },
       (error: unknown) => {
         this.refuse(error);

@@ -21,7 +21,7 @@ export interface CallOp<Request, Reply> {
   readonly request: Request;
   /** Answers the caller, in this batch or a later one. After the caller's timeout the reply is dropped. */
   readonly reply: (value: Awaitable<Reply>) => void;
-  /** Rejects the caller's promise with the error. */
+  /** Rejects the caller's promise with the error; of a promise, with what it rejects with or resolves to. */
   readonly fail: (error: unknown) => void;
 }
 

@@ -1,6 +1,7 @@
 import Original from 'dataloader';
 import { DataLoader } from '../../examples/data-loader/data-loader.js';
 import { strayErrors } from '../support/collectors.js';
+import { type LoaderClass, life } from '../support/loader-lives.js';
 
 // The adapter and the package have to do the same.
 const loaders = [
@@ -95,6 +96,31 @@ describe.each(loaders)('%s', (_name, Loader) => {
     expect([await loaded, calls]).toEqual([[1, 2], [[1, 2]]]);
   });
 
+  test('a full batch waits for its schedule, too', async () => {
+    const dispatches: (() => void)[] = [];
+    const batchScheduleFn = (dispatch: () => void): void => void dispatches.push(dispatch);
+    const { loader, calls } = recorded<number>(Loader, { maxBatchSize: 2, batchScheduleFn });
+    const loaded = loader.loadMany([1, 2, 3]);
+    await later(5);
+    expect([dispatches.length, calls]).toEqual([2, []]);
+    dispatches[1]?.();
+    dispatches[0]?.();
+    expect([await loaded, calls]).toEqual([
+      [1, 2, 3],
+      [[3], [1, 2]],
+    ]);
+  });
+
+  test('a promise among the values delays its own load only', async () => {
+    let answer: (value: string) => void = () => undefined;
+    const slow = new Promise<string>((resolve) => (answer = resolve));
+    const loader = new Loader<number, unknown>(() => Promise.resolve([slow, 'quick']));
+    const [first, second] = [loader.load(1), loader.load(2)];
+    expect(await second).toBe('quick');
+    answer('slow');
+    expect(await first).toBe('slow');
+  });
+
   test('name is null unless it is given', () => {
     expect(recorded(Loader).loader.name).toBeNull();
     expect(recorded(Loader, { name: 'users' }).loader.name).toBe('users');
@@ -166,15 +192,26 @@ describe.each(loaders)('%s', (_name, Loader) => {
     expect(order.sort()).toEqual(['A', 'B']);
   });
 
-  test('the loader is `this` of its function', async () => {
-    let self: unknown;
-    const loader = new Loader<number, number>(function (this: unknown, keys) {
-      // eslint-disable-next-line @typescript-eslint/no-this-alias -- that is the point
-      self = this;
-      return Promise.resolve([...keys]);
-    });
+  test('the loader is `this` of its functions', async () => {
+    const selves: unknown[] = [];
+    const loader = new Loader<number, number>(
+      function (this: unknown, keys) {
+        selves.push(this);
+        return Promise.resolve([...keys]);
+      },
+      {
+        cacheKeyFn(this: unknown, key) {
+          selves.push(this);
+          return key;
+        },
+        batchScheduleFn(this: unknown, dispatch) {
+          selves.push(this);
+          setImmediate(dispatch);
+        },
+      },
+    );
     await loader.load(1);
-    expect(self).toBe(loader);
+    expect(selves).toEqual([loader, loader, loader]);
   });
 
   test.each<[string, (loader: DataLoader<number, number>) => unknown]>([
@@ -221,6 +258,61 @@ describe.each(loaders)('%s', (_name, Loader) => {
     expect(message).toBe(messages[name]);
     expect(message).toMatch(/^TypeError: DataLoader must be constructed/);
   });
+});
+
+// 243 of 300 lives differed: full batches were not put off, and batches of one turn settled in another order.
+const FIRST = 20_001;
+test.each(Array.from({ length: 10 }, (_, i) => FIRST + 20 * i))(
+  'random lives from seed %i: batches, keys, outcomes and their order are those of dataloader',
+  async (from) => {
+    for (let seed = from; seed < from + 20; seed++) {
+      const expected = await life(Original, seed);
+      expect({ seed, life: await life(DataLoader as LoaderClass, seed) }).toEqual({ seed, life: expected });
+    }
+  },
+);
+
+// dataloader itself ends the process, and leaves the other loads pending.
+test('a cacheMap whose delete throws while a batch fails: every load rejects', async () => {
+  const cacheMap = Object.assign(new Map<number, Promise<number>>(), {
+    delete: () => {
+      throw new Error('delete failed');
+    },
+  });
+  for (const load of [() => Promise.reject(new Error('down')), () => undefined as never]) {
+    const loader = new DataLoader<number, number>(load, { cacheMap });
+    const stray = await strayErrors(async () => {
+      const settled = await Promise.allSettled([loader.load(1), loader.load(2)]);
+      expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+      await later(5);
+    });
+    expect(stray).toEqual([]);
+    cacheMap.clear();
+  }
+});
+
+// With dataloader later loads of the same frame wait for ever.
+test('a schedule that throws fails its own load only', async () => {
+  let broken = true;
+  const batchScheduleFn = (dispatch: () => void): void => {
+    if (broken) throw new Error('no schedule');
+    setImmediate(dispatch);
+  };
+  const loader = new DataLoader((keys: readonly number[]) => Promise.resolve(keys), { batchScheduleFn });
+  expect(() => loader.load(1)).toThrow('no schedule');
+  broken = false;
+  expect(await loader.load(1)).toBe(1);
+});
+
+test('the callback of a schedule may be called twice: the batch is loaded once', async () => {
+  const batchScheduleFn = (dispatch: () => void): void => {
+    setImmediate(dispatch);
+    setImmediate(dispatch);
+  };
+  const { loader, calls } = recorded<number>(DataLoader, { batchScheduleFn });
+  await loader.load(1);
+  await later(5);
+  expect(calls).toEqual([[1]]);
 });
 
 /** By case, from the loader that came first. */

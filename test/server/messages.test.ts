@@ -1,5 +1,6 @@
 import { StoppedError, TimeoutError } from 'batch-please';
 import { gate } from 'batch-please/testing';
+import { strayErrors } from '../support/collectors.js';
 import { TestServer, testServer, turns, type TestOp } from '../support/servers.js';
 
 describe('messages', () => {
@@ -160,6 +161,48 @@ describe('call', () => {
     const late = expect(server.call('z', { timeout: 10 })).rejects.toBeInstanceOf(TimeoutError);
     await clock.advance(10);
     await late;
+  });
+
+  test('fail with a promise ended the process, or rejected with the promise: it rejects with what becomes of it', async () => {
+    const failWith: Record<string, (op: TestOp) => void> = {
+      rejected: (op) => op.kind === 'call' && op.fail(Promise.reject(new Error('down'))),
+      resolved: (op) => op.kind === 'call' && op.fail(Promise.resolve(new Error('refused'))),
+      pending: (op) => op.kind === 'call' && op.fail(new Promise(() => undefined)),
+      second(op) {
+        if (op.kind !== 'call') return;
+        op.fail(new Error('first'));
+        op.fail(Promise.reject(new Error('second')));
+      },
+    };
+    const stray = await strayErrors(async () => {
+      const { server, clock } = await testServer({
+        handleBatch: (ops) => ops.forEach((op) => op.kind === 'call' && failWith[op.request]?.(op)),
+      });
+      const outcome = (name: string): Promise<string> => server.call(name, { timeout: 10 }).then(String, String);
+      expect(await outcome('rejected')).toBe('Error: down');
+      expect(await outcome('resolved')).toBe('Error: refused');
+      expect(await outcome('second')).toBe('Error: first');
+      const late = outcome('pending');
+      await clock.advance(10);
+      expect(await late).toMatch(/^TimeoutError: .* took longer than 10 ms/);
+    });
+    expect(stray).toEqual([]);
+  });
+
+  test('an answer with a promise that rejects after its caller has left is no unhandled rejection', async () => {
+    const stray = await strayErrors(async () => {
+      const { server, clock } = await testServer();
+      const ops: TestOp[] = [];
+      server.handleBatch = (batch) => void ops.push(...batch);
+      const calls = [1, 2].map(() => server.call('x', { timeout: 10 }).then(String, String));
+      await turns();
+      await clock.advance(10);
+      await Promise.all(calls);
+      const [first, second] = ops;
+      if (first?.kind === 'call') first.fail(Promise.reject(new Error('late')));
+      if (second?.kind === 'call') second.reply(Promise.reject(new Error('late')));
+    });
+    expect(stray).toEqual([]);
   });
 
   test('times out after 5000 ms by default; the request is handled all the same', async () => {
