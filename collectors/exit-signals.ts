@@ -22,6 +22,8 @@ const HUB = Symbol.for('batch-please.flushOnExit');
 
 /** Milliseconds within which a signal is the same key press: wrappers such as npm and concurrently send it again. */
 const KEY_PRESS = 1000;
+/** The end of that time, in milliseconds, which has to pass while the process can look: see `#begin`. */
+const LOOKING = 100;
 /** Milliseconds after which a process that has raised its signal and still runs is ended in another way. */
 const RAISED = 200;
 
@@ -102,8 +104,9 @@ class SignalHub implements Hub {
     const isLater = (): void => {
       press.later = true;
     };
-    // A signal that came while the event loop was blocked or the process frozen is read before setImmediate: no later one.
-    setTimeout(() => setImmediate(isLater), KEY_PRESS).unref();
+    // A signal that came while the event loop was blocked or the process frozen is no later one. A thread that is not
+    // running yet may still have to hand it to the event loop.
+    setTimeout(() => setTimeout(isLater, LOOKING).unref(), KEY_PRESS - LOOKING).unref();
     const timeout = Math.max(0, ...[...watch.registrations].map((registration) => registration.timeout));
     const release = outliveClusterPrimary();
     const registrations = (): Registration[] => [...press.watches].flatMap((each) => [...each.registrations]);

@@ -49,7 +49,7 @@ describe('one key press', () => {
   test('a later one ends the process at once, although the program listens as well', async () => {
     const ended = await child(
       `const a = batcherOf('a', { takes: 18_000 }); a.addItem(1); flushOnExit(a); stayAlive();
-       let n = 0; process.on('SIGTERM', () => { say('own ' + ++n); setTimeout(say, 1100, 'later'); }); say('ready');`,
+       let n = 0; process.on('SIGTERM', () => { say('own ' + ++n); setTimeout(say, 1500, 'later'); }); say('ready');`,
       (line, process) => {
         if (line === 'ready' || line === 'later') process.kill('SIGTERM');
       },
@@ -171,7 +171,7 @@ describe('others who listen for the signal', () => {
     const ended = await child(
       `import { onExit } from 'signal-exit'; onExit(() => say('cleaning up'));
        const a = batcherOf('a'); a.addItem(1); flushOnExit(a, { timeout: 15_000 }); stayAlive();
-       process.on('SIGHUP', () => setTimeout(say, 1100, 'later')); say('ready');`,
+       process.on('SIGHUP', () => setTimeout(say, 1500, 'later')); say('ready');`,
       (line, process) => {
         if (line === 'ready' || line === 'later') process.kill('SIGTERM');
         if (line === 'a [1]') process.kill('SIGHUP');

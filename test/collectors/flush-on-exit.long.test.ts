@@ -48,7 +48,7 @@ describe('flushOnExit', () => {
   test('the signal again after more than a second ends the process at once', async () => {
     const ended = await child(
       `const a = batcherOf('a', { takes: 15_000 }); a.addItem(1); flushOnExit([a]); stayAlive();
-       process.on('SIGHUP', () => setTimeout(say, 1100, 'a second later')); say('ready');`,
+       process.on('SIGHUP', () => setTimeout(say, 1500, 'a second later')); say('ready');`,
       (line, process) => {
         if (line === 'ready' || line === 'a second later') process.kill('SIGINT');
         if (line === 'a began') process.kill('SIGHUP');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Status } from '../../examples/several-machines/page.js';
 import { launchBrowser, noBrowser } from '../support/browser.js';
+import { bundledIndexing } from '../support/bundled-indexing.js';
 import { root, run } from '../support/project.js';
 import { describeWithServer } from './support/server.js';
 import { until } from './support/time.js';
@@ -28,8 +29,7 @@ describeWithServer('npm start -- --machines 3', () => {
     [['--machines', '2', 'nowhere'], "there is no directory 'nowhere'"],
     [['--machines', '2', '--prot', '80'], "Unknown option '--prot'"],
   ])('%j started no machine and waited for ever: it ends, with one line', async (args, problem) => {
-    const program = ['--import', 'tsx', 'examples/document-indexing/main.ts', ...args];
-    const { code, stderr } = await run(process.execPath, program, root);
+    const { code, stderr } = await run(process.execPath, [await bundledIndexing(), ...args], root);
     expect(stderr).toContain(`several-machines: ${problem}`);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(code).toBe(2);

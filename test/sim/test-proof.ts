@@ -1,17 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { build } from 'esbuild';
+import { bundledProgram } from '../support/bundled-program.js';
 import { manifest, mustRun, root } from '../support/project.js';
 import { type Proof, type SweepOptions, runSeed, watchStrayFailures } from './harness.js';
 
 /** More than any of them takes: a slow machine gets the time that it needs. */
 const TIME = 15 * 60_000;
 
-/**
- * Consecutive seeds, all of which have to be sound, by the program that replays them: in a process of its own a run takes
- * a third of its time inside jest. As one file it starts at once; `npm` and `tsx` take seconds.
- */
+/** Consecutive seeds, all of which have to be sound, by the program that replays them. */
 export function testProof(proof: Proof, { from = 1, runs, without = [] }: SweepOptions): void {
   const left = without.length > 0 ? `, without ${without.join(', ')}` : '';
   test(
@@ -19,23 +13,9 @@ export function testProof(proof: Proof, { from = 1, runs, without = [] }: SweepO
     async () => {
       const options = ['--from', String(from), '--runs', String(runs), '--workers', '1'];
       if (without.length > 0) options.push('--without', without.join(','));
-      const folder = mkdtempSync(join(tmpdir(), 'batch-proof-'));
-      try {
-        const program = join(folder, 'run.mjs');
-        await build({
-          absWorkingDir: root,
-          entryPoints: [sourceOf(proof)],
-          outfile: program,
-          bundle: true,
-          platform: 'node',
-          format: 'esm',
-          sourcemap: 'inline',
-        });
-        const printed = await mustRun(process.execPath, [program, ...options], root, TIME);
-        expect(printed).toContain(`${runs} runs from seed ${from} on, `);
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      const program = await bundledProgram(sourceOf(proof));
+      const printed = await mustRun(process.execPath, [program, ...options], root, TIME);
+      expect(printed).toContain(`${runs} runs from seed ${from} on, `);
     },
     TIME,
   );
