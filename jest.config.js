@@ -1,16 +1,16 @@
+const long = process.env['LONG'] === '1';
+
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
   // Nothing here is timed: a slow machine gets the time it needs.
   testTimeout: 60_000,
-  // The default leaves one core unused, which is half of a machine with two.
-  maxWorkers: '100%',
+  // The default leaves one core unused, which is half of a machine with two. Long tests wait for processes, browsers and
+  // databases for a third of their time.
+  maxWorkers: long ? '150%' : '100%',
+  testSequencer: './test/support/longest-first.mjs',
   // `npm run test:long` runs the long lives, `npm test` everything else.
-  testMatch: [
-    process.env['LONG'] === '1'
-      ? '<rootDir>/test/**/*.long.test.ts'
-      : '<rootDir>/test/**/!(*.long|*.cluster|*.everywhere).test.ts',
-  ],
+  testMatch: [long ? '<rootDir>/test/**/*.long.test.ts' : '<rootDir>/test/**/!(*.long|*.cluster|*.everywhere).test.ts'],
   // `dist` holds two more package.json files, and what a test leaves in `.data` is none of jest's business.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.data/'],
   moduleNameMapper: {

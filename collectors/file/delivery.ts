@@ -28,6 +28,8 @@ export class Delivery<Item> {
   readonly #inFlight = new Map<string, BatchFile<Item>>();
   /** Cleared batches whose files are being moved. */
   readonly #returning = new Set<Promise<void>>();
+  /** The batches that `close` leaves behind. */
+  readonly #left: BatchFile<Item>[] = [];
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
   /** Items that were counted as missing from them. */
@@ -53,12 +55,12 @@ export class Delivery<Item> {
       batchPostFlush: (state, context) => this.#postFlush(state, context),
       batchSplit: (batch, indexes) => fileOf(batch).split(indexes),
       batchDeadLetter: (batch, error) => this.#deadLetter(fileOf(batch), error),
-      batchTerminate: async (batch) => {
-        try {
-          await users.batchTerminate?.call(this.#batcher, batch);
-        } finally {
-          if (batch !== undefined) await fileOf(batch).release();
+      batchTerminate: (batch) => {
+        if (batch !== undefined) {
+          this.#sealing.forget(fileOf(batch));
+          this.#left.push(fileOf(batch));
         }
+        return users.batchTerminate?.call(this.#batcher, batch);
       },
     };
   }
@@ -79,10 +81,11 @@ export class Delivery<Item> {
     void this.#ahead.stop();
   }
 
-  /** Every file is left as it is. */
+  /** Every file stays, sealed where that is possible. */
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    await Promise.all([this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
+    const left = this.#left.map((batch) => batch.release());
+    await Promise.all([...left, this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
   }
 
   /** The batch was dropped. */

@@ -12,7 +12,7 @@ export interface Copy {
 
 /**
  * Writes some of the items of a file into another one, or into its own place: it has all of them, and is on the disk, before
- * it has its name. `order` counts the items that `items()` gives, from 0.
+ * it has its name. `order` counts the items that `items()` gives, from 0; `isNeeded` is asked before it takes its name.
  */
 export async function copyItems<Item>(
   spool: Spool<Item>,
@@ -20,6 +20,7 @@ export async function copyItems<Item>(
   to: string,
   order: readonly number[],
   length: number,
+  isNeeded: () => boolean,
 ): Promise<Copy> {
   const { files, config } = spool;
   const durable = config.durability !== 'none';
@@ -46,6 +47,7 @@ export async function copyItems<Item>(
         },
       );
       await writer.finish(durable);
+      if (!isNeeded()) throw new Error('the batch was dropped meanwhile');
       files.rename(temporary, spool.path(to));
       const stat = copy.stat();
       copy.close();
@@ -75,7 +77,7 @@ export async function copyWhole<Item>(
   spool: Spool<Item>,
   name: string,
   length: number,
-  isSame: () => boolean,
+  stays: () => boolean,
 ): Promise<FileStat> {
   const { files } = spool;
   const parsed = parseName(name);
@@ -88,7 +90,7 @@ export async function copyWhole<Item>(
     try {
       await copyRange(source, copy, 0, length);
       await copy.sync();
-      if (!isSame()) throw new Error('the file was changed, moved or removed');
+      if (!stays()) throw new Error('the file was changed, moved or removed');
       files.rename(temporary, spool.path(name));
       const stat = copy.stat();
       copy.close();

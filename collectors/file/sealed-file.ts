@@ -92,7 +92,10 @@ export class SealedFile<Item> {
 
   async #sync(): Promise<void> {
     if (this.#doubtful) {
-      this.#count(await copyWhole(this.#spool, this.#name, this.bytes, () => this.look() === 'same'));
+      const name = this.#name;
+      // An attempt that has begun meanwhile, and `dead/`, have given it another name.
+      const stays = (): boolean => this.#name === name && this.look() === 'same';
+      this.#count(await copyWhole(this.#spool, name, this.bytes, stays));
       await this.#spool.sync();
       this.#doubtful = false;
       return;

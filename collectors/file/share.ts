@@ -69,7 +69,9 @@ export class Share<Item> {
     const { order } = this;
     if (order === undefined || this.#owner.over) return;
     const { file } = (origin ?? this).#owner;
-    this.#owner.file.written(await copyItems(this.#spool, file.name, this.#owner.file.name, order, file.bytes));
+    const owner = this.#owner;
+    const isNeeded = (): boolean => !owner.over;
+    owner.file.written(await copyItems(this.#spool, file.name, owner.file.name, order, file.bytes, isNeeded));
     this.order = this.#origin = undefined;
     if (origin !== undefined) origin.#hasWritten(this);
   }

@@ -13,6 +13,8 @@ import { type Lanes, Seat, type Tenant } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
 import type { KeyCollector, KeyedContext, KeyedHooks } from './types.js';
 
+/** Emitted by a paused collector at the end of a turn. */
+const TURNED = Symbol.for('batch-please.turned');
 const FORWARDED = ['flushed', 'failed', 'held', 'dropped', 'refused'] as const;
 export type Forwarded = (typeof FORWARDED)[number];
 
@@ -68,6 +70,10 @@ export class Entry<Item, Key, Batch> implements Tenant {
     this.collector.on('closed', ({ undelivered }) => {
       this.undelivered = undelivered; // reported for all keys together
     });
+    // A batch may become due without any call or event: by a timer of the collector, or once an asynchronous hook answers.
+    this.collector.on(TURNED as never, () => {
+      if (this.pending > 0) owner.lanes.wantSoon(this.seat);
+    });
     // Also when it is flushed by others: by its owner, and when the process ends by itself.
     const flush = this.collector.flush.bind(this.collector);
     this.collector.flush = (given) => {
@@ -102,7 +108,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   #options(): BatchPleaseOptions<Item, Batch> {
-    const { hooks, lanes, clock, batcher } = this.owner;
+    const { hooks, clock, batcher } = this.owner;
     const called = Object.fromEntries(
       (['batchAddItem', 'batchAddItems', 'batchId', 'batchSplit', 'shouldFlush'] as const)
         .filter((name) => hooks[name] != null)
@@ -132,17 +138,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
         batchTerminate: (batch: Batch | undefined) =>
           batch === undefined ? undefined : hooks.batchTerminate?.(batch, this.key),
       }),
-      clock: {
-        now: () => clock.now(),
-        setTimer: (fn, ms) =>
-          clock.setTimer(() => {
-            fn();
-            if (this.pending > 0) lanes.want(this.seat);
-          }, ms),
-        clearTimer: (handle) => {
-          clock.clearTimer(handle);
-        },
-      },
+      clock,
     } as BatchPleaseOptions<Item, Batch>;
   }
 

@@ -37,6 +37,7 @@ export class Lanes {
   #used = 0;
   readonly #ready = new Set<Seat>();
   readonly #queue = new Set<Seat>();
+  readonly #soon = new Set<Seat>();
   #scheduled = false;
 
   constructor(
@@ -67,6 +68,18 @@ export class Lanes {
     if (seat.running >= this.perKey && seat.gates.size === 0) return;
     if (this.#queue.size === 0 && this.#take(this.inside > 0)) this.#grant(seat);
     else this.#enqueue(seat);
+  }
+
+  /** The same from within a turn of its collector, whose caller asks by itself if it is a call. */
+  wantSoon(seat: Seat): void {
+    if (this.#soon.size === 0) {
+      queueMicrotask(() => {
+        const seats = [...this.#soon];
+        this.#soon.clear();
+        for (const each of seats) if (each.tenant.waiting) this.want(each);
+      });
+    }
+    this.#soon.add(seat);
   }
 
   /** An attempt begins; a promise if it has to wait for a lane. */

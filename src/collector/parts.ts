@@ -27,6 +27,9 @@ const HOOKS = [
 /** Where ready-made collectors that keep items outside put their storage; a symbol, so that no user's field clashes. */
 export const STORAGE: unique symbol = Symbol.for('batch-please.storage');
 
+/** An event for the owner of a paused collector: it has made a turn, and a batch of it may be due. */
+const TURNED = Symbol.for('batch-please.turned');
+
 /** The parts of a collector. */
 export interface Parts<Item, Batch> {
   readonly core: Core<Batch>;
@@ -74,7 +77,11 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
       if (core.pending > 0) reports.warn(`the process ends while ${core.pending} items are pending`, undefined);
     },
   };
-  const driver = new CollectorDriver<Item, Batch>({ batcher, options, config, reports, storage, admit, atExit });
+  const turned = (): void => {
+    admit();
+    if (core.paused) events.emit(TURNED as never, undefined as never);
+  };
+  const driver = new CollectorDriver<Item, Batch>({ batcher, options, config, reports, storage, admit: turned, atExit });
   const core = new Core<Batch>(driver, limitsOf(config()), clock, origin, config().unref);
   const queue = new AppendQueue<Item, Batch>(core, driver);
   core.durable = storage !== undefined;

@@ -158,8 +158,9 @@ export class Core<State> extends Turns<State> {
     const error = new ClosedError('closed before it was delivered');
     if (!this.still || this.waiting > 0) closing.left.entries += this.driver.abandon(error);
     if (this.size > 0 && this.still) this.seal('close');
-    for (const batch of this.log) {
-      if (batch.running && !all) continue;
+    // A copy: the user's code that is called for one batch may take back others.
+    for (const batch of [...this.log]) {
+      if (batch.status === 'settled' || (batch.running && !all)) continue;
       if (batch.running) this.endRun(batch, error);
       if (batch.work === undefined) this.leave(batch, error);
       else this.giveUpWork(batch, error);

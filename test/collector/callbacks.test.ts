@@ -1,4 +1,4 @@
-import { PartialFlushError } from 'batch-please';
+import { ClosedError, PartialFlushError } from 'batch-please';
 import type { MemoryBatch } from 'batch-please/collectors';
 import { bench, expectBalanced, settled, watch } from '../support/collectors.js';
 
@@ -86,4 +86,37 @@ describe('A12: a batch whose fate is being decided is in flight', () => {
     expect(returned).toEqual([]);
     expectBalanced(batcher);
   });
+
+  test.each(['a listener of context.signal', "a listener of 'failed'"])(
+    'what %s clears, while close() gives up the batch in front of it, is not reported by close(): 2 = 1 left + 1 returned',
+    async (where) => {
+      const returned: number[] = [];
+      const late = where.includes('signal');
+      const clear = (): void => {
+        for (const { items } of batcher.clear()) returned.push(...items);
+      };
+      const { clock, batcher } = bench({
+        maxBatchSize: 1,
+        flushConcurrency: 2,
+        retry: { minDelay: 100, jitter: false },
+        batchFlush: ({ items }, { signal }) => {
+          if (items[0] === 2) throw new Error('busy');
+          if (!late) return undefined;
+          signal.addEventListener('abort', clear);
+          return new Promise(() => {});
+        },
+        batchPostFlush: () => (late ? undefined : new Promise<void>(() => {})),
+      });
+      batcher.addItems([1, 2]);
+      batcher.on('failed', ({ error }) => {
+        if (!late && error instanceof ClosedError) clear();
+      });
+      batcher.on('closed', () => {});
+      const closed = watch(batcher.close({ timeout: 0 }));
+      await clock.advance(2000);
+      const undelivered = (closed.error as { undelivered?: number } | undefined)?.undelivered ?? 0;
+      expect({ returned, undelivered }).toEqual({ returned: [2], undelivered: late ? 1 : 0 });
+      expectBalanced(batcher);
+    },
+  );
 });

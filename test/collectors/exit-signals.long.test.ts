@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { child, library, on } from '../support/child.js';
+import { commonJsOf } from '../support/built.js';
+import { child, on } from '../support/child.js';
 import { testUnless } from '../support/skips.js';
 
 // Real processes, signals and time: see flush-on-exit.long.test.ts.
@@ -9,11 +10,10 @@ jest.setTimeout(60_000);
 /** The package as CommonJS, beside the ES modules that the prelude imports. */
 const commonJs = `
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 const require = createRequire(import.meta.url);
-const path = fileURLToPath(${library('collectors/index.ts')});
+const path = ${commonJsOf('collectors/index.ts')};
 /** A fresh copy, as after a hot reload. */
-const load = () => { for (const key of Object.keys(require.cache)) if (!key.includes('node_modules')) delete require.cache[key]; return require(path); };
+const load = () => { delete require.cache[path]; return require(path); };
 `;
 
 /** Prints how long after the signal the process ended. */
@@ -104,7 +104,7 @@ describe('the deadline', () => {
     ],
   ])('A8: %s: the process ends by the signal', async (_what, program) => {
     const ended = await child(
-      `${program} stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 5000); say('ready');`,
+      `${program} stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
@@ -186,7 +186,7 @@ describe('others who listen for the signal', () => {
        const [a, b] = [batcherOf('a'), new cjs.MemoryBatcher({ batchFlush: ({ items }) => say('b ' + items) })];
        a.addItem(1); b.addItem(2); flushOnExit(a); cjs.flushOnExit(b);
        say('two copies ' + (cjs.flushOnExit !== flushOnExit)); say('listeners ' + process.listenerCount('SIGTERM'));
-       stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 5000); say('ready');`,
+       stayAlive(); setTimeout(() => { say('still alive'); process.exit(99); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
@@ -226,7 +226,7 @@ describe('elsewhere', () => {
     async () => {
       const ended = await child(
         `const a = batcherOf('a'); a.addItem(1); flushOnExit(a); say('pid ' + process.pid); stayAlive();
-       setTimeout(() => { say('still alive'); process.exit(99); }, 5000);
+       setTimeout(() => { say('still alive'); process.exit(99); }, 20_000);
        setTimeout(() => process.kill(1, 'SIGTERM'), 100);`,
         () => {},
         ['unshare', '--pid', '--fork', '--mount-proc'],
@@ -237,8 +237,7 @@ describe('elsewhere', () => {
 
   test('in a worker thread, which sees no signals: harmless, and its natural end flushes', async () => {
     const worker = `
-      require('tsx/cjs');
-      const { MemoryBatcher, flushOnExit } = require('./collectors/index.ts');
+      const { MemoryBatcher, flushOnExit } = require(${commonJsOf('collectors/index.ts')});
       const b = new MemoryBatcher({ async batchFlush({ items }) { await new Promise((r) => setTimeout(r, 50)); console.log('worker ' + items); } });
       flushOnExit(b); b.addItems([1, 2]);`;
     const ended = await child(

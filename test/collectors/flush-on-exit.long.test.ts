@@ -1,6 +1,7 @@
 import { OptionsError } from 'batch-please';
 import { MemoryBatcher, flushOnExit } from 'batch-please/collectors';
-import { child, library, on } from '../support/child.js';
+import { moduleOf } from '../support/built.js';
+import { child, on } from '../support/child.js';
 
 // Real processes, signals and time: what a signal does to a process cannot be seen from inside it, and jest's `process`
 // is a copy. Each child says when it is ready, so nothing here depends on how fast it starts.
@@ -37,7 +38,7 @@ describe('flushOnExit', () => {
   test('called twice, for two batchers: both are closed, and the process ends by the signal', async () => {
     const ended = await child(
       `const [a, b] = [batcherOf('a'), batcherOf('b')]; a.addItem(1); b.addItem(2);
-       flushOnExit(a); flushOnExit(b); stayAlive(); setTimeout(() => { say('still alive'); process.exit(1); }, 5000); say('ready');`,
+       flushOnExit(a); flushOnExit(b); stayAlive(); setTimeout(() => { say('still alive'); process.exit(1); }, 20_000); say('ready');`,
       on('ready', 'SIGTERM'),
     );
     expect(ended.lines).toEqual(expect.arrayContaining(['a [1]', 'b [2]']));
@@ -126,7 +127,7 @@ describe('flushOnExit', () => {
 
   test('A8: takes a serving: what waits for its batch is executed, and its callers get their results', async () => {
     const ended = await child(
-      `import { BatchServing } from ${library('src/index.ts')};
+      `import { BatchServing } from ${moduleOf('src/index.ts')};
        const own = new BatchServing({ batchSize: 10, batchTimeout: 60_000, handleBatch: async (values) => { await sleep(50); return values.map((value) => value * 2); } });
        own.dispatchMany([1, 2]).then((results) => say(JSON.stringify(results)));
        flushOnExit(own); stayAlive(); say('ready');`,

@@ -3,7 +3,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Info, Job } from '../../examples/document-indexing/protocol.js';
 import { LiveServer, scratch, writeDocuments } from '../support/live-server.js';
 
@@ -171,7 +171,7 @@ describe('uploads', () => {
     expect(hits.map(({ heading }) => heading).sort()).toEqual(['One', 'Two']);
     expect(hits[0]?.path).toBe('a.md');
     // Removed once it is stored that the job is over, which the answer does not wait for.
-    while ((await readdir(join(data, 'uploads'))).length > 0) await setImmediate();
+    while ((await readdir(join(data, 'uploads'))).length > 0) await sleep(5);
   });
 
   const filesOf = (count: number): [string, string][] => Array.from({ length: count }, (_, i) => [`${i}.md`, 'x']);
@@ -180,7 +180,7 @@ describe('uploads', () => {
     const response = await upload(filesOf(1_000), 'carl');
     expect(response.status).toBe(201);
     await server.until(((await response.json()) as Job).id, ({ state }) => state === 'done');
-    while ((await readdir(join(data, 'uploads'))).length > 0) await setImmediate();
+    while ((await readdir(join(data, 'uploads'))).length > 0) await sleep(5);
   });
 
   test('leave nothing behind when they are refused', async () => {

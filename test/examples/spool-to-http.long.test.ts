@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../support/project.js';
 import { directory, filesIn, removeDirectories } from '../support/spool.js';
 
@@ -49,9 +50,8 @@ function start(path: string, url: string) {
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    // Another process is waited for, which needs the processor.
+    await sleep(5);
   }
 }
 

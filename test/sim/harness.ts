@@ -145,16 +145,18 @@ export async function main(proof: Proof): Promise<void> {
     process.exitCode = violations.length === 0 ? 0 : 1;
     return;
   }
-  const limits = { runs: Number(values.runs), from: Number(values.from), seconds: Number(values.seconds) };
+  const { runs, from, seconds: most, failures } = values;
+  const limits = { runs: Number(runs), from: Number(from), seconds: Number(most), failures: Number(failures) };
+  const all = { ...limits, without };
   if (values.part !== undefined) {
     const [part = 0, parts = 1] = values.part.split('/').map(Number);
-    const total = await search(proof, { ...limits, failures: Number(values.failures), without, part, parts });
-    process.send?.(total);
+    process.send?.(await search(proof, { ...all, part, parts }));
     process.disconnect();
     return;
   }
   const start = performance.now();
-  const total = await searchInParts(Math.min(Number(values.workers), availableParallelism()));
+  const parts = Math.min(Number(values.workers), availableParallelism());
+  const total = parts > 1 ? await searchInParts(parts) : await search(proof, { ...all, part: 0, parts: 1 });
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const counts = Object.entries(total.counts).map(([name, count]) => `${count} ${name}, `);
   say(`${total.runs} runs from seed ${values.from} on, ${counts.join('')}${total.failures} failed, in ${seconds} s`);

@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { moduleOf } from './built.js';
 import { root } from './project.js';
 
-// Programs that run in a process of their own, with the sources in place of the installed package.
+// Programs that run in a process of their own, with what is built from the sources in place of the installed package.
 
 export interface Ended {
   code: number | null;
@@ -12,12 +11,9 @@ export interface Ended {
   stderr: string;
 }
 
-const loader = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href;
-export const library = (path: string): string => JSON.stringify(pathToFileURL(join(root, path)).href);
-
-export const prelude = `
+const prelude = `
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MemoryBatcher, flushOnExit } from ${library('collectors/index.ts')};
+import { MemoryBatcher, flushOnExit } from ${moduleOf('collectors/index.ts')};
 const say = (line) => process.stdout.write(line + '\\n');
 /** A batcher whose sink takes a moment, and says what it stored. */
 const batcherOf = (name, options = {}) => new MemoryBatcher({
@@ -38,7 +34,7 @@ export function child(
   through: readonly string[] = [],
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const node = [globalThis.process.execPath, '--import', loader, '--input-type=module', '--eval', prelude + program];
+    const node = [globalThis.process.execPath, '--input-type=module', '--eval', prelude + program];
     const [command = '', ...args] = [...through, ...node];
     const detached = through.length > 0;
     const process = spawn(command, args, {

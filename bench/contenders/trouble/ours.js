@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MemoryBatcher, TestClock } from '../../lib/batch-please.js';
 import { turn } from '../../lib/sink.js';
 
@@ -11,18 +12,18 @@ const KINDS = {
   async closed(n, meter) {
     const batcher = quiet({ maxBatchSize: 1, batchFlush: never });
     for (let i = 0; i < n; i++) batcher.addItem(i);
-    meter.start();
+    await meter.start();
     const error = await batcher.close({ timeout: 0 }).catch((reason) => reason);
-    meter.stop();
+    await meter.stop();
     return error.undelivered;
   },
   /** Queued, and dropped for newer ones. */
   async dropped(n, meter) {
     const batcher = quiet({ maxBatchSize: 1, maxPending: n, overflow: 'dropOldest', batchFlush: never });
     for (let i = 0; i < n; i++) batcher.addItem(i);
-    meter.start();
-    for (let i = 0; i < n; i++) batcher.addItem(i);
-    meter.stop();
+    await meter.start();
+    await inTurns(n, (i) => batcher.addItem(i));
+    await meter.stop();
     // The newer ones are pending, and kept until the process ends: it would deliver them first.
     batcher.clear();
     return batcher.state.counts.dropped;
@@ -42,10 +43,10 @@ const KINDS = {
         ),
       });
     }
-    meter.start();
-    for (const { abort } of waiting) abort.abort();
+    await meter.start();
+    await inTurns(n, (i) => waiting[i].abort.abort());
     const left = await Promise.all(waiting.map(({ done }) => done));
-    meter.stop();
+    await meter.stop();
     return left.reduce((a, b) => a + b, 0);
   },
   /** In flight, and longer than `flushTimeout`. */
@@ -59,9 +60,9 @@ const KINDS = {
       batchFlush: never,
     });
     for (let i = 0; i < n; i++) batcher.addItem(i);
-    meter.start();
+    await meter.start();
     while (batcher.state.pending > 0) await new Promise((resolve) => setTimeout(resolve, 10));
-    meter.stop();
+    await meter.stop();
     return batcher.state.counts.dropped;
   },
   /** The same batch, again and again. */
@@ -79,13 +80,21 @@ const KINDS = {
       },
     });
     batcher.addItem(0);
-    meter.start();
+    await meter.start();
     await clock.advance(n);
-    meter.stop();
+    await meter.stop();
     batcher.clear();
     return Math.min(attempts, n);
   },
 };
+
+/** A hundred calls in each turn of the event loop, as the loop of a caller who makes them all would count as ours. */
+async function inTurns(n, call) {
+  for (let i = 0; i < n; i++) {
+    call(i);
+    if (i % 100 === 99) await turn();
+  }
+}
 
 function quiet(options) {
   const batcher = new MemoryBatcher(options);
@@ -93,13 +102,25 @@ function quiet(options) {
   return batcher;
 }
 
+/** Milliseconds, several times the resolution: the monitor counts what lies between two of its looks. */
+const LOOKS = 10;
+
 export async function run({ kind, n }, meter) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const before = memory();
-  delay.enable();
-  const count = await KINDS[kind](n, meter);
-  await turn();
-  delay.disable();
+  const watched = {
+    async start() {
+      delay.enable();
+      await pause(LOOKS);
+      meter.start();
+    },
+    async stop() {
+      meter.stop();
+      await pause(LOOKS);
+      delay.disable();
+    },
+  };
+  const count = await KINDS[kind](n, watched);
   if (count !== n) return { failed: `${count} of ${n} ended as they should` };
   return { count, blocked: delay.max / 1e6, bytes: Math.max(memory() - before, 0) };
 }

@@ -7,8 +7,11 @@ interface Open {
   missing: number;
 }
 
-/** Milliseconds that a batch waits for the shares of callers that have not read theirs yet. */
-const SHARES_TIMEOUT = 2_000;
+/**
+ * Milliseconds that a batch waits for the shares of callers that have not read theirs yet. On a busy machine that takes
+ * seconds; the shares of a job that was cancelled never come.
+ */
+const SHARES_TIMEOUT = 15_000;
 /** Batches that a page gets when it connects, and that the next process starts with. */
 export const KEPT = 200;
 const KEYS_KEPT = 500;

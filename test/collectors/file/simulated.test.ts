@@ -221,6 +221,23 @@ test.each([1, 3])(
   },
 );
 
+test('close({ timeout: 400 }) over a sync that hangs ends 400 + 1000 ms later, whatever waits for it (A8)', async () => {
+  const disk = newDisk();
+  const hang = { from: Infinity, to: Infinity, calls: ['sync'] as const, ms: Infinity };
+  const { clock, batcher } = start(disk, { hang }, { batchFlush: refuse });
+  await batcher.syncAddItem(1);
+  hang.from = 0;
+  let ended = false;
+  const ends = (): void => {
+    ended = true;
+  };
+  batcher.close({ timeout: 400 }).then(ends, ends);
+  await clock.advance(1390);
+  const early = ended;
+  await clock.advance(20);
+  expect({ early, ended }).toEqual({ early: false, ended: true });
+});
+
 test('attempts begin again when the disk answers late reads', async () => {
   const disk = newDisk();
   const hang = { from: 0, to: 60, calls: ['read'], ms: 2000 } as const;

@@ -168,7 +168,9 @@ export class Hooks {
     }
     if (context.size !== state.items.length) world.bad(`the context of batch ${list} says size ${context.size}`);
     const early = batch.retryAt > now && batch.failedAt >= 0 && !batch.held;
-    batch.extra = early && world.closing === undefined;
+    // `close` repeats attempts early as well; one that an earlier `flush()` asked for, in a pause, stays an extra one.
+    const asked = world.hurries > batch.hurriesBefore && !batch.hurried && !batch.delaySet;
+    batch.extra = early && (world.closing === undefined || asked);
     if (batch.extra) {
       if (world.hurriedAt < batch.failedAt) world.bad(`A11: batch ${list} is tried at ${now}, due at ${batch.retryAt}`);
       else if (batch.hurried) world.bad(`A11: batch ${list} is hurried twice in one wait`);
@@ -214,6 +216,7 @@ export class Hooks {
         expiresAt: Infinity,
         delivered: undefined,
         failedAt: -1,
+        hurriesBefore: 0,
         retryAt: -1,
       },
       ...{ delaySet: false, hurried: false, extra: false, held: false, ended: false, errors: [] },
@@ -241,7 +244,7 @@ export class Hooks {
       (most, each) => (most === undefined || (each.wait ?? 0) > (most.wait ?? 0) ? each : most),
       undefined,
     );
-    Object.assign(batch, { running: false, failedAt: now, retryAt, held: false });
+    Object.assign(batch, { running: false, failedAt: now, hurriesBefore: world.hurries, retryAt, held: false });
     batch.delaySet = asked.some(({ set }) => set);
     batch.hurried = extra && !batch.delaySet;
     if (retryAt === Infinity) {

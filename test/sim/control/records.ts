@@ -33,6 +33,8 @@ export interface Batch {
   /** Why the last attempt failed: as a whole, or item by item. */
   errors: unknown[];
   failedAt: number;
+  /** Calls of `flush()` with `hurry` before the last failure. */
+  hurriesBefore: number;
   /** When it is due again, and whether the user has set that. */
   retryAt: number;
   delaySet: boolean;

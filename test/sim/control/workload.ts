@@ -69,7 +69,10 @@ export class Workload {
     const { random, batcher, items } = this.#world;
     const timeout = random.chance(0.2) ? random.int(60) : undefined;
     this.#world.note(`flush${hurry ? '' : ' without hurry'}`);
-    if (hurry) this.#world.hurriedAt = this.#world.now;
+    if (hurry) {
+      this.#world.hurriedAt = this.#world.now;
+      this.#world.hurries++;
+    }
     const at = this.#world.now;
     const covered = items.filter(({ fate }) => fate === 'pending');
     // A call that hurries nothing rejects when a batch that it covers is held already, unless what it demands is cut.

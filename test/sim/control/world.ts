@@ -27,6 +27,8 @@ export class World {
   /** When `flush()` was last called with `hurry`; when anything was given up. */
   hurriedAt = -1;
   givenUpAt = -1;
+  /** Calls of `flush()` with `hurry` so far. */
+  hurries = 0;
   /** `configure` was called: limits of the past may still show. */
   configured = false;
   #depth = 0;

@@ -62,4 +62,9 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [31023183, 'G1: the model did not see that a line had lost its newline only'],
   [31111788, 'G17: the model did not count what was given up and could not be moved to dead/'],
   [31075939, 'G17: lost items count as dropped if what is at the name of their file cannot be removed'],
+  [
+    36012782,
+    'G8: a copy of a file whose sync had failed took the old name back when an attempt had given it a new one',
+  ],
+  [36042328, 'A2: the same as 20047399, for a deliverItem that resolves with its batch'],
 ];

@@ -98,6 +98,8 @@ function stored(sim: SimProcess, { record, verb, muted, beforehand }: Call): voi
   sim.note(`item ${record.id} is stored`);
   const delivered = record.delivered === sim.ledger.generation;
   if (verb !== 'deliverItem' || delivered || sim.ledger.lost > 0 || record.harmed) return;
+  // A disk that has lied may have lost it while its batch waited.
+  if (sim.ledger.lied && !record.proven) return;
   // A line that was written behind damage is damaged as well, and its file may move to quarantine/ after this.
   if (sim.ledger.sabotaged) record.owed = true;
   else sim.ledger.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
