@@ -124,7 +124,7 @@ test('a thread out of memory fails its own batch with the reason, and is replace
     while (hoard !== undefined) hoard.push(new Array(1e4).fill(hoard.length));
     return values;
   };`;
-  const main = `import { BatchServing } from ${source};
+  const main = `import { BatchServing } from ${library};
     const own = new BatchServing({ partitions: { count: 2, worker: ${JSON.stringify(module_(code))} }, batchSize: 2, batchTimeout: 5 });
     const outcomes = await Promise.all(['hog', 2, 3, 4].map((value) => own.tryDispatch(value)));
     for (const { ok, value, error } of outcomes) console.log(ok ? value : [error.name, error.code, error.cause.code].join());
@@ -132,7 +132,7 @@ test('a thread out of memory fails its own batch with the reason, and is replace
     console.log(await own.inline('hog').catch((error) => error.cause.code), await own.inline(9));
     await own.close();
     console.log(own.state.counts.delivered, own.state.counts.failed, own.state.pending);`;
-  const lines = await linesOf(main, { args: ['--max-old-space-size=60', '--import', 'tsx'] });
+  const lines = await linesOf(main, ['--max-old-space-size=60']);
   const failed = 'BatchError,ERR_BATCH,ERR_WORKER_OUT_OF_MEMORY';
   expect(lines).toEqual([failed, failed, '3', '4', '5,6,7,8', 'ERR_WORKER_OUT_OF_MEMORY 9', '6 2 0']);
 });
