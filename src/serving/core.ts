@@ -86,7 +86,7 @@ export class ServingCore {
   /** Calls, streams or `inline` work under way. */
   get busy(): boolean {
     if (this.#made === undefined) return false;
-    const mapping = this.#input.busy || this.#departures.size > 0 || this.inline.size > 0;
+    const mapping = this.#input.busy || this.#departures.size > 0 || this.inline.size + this.inline.streams > 0;
     return mapping || this.#made.placement.pending > 0;
   }
 

@@ -70,22 +70,27 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
   let current = new InlineRun(nothing);
   const events = (async function* () {
     if (failed !== undefined) throw failed.error;
-    for await (const chunk of chunksOf(core, source)) {
-      checkOpen(core, Array.isArray(source));
-      const channel = new Channel(nothing, nothing);
-      const done = execute(core, chunk, current, (event) => {
-        channel.pushHook(event);
-      });
-      const end = (): void => {
-        channel.end();
-      };
-      done.then(end, end);
-      yield* channel;
-      const { output, failure } = splitAtError(await done);
-      if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.maps.results(output))] };
-      if (failure !== undefined) throw failure.error;
+    core.inline.streams++;
+    try {
+      for await (const chunk of chunksOf(core, source)) {
+        checkOpen(core, Array.isArray(source));
+        const channel = new Channel(nothing, nothing);
+        const done = execute(core, chunk, current, (event) => {
+          channel.pushHook(event);
+        });
+        const end = (): void => {
+          channel.end();
+        };
+        done.then(end, end);
+        yield* channel;
+        const { output, failure } = splitAtError(await done);
+        if (output.length > 0) yield { type: 'batch' as const, output: [...(await core.maps.results(output))] };
+        if (failure !== undefined) throw failure.error;
+      }
+      return undefined;
+    } finally {
+      core.inline.streams--;
     }
-    return undefined;
   })();
   // While the reader waits, `close` waits too.
   const next = events.next.bind(events);

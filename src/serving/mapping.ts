@@ -13,6 +13,8 @@ export interface Mapped {
 export class Mapping {
   /** With the number of their values; a call has one such work at a time. */
   readonly #calls = new Map<Mapped, number>();
+  /** Streams of such work that were begun: between two reads they have none, yet their serving is in use. */
+  streams = 0;
   #emptied: Deferred | undefined;
 
   get size(): number {

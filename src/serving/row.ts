@@ -61,6 +61,8 @@ export interface Call {
   fail(error: unknown, slice?: Slice): void;
   /** The rest of `fail`, for a call that is over: releases what it holds, and rejects. */
   dismiss(error: unknown): void;
+  /** Plain callers that could leave in the time that it takes this one; 1 unless it says so. */
+  readonly bulk?: number;
   /** The handler used a hook for a slice of it. */
   send?(slice: Slice, hook: string, payload: unknown): void;
 }

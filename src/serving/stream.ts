@@ -34,6 +34,7 @@ export interface StreamParts {
 
 /** A call whose results are read part by part, in its own order, whatever finishes first. */
 export class StreamCall implements Call {
+  readonly bulk = 4; // a loop of its reader ends with it
   over = false;
   aborted = false;
   deadline = Infinity;

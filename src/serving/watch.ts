@@ -134,7 +134,7 @@ export class Watch {
     for (const call of calls) {
       call.dismiss(reason);
       this.#parts.leave(call, reason);
-      yield 1;
+      yield call.bulk ?? 1;
     }
   }
 

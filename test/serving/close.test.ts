@@ -166,3 +166,32 @@ test('nothing enters after the end: what mapInputs answers then is dropped', asy
   expect(await list).toMatchObject({ ok: false, error: expect.any(ClosedError) as unknown });
   expect([executed, serving.state.pending, clock.pendingTimers]).toEqual([[], 0, 0]);
 });
+
+test('what inline work and maps answer after close has given them up is ignored, and leaves no timer', async () => {
+  const clock = new TestClock();
+  const handle = gate<[readonly number[]], number[]>();
+  const mapResults = gate<[readonly number[]], number[]>();
+  const serving = new BatchServing({
+    clock,
+    handlerTimeout: 5_000,
+    retry: { attempts: 3 },
+    handleBatch: (values: readonly number[], { inline }) => (inline ? handle(values) : [...values]),
+    mapResults,
+  });
+  const stray = await strayErrors(async () => {
+    const seen = watched([serving.inline(1), serving.inlineMany([2, 3]), serving.inlineStream([4]).next()]);
+    const mapped = watched([serving.dispatch(5), serving.settleMany([6])]);
+    const closing = watched([serving.close({ timeout: 50 })]);
+    await clock.advance(50);
+    const ends = ['ClosedError', 'ClosedError', 'ClosedError', 'ClosedError', 'ClosedError', 'CloseError'];
+    expect([...seen, ...mapped, ...closing]).toEqual(ends);
+    handle.fail(new Error('late'));
+    handle.openAll([0]);
+    mapResults.fail(new Error('late'));
+    mapResults.openAll([0]);
+    await clock.advance(10_000);
+    expect([...seen, ...mapped, ...closing]).toEqual(ends);
+    expect([clock.pendingTimers, handle.calls.length]).toEqual([0, 3]);
+  });
+  expect(stray).toEqual([]);
+});

@@ -49,6 +49,25 @@ describe('a serving was closed under a use', () => {
     expect(rest).toHaveLength(19);
   });
 
+  test('a stream of work in the caller whose reader pauses; once it is left the serving is idle', async () => {
+    for (const leave of ['to its end', 'by a break', 'by a failure'] as const) {
+      const handleBatch = (values: readonly number[]): number[] => {
+        if (leave === 'by a failure' && values[0] === 2) throw new Error('two');
+        return [...values];
+      };
+      const { clock, own } = pool({ handleBatch });
+      const stream = own.get('u').inlineStream([1, 2, 3]);
+      expect(await stream.next()).toMatchObject({ value: { output: [1] } });
+      await clock.advance(1000);
+      if (leave === 'by a failure') await expect(stream.next()).rejects.toThrow('two');
+      else expect(await stream.next()).toMatchObject({ value: { output: [2] } });
+      if (leave === 'by a break') await stream.return?.();
+      for await (const event of stream) expect(event).toMatchObject({ output: [3] });
+      await clock.advance(300);
+      expect([leave, own.size, clock.pendingTimers]).toEqual([leave, 0, 0]);
+    }
+  });
+
   test('work in the caller', async () => {
     const handle = gate<[readonly number[]], number[]>();
     const { clock, own } = pool({ handleBatch: handle });

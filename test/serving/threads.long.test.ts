@@ -117,6 +117,26 @@ test('a module that throws at its first load is loaded again', async () => {
   expect(await errorOf(own)).toMatchObject({ message: 'not yet' });
 });
 
+// The limit on the heap of the process holds for each of its threads; 60 MB are filled in about a second.
+test('a thread out of memory fails its own batch with the reason, and is replaced', async () => {
+  const code = `export const handleBatch = (values) => {
+    const hoard = values.includes('hog') ? [] : undefined;
+    while (hoard !== undefined) hoard.push(new Array(1e4).fill(hoard.length));
+    return values;
+  };`;
+  const main = `import { BatchServing } from ${library};
+    const own = new BatchServing({ partitions: { count: 2, worker: ${JSON.stringify(module_(code))} }, batchSize: 2, batchTimeout: 5 });
+    const outcomes = await Promise.all(['hog', 2, 3, 4].map((value) => own.tryDispatch(value)));
+    for (const { ok, value, error } of outcomes) console.log(ok ? value : [error.name, error.code, error.cause.code].join());
+    console.log((await own.dispatchMany([5, 6, 7, 8])).join()); // on both partitions
+    console.log(await own.inline('hog').catch((error) => error.cause.code), await own.inline(9));
+    await own.close();
+    console.log(own.state.counts.delivered, own.state.counts.failed, own.state.pending);`;
+  const lines = await linesOf(main, ['--max-old-space-size=60']);
+  const failed = 'BatchError,ERR_BATCH,ERR_WORKER_OUT_OF_MEMORY';
+  expect(lines).toEqual([failed, failed, '3', '4', '5,6,7,8', 'ERR_WORKER_OUT_OF_MEMORY 9', '6 2 0']);
+});
+
 test('a death fails its own batch, and none of another partition', async () => {
   const worker = module_(`export const handleBatch = async (v) => {
     if (v[0] === 'die') process.exit(1);

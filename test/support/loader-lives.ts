@@ -1,5 +1,5 @@
 // A random life of a data loader, as a list of lines: the batches with their keys, and the outcome of each call in
-// the order in which they settled. Two implementations that do the same have the same list.
+// the order in which they settled. Two implementations that do the same give the same lines.
 import type { BatchLoadFn, CacheMap, Options } from 'dataloader';
 import { type Random, random } from '../../src/testing.js';
 
