@@ -27,3 +27,12 @@ export function checkWeight(weight: unknown): number {
   hush(weight);
   throw new TypeError(`expected a weight from 0 up, given ${String(weight)}`);
 }
+
+/** Whether there is such a hook. Never throws: a getter that does fails when it is called. */
+export function isGiven<Hooks>(hooks: Hooks, name: keyof Hooks): boolean {
+  try {
+    return hooks[name] != null;
+  } catch {
+    return true;
+  }
+}

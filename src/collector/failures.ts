@@ -199,15 +199,15 @@ function readErrors(error: unknown, size: number): [number, unknown][] {
   if (!Array.isArray(given)) throw new TypeError('PartialFlushError: errors must be a list');
   const list = given as readonly unknown[];
   const named = new Map<number, unknown>();
-  if (list.length > 0 && list.every(isPair)) for (const [index, reason] of list) named.set(Number(index), reason);
-  else {
-    list.forEach((reason, index) => {
-      if (reason !== undefined) named.set(index, reason);
-    });
-  }
+  const arePairs = list.every((entry) => Array.isArray(entry));
+  // `forEach` passes over the holes of a sparse list, which stand for items that were delivered.
+  list.forEach((entry, place) => {
+    if (!arePairs && entry !== undefined) named.set(place, entry);
+    else if (arePairs) named.set(positionOf(entry as unknown[]), (entry as unknown[])[1]);
+  });
   for (const index of named.keys()) {
     if (!Number.isInteger(index) || index < 0 || index >= size) {
-      throw new RangeError(`PartialFlushError: there is no item at position ${index} in a batch of ${size}`);
+      throw new RangeError(`PartialFlushError: there is no item at position ${String(index)} in a batch of ${size}`);
     }
   }
   return [...named].sort(([a], [b]) => a - b);
@@ -220,10 +220,8 @@ export function throwWhole(error: unknown): never {
 }
 
 /** `Object.entries` makes pairs whose positions are text; taken for an aligned list, they would blame other items. */
-function isPair(entry: unknown): entry is [number | string, unknown] {
-  if (!Array.isArray(entry)) return false;
-  const [index] = entry as unknown[];
-  return typeof index === 'number' || (entry.length === 2 && typeof index === 'string' && /^\d+$/.test(index));
+function positionOf([index]: readonly unknown[]): number {
+  return typeof index === 'string' && /^\d+$/.test(index) ? Number(index) : (index as number); // checked by the caller
 }
 
 /** Errors of another copy of the package have the same code. Never throws. */

@@ -1,10 +1,10 @@
 import type { Batch, Work } from '../core/batch.js';
 import type { Core } from '../core/core.js';
-import { type Awaitable, hush, isThenable } from '../core/promise.js';
+import { type Awaitable, adopt, hush, isThenable } from '../core/promise.js';
 import type { Decision, Driver, Ending } from '../core/driver.js';
 import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
-import type { AppendHooks, Stage } from './append-hooks.js';
+import { type AppendHooks, type Stage, isGiven } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
@@ -153,13 +153,13 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       if (run <= batch.ended) throw new Error('expired'); // ends the run, whose result is ignored; flush must not run
       return flush(state);
     };
-    return Promise.resolve(prepared).then(next, throwWhole);
+    return adopt(prepared).then(next, throwWhole);
   }
 
   #flush(state: State, context: FlushContext): Awaitable<Flushed<State>> {
     const result = this.#batcher.batchFlush(state, context);
     if (!isThenable(result)) return { state, result };
-    return Promise.resolve(result).then((settled) => ({ state, result: settled }));
+    return adopt(result).then((settled) => ({ state, result: settled }));
   }
 
   failed(batch: Batch<State>, error: unknown): Decision<State> {
@@ -178,7 +178,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       }
     }
     // A batch without a `batchDeadLetter` is undelivered while closing.
-    if (decision === 'drop' && this.core.closing && this.#batcher.batchDeadLetter == null) return 'hold';
+    if (decision === 'drop' && this.core.closing && !isGiven(this.#batcher, 'batchDeadLetter')) return 'hold';
     return decision;
   }
 
@@ -195,7 +195,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     this.counts.flushes++;
     this.counts.delivered += batch.size;
     this.#parts.reports.flushed(batch, result);
-    if (this.#batcher.batchPostFlush == null) return {};
+    if (!isGiven(this.#batcher, 'batchPostFlush')) return {};
     return { work: () => this.#batcher.batchPostFlush?.(state, this.#contextOf(batch)) };
   }
 
@@ -211,7 +211,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     const report = (): void => {
       reports.dropped({ reason: why, size, error, batch: state }, handled);
     };
-    const takesOver = why === 'giveUp' && this.#batcher.batchDeadLetter != null;
+    const takesOver = why === 'giveUp' && isGiven(this.#batcher, 'batchDeadLetter');
     if (!takesOver) report();
     if (why === 'overflow') {
       return { error: error as Error, work: storage && ((): Awaitable<void> => storage.discard(state)) };

@@ -60,7 +60,7 @@ interface Given<Item, Batch> {
 function resolveHooks<Item, Batch>({ batcher, options, storage }: Given<Item, Batch>): void {
   for (const name of HOOKS) {
     const value: unknown = Reflect.get(options, name);
-    if (value != null) Object.defineProperty(batcher, name, { value, configurable: true });
+    if (value != null) Object.defineProperty(batcher, name, { value, configurable: true, writable: true });
   }
   const own = storage?.begin(Object.fromEntries(HOOKS.map((name) => [name, Reflect.get(batcher, name) as never])));
   for (const [name, value] of Object.entries(own ?? {})) Object.defineProperty(batcher, name, { value });
@@ -81,7 +81,15 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
     admit();
     if (core.paused) events.emit(TURNED as never, undefined as never);
   };
-  const driver = new CollectorDriver<Item, Batch>({ batcher, options, config, reports, storage, admit: turned, atExit });
+  const driver = new CollectorDriver<Item, Batch>({
+    batcher,
+    options,
+    config,
+    reports,
+    storage,
+    admit: turned,
+    atExit,
+  });
   const core = new Core<Batch>(driver, limitsOf(config()), clock, origin, config().unref);
   const queue = new AppendQueue<Item, Batch>(core, driver);
   core.durable = storage !== undefined;

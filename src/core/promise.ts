@@ -11,10 +11,17 @@ export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
   }
 }
 
-/** A promise of the value. Never throws, as `Promise.resolve` does for a promise whose `constructor` throws. */
+/**
+ * A promise of the value. Never throws, as `Promise.resolve` does for a promise whose `constructor` throws; nor does its
+ * `then`, as that of a promise does which a program has replaced.
+ */
 export function adopt<T>(value: PromiseLike<T>): Promise<T> {
   try {
-    return Promise.resolve(value);
+    const promise = Promise.resolve(value);
+    if (promise.then === Promise.prototype.then) return promise;
+    return new Promise((resolve) => {
+      resolve(promise);
+    });
   } catch (error) {
     return Promise.reject(error);
   }
