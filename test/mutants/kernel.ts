@@ -468,6 +468,20 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     tests: ['test/fake-timers'],
   },
   {
+    name: 'close reports what a listener has cleared meanwhile',
+    file: CORE,
+    by: CALLBACKS,
+    from: `if (batch.status === 'settled' || (batch.running && !all)) continue;`,
+    to: `if (batch.running && !all) continue;`,
+  },
+  {
+    name: 'the last of several refusals is taken for that of the caller that asks',
+    file: QUEUE,
+    by: CALLBACKS,
+    from: `if (late.length > 0) Object.assign(this, { refusedAt, refusal });`,
+    to: ``,
+  },
+  {
     name: 'with unref an awaited close holds nothing',
     file: TURNS,
     from: `ending !== undefined || !this.waiters.empty);`,

@@ -16,6 +16,7 @@ export interface Mutant {
     | 'file/processes.long'
     | 'file/surroundings'
     | 'file/reported-faults'
+    | 'file/lives'
     | 'file/parts'
     | 'file/simulated';
 }
@@ -404,5 +405,12 @@ export const MUTANTS: readonly Mutant[] = [
     from: `this.#splits = 2 * this.attempts;`,
     to: `this.#splits = 0;`,
     by: 'file/parts',
+  },
+  {
+    name: 'a copy takes the old name of a file that an attempt has renamed',
+    file: 'file/sealed-file.ts',
+    from: `this.#name === name && this.look() === 'same'`,
+    to: `this.look() === 'same'`,
+    by: 'file/lives',
   },
 ];
