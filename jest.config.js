@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 const long = process.env['LONG'] === '1';
 
 /** @type {import('jest').Config} */
@@ -6,8 +8,8 @@ export default {
   // Nothing here is timed: a slow machine gets the time it needs.
   testTimeout: 60_000,
   // The default leaves one core unused, which is half of a machine with two. Long tests wait for processes, browsers and
-  // databases for a third of their time.
-  maxWorkers: long ? '150%' : '100%',
+  // databases for a third of their time. Jest takes a percentage above 100 for a number of workers.
+  maxWorkers: Math.ceil(availableParallelism() * (long ? 1.5 : 1)),
   testSequencer: './test/support/longest-first.mjs',
   // `npm run test:long` runs the long lives, `npm test` everything else.
   testMatch: [long ? '<rootDir>/test/**/*.long.test.ts' : '<rootDir>/test/**/!(*.long|*.cluster|*.everywhere).test.ts'],
