@@ -121,8 +121,6 @@ async function find<Item>(
     counted = 0;
   };
   const parsed = parseName(name);
-  const unique = parsed !== undefined && !ids.has(batchId(parsed));
-  if (unique) ids.add(batchId(parsed));
   try {
     const examined = await examine(spool, name);
     const { size, bad, torn, unsafe } = examined;
@@ -137,6 +135,9 @@ async function find<Item>(
       spool.remove(name);
       return undefined;
     }
+    // An empty file takes no id: power loss may leave one under the name that another had before.
+    const unique = parsed !== undefined && !ids.has(batchId(parsed));
+    if (unique) ids.add(batchId(parsed));
     report.files++;
     report.items += size;
     spool.bytes += onDisk(examined.stat);

@@ -67,4 +67,6 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
     'G8: a copy of a file whose sync had failed took the old name back when an attempt had given it a new one',
   ],
   [36042328, 'A2: the same as 20047399, for a deliverItem that resolves with its batch'],
+  [38061562, 'G8: an empty file that power loss had left under an old name took the id of the file with the items'],
+  [39007081, 'G13: the model did not allow for a move to dead/ that power loss undoes while the clock goes back'],
 ];

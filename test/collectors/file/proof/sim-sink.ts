@@ -43,7 +43,10 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
   }
   sim.note(`delivered ${context.id}: ${records.map(({ id }) => id).join(' ')}`);
   sim.ledger.commit(context.id, records);
-  checkOrder(sim, records);
+  const { dead, powerLosses, begun } = sim.ledger;
+  // A move to dead/ that power loss has undone: the process that chose the names after it did not see this one.
+  const undone = powerLosses > 0 && (dead > 0 || (begun.get(context.id) ?? 0) > context.attempt);
+  if (!undone) checkOrder(sim, records);
 }
 
 /** G13. */
