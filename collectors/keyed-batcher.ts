@@ -1,6 +1,7 @@
 import type { AddOptions, BatchPleaseHooks, CloseOptions, FlushOptions, WaitOptions } from '../src/index.js';
 import { callAll, probe } from './keyed/calls.js';
 import { Intake } from './keyed/intake.js';
+import { wrong } from './keyed/options.js';
 import type * as types from './keyed/types.js';
 import type { MemoryBatch } from './memory-batcher.js';
 
@@ -113,7 +114,8 @@ export class KeyedBatcher<Item, Key, Batch = MemoryBatch<Item>> {
 
   /** Takes back every batch that is not in flight, of one key or of all; oldest first within a key. */
   clear(options?: types.KeyedClearOptions<Key>): Batch[] {
-    const { entries } = this.#intake.select(options);
+    const { entries, rest = {} } = this.#intake.select(options);
+    for (const [name, given] of Object.entries(rest)) throw wrong('clear', name, 'no such option', given);
     return entries.flatMap((entry) => {
       const batches = entry.collector.clear();
       this.#intake.looked(entry);

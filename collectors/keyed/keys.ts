@@ -42,6 +42,12 @@ export class Keys<Item, Key, Batch> {
       if (made !== undefined) return made;
     }
     const entry = new Entry(key, this.owner);
+    // Its factory is user code, and may have added an item of this key: the collector that has it stays.
+    const made = this.all.get(key);
+    if (made !== undefined) {
+      void entry.collector.close();
+      return made;
+    }
     this.all.set(key, entry);
     this.#becomeIdle(entry);
     return entry;

@@ -33,10 +33,7 @@ export function readOptions<Item, Key, Batch>(
   owner: string,
   given: KeyedBatcherOptions<Item, Key, Batch>,
 ): { own: Pick<typeof given, (typeof OWN)[number]>; common: BatchPleaseOptions<Item, Batch>; config: KeyedConfig } {
-  if (typeof given !== 'object' || (given as unknown) === null) throw wrong(owner, 'options', 'an object', given);
-  // Each is read once, through the prototype as well: a getter may answer otherwise the next time.
-  const common: Record<string, unknown> = {};
-  for (const name in given) common[name] = Reflect.get(given, name);
+  const common = copyOf(owner, given);
   const own = Object.fromEntries(OWN.map((name) => [name, common[name]])) as Pick<typeof given, (typeof OWN)[number]>;
   for (const name of OWN) Reflect.deleteProperty(common, name);
   const config = configOf(owner, common, own);
@@ -46,6 +43,20 @@ export function readOptions<Item, Key, Batch>(
   return { own, common: common, config };
 }
 
+/** Each is read once, through the prototype as well: a getter may answer otherwise the next time. */
+function copyOf(owner: string, given: object): Record<string, unknown> {
+  if (typeof given !== 'object' || (given as unknown) === null || Array.isArray(given)) {
+    throw wrong(owner, 'options', 'an object', given);
+  }
+  const copy: Record<string, unknown> = {};
+  for (const name in given) copy[name] = Reflect.get(given, name);
+  // The methods and getters of a class are not enumerable.
+  for (const name of [...HOOKS, ...OWN, 'weigh', 'clock', ...Object.keys(new MemoryOfKey().state.config)]) {
+    if (!(name in copy) && name in given) copy[name] = Reflect.get(given, name);
+  }
+  return copy;
+}
+
 /** The options in force after a change of some of them; nothing has changed if it throws. */
 export function changedConfig<Item, Batch>(
   owner: string,
@@ -53,14 +64,15 @@ export function changedConfig<Item, Batch>(
   old: KeyedConfig,
   changes: KeyedChanges,
 ): { config: KeyedConfig; changed: ChangeableOptions } {
-  const { maxKeys, idleTimeout, keyConcurrency, ...changed } = changes;
+  const copy = copyOf(owner, changes) as KeyedChanges;
+  const { maxKeys, idleTimeout, keyConcurrency, ...changed } = copy;
   // Refuses what cannot be changed.
   const probe = new MemoryOfKey<Item>({ ...common, clock: undefined } as object);
   probe.configure(changed);
   const given = {
-    maxKeys: 'maxKeys' in changes ? maxKeys : old.maxKeys,
-    idleTimeout: 'idleTimeout' in changes ? idleTimeout : old.idleTimeout,
-    keyConcurrency: 'keyConcurrency' in changes ? keyConcurrency : old.keyConcurrency,
+    maxKeys: 'maxKeys' in copy ? maxKeys : old.maxKeys,
+    idleTimeout: 'idleTimeout' in copy ? idleTimeout : old.idleTimeout,
+    keyConcurrency: 'keyConcurrency' in copy ? keyConcurrency : old.keyConcurrency,
   };
   return { config: configOf(owner, { ...common, ...changed }, given), changed };
 }
