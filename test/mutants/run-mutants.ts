@@ -100,7 +100,8 @@ function jest(tests: readonly string[], cwd: string, limit: number): Promise<Run
   return new Promise((resolve) => {
     const start = performance.now();
     // Long tests run for the mutants that name them.
-    const ignored = tests.join().includes('.long.') ? '(?<!reported-processes)\\.long\\.' : '\\.long\\.';
+    const named = tests.flatMap((path) => /([\w-]+)\.long\./.exec(path)?.[1] ?? []);
+    const ignored = named.length > 0 ? `(?<!/(?:${named.join('|')}))\\.long\\.` : '\\.long\\.';
     const chosen = ['--testMatch', '**/test/**/*.test.ts', '--testPathIgnorePatterns', ignored, '--', ...tests];
     const bin = join(cwd, 'node_modules', 'jest', 'bin', 'jest.js');
     const reporter = `--reporters=${join(cwd, 'test', 'mutants', 'first-failure.mjs')}`;
