@@ -56,6 +56,10 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
       this.entrance.admit();
     });
     this.entrance = new Entrance(this.keys, this.lanes, config.maxPending, config.overflow === 'dropOldest');
+    // While others asked for a lane, no batch was made due for the callers that wait for room.
+    this.lanes.unused = () => {
+      this.entrance.admit();
+    };
     const { keys, lanes, turnedAway } = this;
     this.state = keyedState({ keys, lanes, turnedAway, config: () => this.config });
   }

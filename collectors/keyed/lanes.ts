@@ -40,6 +40,9 @@ export class Lanes {
   readonly #soon = new Set<Seat>();
   #scheduled = false;
 
+  /** All that asked had their turn, and a lane is free. */
+  unused = (): void => undefined;
+
   constructor(
     public limit: number,
     /** Attempts of one key that may run at the same time. */
@@ -173,6 +176,7 @@ export class Lanes {
       this.#queue.delete(seat);
       this.#grant(seat);
     }
+    if (this.free) this.unused();
   }
 
   /** Takes a lane for the caller, if need be from a seat that does not use it. */

@@ -93,3 +93,23 @@ describe('a batch that becomes due while another key has the lane', () => {
     rmSync(directory, { recursive: true });
   });
 });
+
+test('A2: 400 callers of three keys that wait for room for 10, behind one lane: all but 14 waited for ever', async () => {
+  const clock = new TestClock();
+  const sizes: number[] = [];
+  const batcher = new KeyedBatcher<number, number>({
+    clock,
+    key: (item) => item % 3,
+    maxBatchSize: 100,
+    maxPending: 10,
+    async batchFlush({ items }) {
+      await Promise.resolve();
+      sizes.push(items.length);
+    },
+  });
+  const entered = Promise.all(Array.from({ length: 400 }, (_, item) => batcher.syncAddItem(item)));
+  await entered;
+  await batcher.close();
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(400);
+  expectBalanced(batcher);
+});
