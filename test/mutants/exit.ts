@@ -87,11 +87,11 @@ export const EXIT_MUTANTS: readonly Mutant[] = [
     tests: basic,
   },
   {
-    name: 'basic: a once that was removed by then is no listener of the program',
+    name: 'corners: a listener that was removed before ours is called is none of the program',
     file: SIGNALS,
     from: `const alone = process.listenerCount(signal) === 1 && !watch.left;`,
     to: `const alone = process.listenerCount(signal) === 1;`,
-    tests: basic,
+    tests: corners,
   },
   {
     name: 'basic: undoing leaves the listener',
