@@ -67,9 +67,9 @@ export class Share<Item> {
     const origin = this.#origin;
     await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
     const { order } = this;
-    if (order === undefined || this.#owner.over) return;
-    const { file } = (origin ?? this).#owner;
     const owner = this.#owner;
+    if (order === undefined || owner.over) return;
+    const { file } = (origin ?? this).#owner;
     const isNeeded = (): boolean => !owner.over;
     owner.file.written(await copyItems(this.#spool, file.name, owner.file.name, order, file.bytes, isNeeded));
     this.order = this.#origin = undefined;

@@ -51,15 +51,13 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.clock = common.clock ?? systemClock;
     this.batcher = own.batcher ?? undefined;
     this.events = new KeyedEmitter(this.name);
-    this.lanes = new Lanes(config.flushConcurrency, config.keyConcurrency);
-    this.keys = new Keys(this, config.maxKeys, config.idleTimeout, () => {
-      this.entrance.admit();
-    });
-    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending, config.overflow === 'dropOldest');
-    // While others asked for a lane, no batch was made due for the callers that wait for room.
-    this.lanes.unused = () => {
+    const admit = (): void => {
       this.entrance.admit();
     };
+    // While others ask for a lane, no batch is made due for the callers that wait for room.
+    this.lanes = new Lanes(config.flushConcurrency, config.keyConcurrency, admit);
+    this.keys = new Keys(this, config.maxKeys, config.idleTimeout, admit);
+    this.entrance = new Entrance(this.keys, this.lanes, config.maxPending, config.overflow === 'dropOldest');
     const { keys, lanes, turnedAway } = this;
     this.state = keyedState({ keys, lanes, turnedAway, config: () => this.config });
   }

@@ -40,13 +40,12 @@ export class Lanes {
   readonly #soon = new Set<Seat>();
   #scheduled = false;
 
-  /** All that asked had their turn, and a lane is free. */
-  unused = (): void => undefined;
-
   constructor(
     public limit: number,
     /** Attempts of one key that may run at the same time. */
     public perKey: number,
+    /** All that asked had their turn, and a lane is free. */
+    readonly onFree: () => void,
   ) {}
 
   /** Whether an attempt could begin at once. */
@@ -176,7 +175,7 @@ export class Lanes {
       this.#queue.delete(seat);
       this.#grant(seat);
     }
-    if (this.free) this.unused();
+    if (this.free) this.onFree();
   }
 
   /** Takes a lane for the caller, if need be from a seat that does not use it. */
