@@ -71,7 +71,7 @@ export class Workload {
     this.#world.note(`flush${hurry ? '' : ' without hurry'}`);
     if (hurry) {
       this.#world.hurriedAt = this.#world.now;
-      this.#world.hurries++;
+      if (this.#world.closing === undefined) this.#world.hurries++; // later it only waits for `close`
     }
     const at = this.#world.now;
     const covered = items.filter(({ fate }) => fate === 'pending');
