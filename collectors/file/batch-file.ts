@@ -185,17 +185,17 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** Removes the file, whatever state it is in. */
   forget(): void {
-    const { filename } = this;
     const file = this.#writer ?? this.file;
     try {
       file.remove();
     } catch (error) {
       if (!isMissing(error)) {
         this.over = false;
-        throw storageError(`the file of batch ${this.id} (${filename}) was not removed`, error);
+        throw storageError(`the file of batch ${this.id} (${this.filename}) was not removed`, error);
       }
     }
     file.free();
+    this.share.leaveWhole();
   }
 
   /** No room to copy the damaged lines: the file itself is kept. */

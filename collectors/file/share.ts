@@ -68,16 +68,22 @@ export class Share<Item> {
     await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
     const { order } = this;
     const owner = this.#owner;
-    if (order === undefined || owner.over) return;
-    const { file } = (origin ?? this).#owner;
     const isNeeded = (): boolean => !owner.over;
-    owner.file.written(await copyItems(this.#spool, file.name, owner.file.name, order, file.bytes, isNeeded));
-    this.order = this.#origin = undefined;
-    if (origin !== undefined) origin.#hasWritten(this);
+    if (order === undefined || !isNeeded()) return;
+    const { file } = (origin ?? this).#owner;
+    const copy = await copyItems(this.#spool, file.name, owner.file.name, order, file.bytes, isNeeded);
+    if (!isNeeded()) return; // dropped meanwhile, and the copy with it
+    owner.file.written(copy);
+    this.order = undefined;
+    this.leaveWhole();
   }
 
-  #hasWritten(part: Share<Item>): void {
-    this.#parts?.delete(part);
-    if (this.#owner.over && !this.isNeeded) this.#owner.forget();
+  /** The part has its own file, or is over: it needs that of the whole no more. */
+  leaveWhole(): void {
+    const origin = this.#origin;
+    this.#origin = undefined;
+    if (origin === undefined) return;
+    origin.#parts?.delete(this);
+    if (origin.#owner.over && !origin.isNeeded) origin.#owner.forget();
   }
 }

@@ -2,7 +2,8 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClearedError, PartialFlushError, TooLargeError } from 'batch-please';
 import { FileBatcher, type FileBatch, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
-import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
+import { gate } from '../../../src/testing.js';
+import { directory, failure, filesIn, life, removeDirectories, traced } from '../../support/spool.js';
 
 afterEach(removeDirectories);
 
@@ -195,3 +196,48 @@ test('a kill between the file of a part and the removal of the whole: a later pa
   expect([...got].sort()).toEqual([0, 3]);
   for (const [id, all] of contents) expect([id, [...all]]).toEqual([id, [[...all][0]]]);
 });
+
+// The drop comes before the part has its file, while the disk writes that, or while it writes its name.
+test.each(['create', 'sync', 'syncDirectory'] as const)(
+  'a part that is dropped at the %s of its file: the file of the whole is removed, and nothing is delivered again (G8)',
+  async (call) => {
+    const path = directory();
+    const { files, trace } = traced();
+    const disk = gate<[], undefined>();
+    let slow = false;
+    let reached = false;
+    trace.fault = (name) => {
+      if (!slow || name !== call) return;
+      reached = true;
+      if (call === 'create') throw failure('ENOSPC');
+    };
+    trace.wait = (name) => (slow && name === call ? disk() : undefined);
+    const first = life(
+      path,
+      {
+        maxBatchSize: 3,
+        maxPending: 3,
+        overflow: 'dropOldest',
+        retry: { minDelay: 100_000 },
+        batchFlush: () => {
+          if (reached) return;
+          slow = true;
+          throw new PartialFlushError([[1, new Error('not now')]]);
+        },
+      },
+      files,
+    );
+    await Promise.all([0, 1, 2].map((item) => first.batcher.syncAddItem(item)));
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- the fault changes it
+    while (!reached) await new Promise(setImmediate); // real files
+    const added = [10, 11, 12].map((item) => first.batcher.syncAddItem(item));
+    expect(first.batcher.state.spool.dropped).toBe(1);
+    slow = false;
+    disk.openAll();
+    await Promise.all(added);
+    await first.batcher.flush();
+    await first.batcher.close();
+    expect(first.batcher.state.spool).toMatchObject({ added: 6, delivered: 5, dropped: 1, pending: 0, bytes: 0 });
+    expect(filesIn(path)).toEqual([]);
+  },
+);
