@@ -1,10 +1,10 @@
 import { copyItems } from './parts.js';
-import type { SealedFile } from './sealed-file.js';
+import type { Remains } from './remains.js';
 import type { Spool } from './spool.js';
 
 /** The batch of a share. */
 interface Owner<Item> {
-  readonly file: SealedFile<Item>;
+  readonly remains: Remains<Item>;
   /** The file is delivered, dropped or dead. */
   readonly over: boolean;
   /** Removes a file that is of no use any more. */
@@ -51,7 +51,8 @@ export class Share<Item> {
 
   /** Writes the file of a part, or what is left of a file whose parts have theirs. */
   write(): Promise<void> {
-    if (this.order === undefined || this.#owner.over) return Promise.resolve();
+    const { over, remains } = this.#owner;
+    if (this.order === undefined || over || remains.gone) return Promise.resolve();
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
@@ -70,10 +71,15 @@ export class Share<Item> {
     const owner = this.#owner;
     const isNeeded = (): boolean => !owner.over;
     if (order === undefined || !isNeeded()) return;
-    const { file } = (origin ?? this).#owner;
-    const copy = await copyItems(this.#spool, file.name, owner.file.name, order, file.bytes, isNeeded);
+    const { file } = (origin ?? this).#owner.remains;
+    const own = owner.remains.file;
+    const copy = await copyItems(this.#spool, file.name, own.name, order, file.bytes, isNeeded).catch(
+      (error: unknown) => {
+        throw file.look() === 'missing' ? owner.remains.isGone(error) : error;
+      },
+    );
     if (!isNeeded()) return; // dropped meanwhile, and the copy with it
-    owner.file.written(copy);
+    own.written(copy);
     this.order = undefined;
     this.leaveWhole();
   }

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClearedError, PartialFlushError, TooLargeError } from 'batch-please';
 import { FileBatcher, type FileBatch, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
@@ -239,5 +239,50 @@ test.each(['create', 'sync', 'syncDirectory'] as const)(
     await first.batcher.close();
     expect(first.batcher.state.spool).toMatchObject({ added: 6, delivered: 5, dropped: 1, pending: 0, bytes: 0 });
     expect(filesIn(path)).toEqual([]);
+  },
+);
+
+test.each([
+  ['a part', new PartialFlushError([[1, new Error('not now')]]), { delivered: 2, lost: 1 }],
+  ['what is left of a batch that was halved', new TooLargeError(), { delivered: 0, lost: 3 }],
+])(
+  '%s has no file of its own yet, and that of the whole is removed: it is lost once, and fails no more (G17)',
+  async (_, error, counts) => {
+    const path = directory();
+    const { files, trace } = traced();
+    let attempts = 0;
+    let failures = 0;
+    let lost = 0;
+    const { batcher } = life(
+      path,
+      {
+        maxBatchSize: 3,
+        retry: { minDelay: 1, maxDelay: 1 },
+        batchFlush: () => {
+          if (attempts++ > 0) return;
+          trace.fault = (call) => {
+            if (call === 'create') throw failure('ENOSPC');
+          };
+          throw error;
+        },
+      },
+      files,
+    );
+    batcher.on('lost', ({ items }) => (lost += items));
+    batcher.on('failed', () => {
+      if (++failures !== 3) return;
+      trace.fault = () => undefined;
+      for (const { name } of filesIn(path)) rmSync(join(path, name));
+    });
+    await Promise.all([0, 1, 2].map((item) => batcher.syncAddItem(item)));
+    for (let rejected = true; rejected;)
+      rejected = await batcher.flush().then(
+        () => false,
+        () => true,
+      );
+    expect(lost).toBe(counts.lost);
+    expect(failures).toBeLessThan(10);
+    expect(batcher.state.spool).toMatchObject({ added: 3, dropped: 0, pending: 0, bytes: 0, ...counts });
+    await batcher.close();
   },
 );
