@@ -1,7 +1,7 @@
 import { StorageError, type Awaitable } from '../../src/index.js';
 import { AppendFile } from './append-file.js';
 import type { FileBatch } from './contract.js';
-import { DEAD, QUARANTINE, RETURNED, batchId, fileId, fileName, parseName } from './format.js';
+import { DEAD, QUARANTINE, RETURNED, batchId, fileId, fileName, parseName, partNonce } from './format.js';
 import type { Line } from './line.js';
 import { onDisk } from './measure.js';
 import { type Reader, readItems } from './reading.js';
@@ -36,7 +36,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (found === undefined) this.#writer = new AppendFile(spool);
     else this.attempts = parseName(found.name)?.attempts ?? 0;
     // The numbers of earlier processes' parts are in use: an attempt splits off two at most.
-    this.#splits = 2 * this.attempts;
+    this.#splits = Math.max(2 * this.attempts, found?.parts ?? 0);
     const contents = found === undefined ? NOTHING : { ...found, counted: onDisk(found.stat), synced: false };
     this.#remains = new Remains(spool, new SealedFile(spool, contents), found?.size ?? 0);
   }
@@ -80,10 +80,10 @@ export class BatchFile<Item> implements FileBatch<Item> {
     part.#writer = undefined;
     part.attempts = this.attempts;
     const whole = parseName(this.file.name) ?? this.#spool.newName();
-    const name = fileName({ ...whole, nonce: `${whole.nonce}.${++this.#splits}` });
+    const name = fileName({ ...whole, nonce: partNonce(whole.nonce, ++this.#splits) });
     const size = this.share.give(part.share, places, this.#remains.size);
-    part.#remains = this.#remains.give(size, new SealedFile(this.#spool, { ...NOTHING, name }));
-    part.whole().catch(() => undefined); // tried again when it is read
+    part.#remains = this.#remains.give(places.length, size, new SealedFile(this.#spool, { ...NOTHING, name }));
+    this.whole().catch(() => undefined); // and the part before that; tried again when either is read
     return part;
   }
 
@@ -123,7 +123,8 @@ export class BatchFile<Item> implements FileBatch<Item> {
     const { id, size } = this;
     const tell = (error: unknown): void =>
       this.#spool.tell('unsynced', { id, size, error }, `batch ${id} stays, and may not be whole on the disk`);
-    if (writer !== undefined && writer.live.bytes > 0) await this.seal().catch(tell);
+    if (writer === undefined) await this.share.write().catch(tell);
+    else if (writer.live.bytes > 0) await this.seal().catch(tell);
     await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
@@ -166,8 +167,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     this.#readers = undefined;
   }
 
-  /** The findings of a reader that came to the end of the file. */
-  wasRead(good: number, bad: readonly number[], safe: boolean): void {
+  wasRead(good: number | undefined, bad: readonly number[], safe: boolean): void {
     if (!this.over) this.#remains.wasRead(good, bad, safe);
   }
 
@@ -178,7 +178,10 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (this.over) return;
     this.over = true;
     this.endAttempt();
-    if (this.share.isNeeded) return this.share.writeParts();
+    if (this.share.isNeeded) {
+      this.#remains.giveUpUnsafe(); // the file goes with its last part
+      return this.share.writeParts();
+    }
     if (this.file.unsafe) return this.#setAside();
     this.forget();
   }
@@ -209,13 +212,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     const { id, bytes, filename } = this;
     const lines = this.#remains.setAside();
-    const warning = `a file with damaged lines was moved to ${filename}`;
-    this.#spool.tell('quarantined', { id, lines, bytes, filename }, warning);
+    this.#spool.tell('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
   }
 
   /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
   async giveBack(): Promise<void> {
-    await this.seal();
     await this.whole();
     await this.file.moveTo(RETURNED);
   }
@@ -231,7 +232,6 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   async #bury(error: unknown): Promise<void> {
     if (this.over) return;
-    await this.seal();
     await this.whole();
     this.endAttempt();
     try {

@@ -84,7 +84,8 @@ export class Delivery<Item> {
   /** Every file stays, sealed where that is possible. */
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
-    const left = this.#left.map((batch) => batch.release());
+    // Some in flight are being moved to dead/, for which they need a file of their own.
+    const left = [...new Set([...this.#left, ...this.#inFlight.values()])].map((batch) => batch.release());
     await Promise.all([...left, this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
   }
 

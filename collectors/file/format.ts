@@ -28,6 +28,8 @@ export const TAB = 9;
 const BLANKS = 32;
 
 const VERSION = 1;
+const MOST_DIVISIONS = 20;
+const PART = /^(\d{15}-[0-9a-f]{16}(?:\.\d+)*)\.(\d+)-/;
 const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,10}){0,20})-(\d{1,9})-(line|suffix|none)1\.batch$/;
 /** A bare name, as other programs give to a file of lines for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
@@ -56,6 +58,20 @@ export function parseName(name: string): BatchName | undefined {
   const [, sequence, nonce = '', attempts, integrity] = OURS.exec(name) ?? [];
   if (sequence === undefined) return undefined;
   return { sequence: Number(sequence), nonce, attempts: Number(attempts), integrity: integrity as Integrity };
+}
+
+/** For the file of a part: the name of the whole up to its attempts, and the number of the part. */
+export function partOf(name: string): { whole: string; number: number } | undefined {
+  const [, whole, number] = PART.exec(name) ?? [];
+  return whole === undefined ? undefined : { whole, number: Number(number) };
+}
+
+/** The nonce of a part with that number. A name has room for 20 divisions; after those a number of its own replaces the last. */
+export function partNonce(nonce: string, number: number): string {
+  const [first = '', ...numbers] = nonce.split('.');
+  if (numbers.length < MOST_DIVISIONS) return `${nonce}.${number}`;
+  const unique = Math.floor(Math.random() * 1e10);
+  return [first, ...numbers.slice(0, -1), unique].join('.');
 }
 
 /** Without reading the name: a directory may have many. */

@@ -1,8 +1,8 @@
-import type { FileStat } from './file-system.js';
+import type { FileStat, OpenFile } from './file-system.js';
 import { fileName, parseName, temporaryName } from './format.js';
 import { visitLines } from './lines.js';
 import type { Spool } from './spool.js';
-import { Writer, copyRange, discard } from './writing.js';
+import { Writer, closeQuietly, copyRange, discard } from './writing.js';
 
 /** The bytes that were written. */
 export interface Copy {
@@ -12,7 +12,8 @@ export interface Copy {
 
 /**
  * Writes some of the items of a file into another one, or into its own place: it has all of them, and is on the disk, before
- * it has its name. `order` counts the items that `items()` gives, from 0; `isNeeded` is asked before it takes its name.
+ * it has its name, which is not synced. `order` counts the lines from 0, but for the `known` bad ones; `isWanted` is asked before it takes its name,
+ * and `placed` is called at once after that.
  */
 export async function copyItems<Item>(
   spool: Spool<Item>,
@@ -20,16 +21,18 @@ export async function copyItems<Item>(
   to: string,
   order: readonly number[],
   length: number,
-  isNeeded: () => boolean,
-): Promise<Copy> {
+  known: ReadonlySet<number>,
+  isWanted: () => boolean,
+  placed: (copy: Copy) => void,
+): Promise<void> {
   const { files, config } = spool;
-  const durable = config.durability !== 'none';
   const integrity = parseName(from)?.integrity ?? 'none';
   const temporary = spool.path(temporaryName(to));
   const source = files.open(spool.path(from), 'read');
   try {
     discard(files, undefined, temporary);
     const copy = files.create(temporary);
+    let opened: OpenFile | undefined = copy;
     try {
       const writer = new Writer(copy);
       let item = 0;
@@ -40,25 +43,29 @@ export async function copyItems<Item>(
         integrity,
         (text) => isItem(config.decode, text),
         async (block, start, end, text) => {
-          if (text < 0 || order[own] !== item++) return;
+          // A line that was damaged since then still has its place.
+          if (block.kind === 'hole' || (text < 0 && known.has(block.position + start))) return;
+          if (order[own] !== item++) return;
           own++;
+          if (text < 0) return;
           await writer.add(block.bytes.subarray(start, end));
           if (block.kind === 'tail') await writer.add(Buffer.from('\n'));
         },
       );
-      await writer.finish(durable);
-      if (!isNeeded()) throw new Error('the batch was dropped meanwhile');
-      files.rename(temporary, spool.path(to));
+      await writer.finish(); // an earlier process may have had the items on the disk
       const stat = copy.stat();
+      opened = undefined; // its number may be another file's at once
       copy.close();
-      if (durable) await spool.sync();
-      return { bytes: writer.bytes, stat };
+      if (isWanted()) {
+        files.rename(temporary, spool.path(to));
+        placed({ bytes: writer.bytes, stat });
+      } else discard(files, undefined, temporary);
     } catch (error) {
-      discard(files, copy, temporary);
+      discard(files, opened, temporary);
       throw error;
     }
   } finally {
-    source.close();
+    closeQuietly(source);
   }
 }
 
@@ -87,19 +94,21 @@ export async function copyWhole<Item>(
   const source = files.open(spool.path(name), 'read');
   try {
     const copy = files.create(temporary);
+    let opened: OpenFile | undefined = copy;
     try {
       await copyRange(source, copy, 0, length);
       await copy.sync();
+      const stat = copy.stat();
+      opened = undefined; // its number may be another file's at once
+      copy.close();
       if (!stays()) throw new Error('the file was changed, moved or removed');
       files.rename(temporary, spool.path(name));
-      const stat = copy.stat();
-      copy.close();
       return stat;
     } catch (error) {
-      discard(files, copy, temporary);
+      discard(files, opened, temporary);
       throw error;
     }
   } finally {
-    source.close();
+    closeQuietly(source);
   }
 }

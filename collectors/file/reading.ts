@@ -18,14 +18,12 @@ export interface Readable {
     /** The only way to a file that has no name any more. */
     readonly source: OpenFile | undefined;
   };
-  /** Which of the items in the file are the batch's, in their order; `undefined` for all. */
-  readonly share: { readonly order: readonly number[] | undefined };
   /** Resolves when the file has all its lines. */
   whole(): Promise<void>;
   /** The readers of the attempt, which end with it. */
   readonly readers: Set<Reader>;
-  /** The findings of a reader that came to the end of the file. */
-  wasRead(good: number, bad: readonly number[], quarantined: boolean): void;
+  /** The findings of a reader; how many items are good, if it came to the end of the file. */
+  wasRead(good: number | undefined, bad: readonly number[], quarantined: boolean): void;
 }
 
 /** An open file that may be closed at any time, also while a read is under way. */
@@ -89,8 +87,6 @@ export class Reader implements Pick<OpenFile, 'read' | 'stat'> {
 export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): AsyncGenerator<Item, void, undefined> {
   await batch.whole();
   const name = basename(batch.filename);
-  const { order } = batch.share;
-  let own = 0;
   const quarantine = new Quarantine(spool, name);
   const bad: number[] = [];
   let safe = true;
@@ -111,11 +107,8 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
     for await (const block of blocksOf(reader, batch.bytes)) {
       for (const line of linesOf(block, name, spool.config.decode)) {
         if (line.good) {
-          if (order === undefined || order[own] === good) {
-            own++;
-            good++;
-            yield line.item;
-          } else good++;
+          good++;
+          yield line.item;
         } else await condemn(line.bytes, line.position);
       }
     }
@@ -130,7 +123,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
       safe = false;
     }
     if (!safe) quarantine.abandon();
-    if (whole) batch.wasRead(own, bad, safe);
+    batch.wasRead(whole ? good : undefined, bad, safe);
   }
 }
 

@@ -1,6 +1,16 @@
 import type { RecoveryReport } from './contract.js';
 import { type Examined, examine } from './examine.js';
-import { type BatchName, batchId, byAge, fileName, isBareName, isOurName, isTemporary, parseName } from './format.js';
+import {
+  type BatchName,
+  batchId,
+  byAge,
+  fileName,
+  isBareName,
+  isOurName,
+  isTemporary,
+  parseName,
+  partOf,
+} from './format.js';
 import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { asError, discard, freeName } from './writing.js';
@@ -8,6 +18,8 @@ import { asError, discard, freeName } from './writing.js';
 /** A file that was found by `open`. */
 export interface Found extends Omit<Examined, 'bad' | 'torn' | 'quarantined'> {
   readonly name: string;
+  /** The highest number of its parts that have files. */
+  readonly parts: number;
 }
 
 /** More names than this are left to the next open: they have to be sorted in memory. */
@@ -22,6 +34,8 @@ export interface Names {
   readonly foreign: readonly string[];
   /** Bytes that were counted. */
   readonly sizes: ReadonlyMap<string, number>;
+  /** The highest number of a part, by the name of the whole up to its attempts. */
+  readonly parts: ReadonlyMap<string, number>;
 }
 
 /** Looks at the names only: that is enough to begin new files after them. They are read unless they are `listed`. */
@@ -40,7 +54,12 @@ export async function findNames<Item>(spool: Spool<Item>, listed?: readonly stri
   const batches = [...bare.sort(byAge), ...ours.sort()];
   const last = parseName(batches.at(-1) ?? '');
   if (last !== undefined) spool.seen(last);
-  return { batches, foreign, sizes: countFound(spool, batches) };
+  const parts = new Map<string, number>();
+  for (const name of ours) {
+    const part = partOf(name);
+    if (part !== undefined) parts.set(part.whole, Math.max(parts.get(part.whole) ?? 0, part.number));
+  }
+  return { batches, foreign, sizes: countFound(spool, batches), parts };
 }
 
 /** Counts what is on the disk before it is read, where that decides whether there is room. */
@@ -67,7 +86,7 @@ function countFound<Item>(spool: Spool<Item>, names: readonly string[]): Readonl
  */
 export async function recover<Item>(
   spool: Spool<Item>,
-  { batches, foreign, sizes }: Names,
+  { batches, foreign, sizes, parts }: Names,
   adopt: (found: Found) => Promise<void>,
   stopped: () => boolean,
 ): Promise<RecoveryReport> {
@@ -79,7 +98,7 @@ export async function recover<Item>(
     spool.tell('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
   };
   for (const name of foreign) unreadable(name, new Error('a name or a format that is not known'));
-  const scan: Scan = { sizes, ids: new Set(), report };
+  const scan: Scan = { sizes, parts, ids: new Set(), report };
   const ahead: Promise<Found | Error | undefined>[] = [];
   let next = 0;
   for (const [index, name] of batches.entries()) {
@@ -103,7 +122,8 @@ export async function recover<Item>(
 
 /** The state that the files of one scan share. */
 interface Scan {
-  readonly sizes: ReadonlyMap<string, number>;
+  readonly sizes: Names['sizes'];
+  readonly parts: Names['parts'];
   readonly ids: Set<string>;
   readonly report: { -readonly [Key in keyof RecoveryReport]: RecoveryReport[Key] };
 }
@@ -113,7 +133,7 @@ async function find<Item>(
   spool: Spool<Item>,
   name: string,
   index: number,
-  { sizes, ids, report }: Scan,
+  { sizes, parts, ids, report }: Scan,
 ): Promise<Found | Error | undefined> {
   let counted = sizes.get(name) ?? 0;
   const uncount = (): void => {
@@ -142,7 +162,8 @@ async function find<Item>(
     report.items += size;
     spool.bytes += onDisk(examined.stat);
     const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
-    return { ...examined, name: unique ? name : rename(spool, name, ours, examined) };
+    const highest = parts.get(name.slice(0, name.indexOf('-', 16))) ?? 0;
+    return { ...examined, parts: highest, name: unique ? name : rename(spool, name, ours, examined) };
   } catch (error) {
     uncount();
     return asError(error);

@@ -41,11 +41,18 @@ export class Remains<Item> {
     return { quarantined, lost: missing - quarantined };
   }
 
-  /** So many items are another batch's from now on, in a file of its own. */
-  give(size: number, file: SealedFile<Item>): Remains<Item> {
+  /** So many items are another batch's from now on, in a file of its own; of those that were stored some may be missing. */
+  give(stored: number, size: number, file: SealedFile<Item>): Remains<Item> {
+    const part = new Remains(this.#spool, file, size);
     this.#size -= size;
-    this.#stored -= size;
-    return new Remains(this.#spool, file, size);
+    this.#stored -= stored;
+    part.#stored = stored;
+    part.#quarantined = Math.max(0, this.#quarantined - (this.#stored - this.#size));
+    this.#quarantined -= part.#quarantined;
+    if (this.file.unsafe) part.#quarantined = stored - size; // the lines are in this file, which is kept
+    part.#told = Math.min(this.#told, part.missing.lost);
+    this.#told -= part.#told;
+    return part;
   }
 
   /**
@@ -71,13 +78,14 @@ export class Remains<Item> {
     if (size === 0) throw this.isGone(new Error('the file has no whole line any more'));
   }
 
-  /** The findings of a reader that came to the end of the file. */
-  wasRead(good: number, bad: readonly number[], safe: boolean): void {
+  /** The findings of a reader; how many items are good, if it came to the end of the file. */
+  wasRead(good: number | undefined, bad: readonly number[], safe: boolean): void {
     if (bad.length > 0) {
       this.file.badLines = new Set([...this.file.badLines, ...bad]);
       if (safe) this.#quarantined += bad.length;
       else this.file.unsafe = true;
     }
+    if (good === undefined) return;
     this.#size = Math.min(good, this.#stored);
     this.#tellLost();
   }

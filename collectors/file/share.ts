@@ -25,6 +25,8 @@ export class Share<Item> {
   /** For a part without a file: the share that has its items. */
   #origin: Share<Item> | undefined;
   #writing: Promise<void> | undefined;
+  /** The file was written, and its name is not on the disk yet. */
+  #unsynced = false;
 
   constructor(spool: Spool<Item>, owner: Owner<Item>) {
     this.#spool = spool;
@@ -52,7 +54,8 @@ export class Share<Item> {
   /** Writes the file of a part, or what is left of a file whose parts have theirs. */
   write(): Promise<void> {
     const { over, remains } = this.#owner;
-    if (this.order === undefined || over || remains.gone) return Promise.resolve();
+    const isWritten = this.order === undefined && !this.#unsynced;
+    if (isWritten || over || remains.gone) return Promise.resolve();
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
@@ -65,23 +68,32 @@ export class Share<Item> {
   }
 
   async #write(): Promise<void> {
-    const origin = this.#origin;
-    await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
-    const { order } = this;
-    const owner = this.#owner;
-    const isNeeded = (): boolean => !owner.over;
-    if (order === undefined || !isNeeded()) return;
-    const { file } = (origin ?? this).#owner.remains;
-    const own = owner.remains.file;
-    const copy = await copyItems(this.#spool, file.name, own.name, order, file.bytes, isNeeded).catch(
-      (error: unknown) => {
-        throw file.look() === 'missing' ? owner.remains.isGone(error) : error;
-      },
-    );
-    if (!isNeeded()) return; // dropped meanwhile, and the copy with it
-    own.written(copy);
-    this.order = undefined;
+    do {
+      await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
+      if (this.order !== undefined && !this.#owner.over) await this.#copy(this.order);
+    } while (this.order !== undefined && !this.#owner.over); // an attempt that expired meanwhile has split it again
+    if (this.#unsynced) await this.#spool.sync();
+    this.#unsynced = false;
     this.leaveWhole();
+  }
+
+  async #copy(order: readonly number[]): Promise<void> {
+    const { file } = (this.#origin ?? this).#owner.remains;
+    const { remains } = this.#owner;
+    const own = remains.file;
+    try {
+      await copyItems(
+        ...([this.#spool, file.name, own.name, order, file.bytes, file.badLines] as const),
+        () => this.order === order && !this.#owner.over,
+        (copy) => {
+          own.written(copy);
+          this.order = undefined;
+          this.#unsynced = true;
+        },
+      );
+    } catch (error) {
+      throw file.look() === 'missing' ? remains.isGone(error) : error;
+    }
   }
 
   /** The part has its own file, or is over: it needs that of the whole no more. */

@@ -20,9 +20,14 @@ export interface FailureParts<State> {
 
 /** Decides what becomes of a batch whose attempt failed: tried again, held, given up, or split. */
 export class FailurePolicy<State> {
+  /** A bound of the storage's own leaves the batch no further attempt. */
+  #spent = false;
+
   constructor(readonly parts: FailureParts<State>) {}
 
-  decide(batch: Batch<State>, error: unknown): Decision<State> {
+  decide(batch: Batch<State>, error: unknown, spent: boolean, unseen: boolean): Decision<State> {
+    this.#spent = spent;
+    if (unseen && !spent) return this.wait(batch, error) ?? 'hold';
     const code = codeOf(error);
     if (code !== 'ERR_BATCH_PARTIAL' && code !== 'ERR_BATCH_TOO_LARGE') return this.#fate(batch, error);
     try {
@@ -33,11 +38,15 @@ export class FailurePolicy<State> {
     }
   }
 
+  get #giveUp(): 'hold' | 'drop' | 'split' {
+    return this.#spent ? 'drop' : this.parts.giveUp;
+  }
+
   /** The error of a batch as a whole. */
   #fate(batch: Batch<State>, error: unknown): Decision<State> {
     const wait = this.wait(batch, error);
     if (wait !== undefined) return wait;
-    return this.parts.giveUp === 'split' ? this.#isolate(batch, error) : this.parts.giveUp;
+    return this.#giveUp === 'split' ? this.#isolate(batch, error) : this.#giveUp;
   }
 
   /** The delay before the next attempt; `undefined` when there is none. */
@@ -46,7 +55,7 @@ export class FailurePolicy<State> {
     const elapsed = Math.max(now() - firstStartedAt, 0);
     const delay = backoff(retry, attempt);
     const asked = this.#ask({ error, attempt, elapsed, delay });
-    if (asked === false || attempt >= retry.attempts) return undefined;
+    if (asked === false || attempt >= retry.attempts || this.#spent) return undefined;
     const wait = { retryIn: Math.max(asked ?? delay, SOON), set: asked !== undefined };
     return elapsed + wait.retryIn > retry.maxElapsed ? undefined : wait;
   }
@@ -86,7 +95,7 @@ export class FailurePolicy<State> {
     }
     const all = named.length === batch.size;
     if (longest !== undefined && all && lost.length === 0) return longest;
-    const givenUp = this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+    const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
     if (all && again.length === 0) return givenUp;
     const errorOf = new Map(named);
     const plan: { indexes: number[]; fate: Fate; error: unknown }[] = [];
@@ -170,7 +179,7 @@ export class FailurePolicy<State> {
       } catch (broken) {
         if (i === 0) throw broken;
         // Parts that were taken out before stay out. All of the rest is one batch, since it cannot be divided.
-        const givenUp = this.parts.giveUp === 'hold' ? 'hold' : 'drop';
+        const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
         const all = remaining.map((_, place) => place);
         const wait = this.wait(batch, broken) ?? givenUp;
         return [...taken, { state: batch.state, indexes: all, fate: wait, error: broken, attempt }];

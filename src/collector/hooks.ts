@@ -169,14 +169,11 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
       const retryIn = retryDelay(config().retry, attempt);
       return retryIn === undefined ? 'drop' : { retryIn };
     }
-    let decision = this.#failures.decide(batch, error);
-    if (storage !== undefined) {
-      if (storage.givesUp(state, error, attempt)) decision = 'drop';
-      else if (!storage.attempted(state)) {
-        if (!batch.extra) batch.attempt--; // an extra one is not counted in the first place
-        if (decision === 'drop') decision = 'hold';
-      }
-    }
+    // The sink has seen nothing of it: no item is to blame.
+    const unseen = storage !== undefined && !storage.attempted(state);
+    const spent = storage?.givesUp(state, error, attempt) === true;
+    const decision = this.#failures.decide(batch, error, spent, unseen);
+    if (unseen && !spent && !batch.extra) batch.attempt--; // an extra one is not counted in the first place
     // A batch without a `batchDeadLetter` is undelivered while closing.
     if (decision === 'drop' && this.core.closing && !isGiven(this.#batcher, 'batchDeadLetter')) return 'hold';
     return decision;

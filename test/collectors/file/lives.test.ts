@@ -1,5 +1,5 @@
 import { testKnownSeeds, testProof } from '../../sim/test-proof.js';
-import { KNOWN_SEEDS, LATER_SEEDS } from './proof/known-seeds.js';
+import { KNOWN_SEEDS, LATER_SEEDS, PARTS_SEEDS } from './proof/known-seeds.js';
 import { FILE_PROOF } from './proof/proof.js';
 
 describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the sink do', () => {
@@ -7,6 +7,7 @@ describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the 
 });
 
 describe('seeds that once found a bug', () => {
-  testKnownSeeds(FILE_PROOF, KNOWN_SEEDS, ['trials']);
-  testKnownSeeds(FILE_PROOF, LATER_SEEDS);
+  testKnownSeeds(FILE_PROOF, KNOWN_SEEDS, ['trials', 'parts']);
+  testKnownSeeds(FILE_PROOF, LATER_SEEDS, ['parts']);
+  testKnownSeeds(FILE_PROOF, PARTS_SEEDS);
 });

@@ -286,3 +286,119 @@ test.each([
     await batcher.close();
   },
 );
+
+test('what is left of a halved batch is written, and then the directory is not synced: it is not cut again (G1)', async () => {
+  const path = directory();
+  const { files, trace } = traced();
+  const got: number[] = [];
+  let calls = 0;
+  const { batcher } = life(
+    path,
+    {
+      maxBatchSize: 4,
+      retry: { minDelay: 1, maxDelay: 1 },
+      batchFlush: async (batch) => {
+        const items = await read(batch);
+        if (items.length < 4) {
+          got.push(...items);
+          return;
+        }
+        // From now on every second one fails.
+        trace.fault = (name) => {
+          if (name === 'syncDirectory' && calls++ % 2 === 0 && calls < 12) throw failure('EIO');
+        };
+        throw new TooLargeError();
+      },
+    },
+    files,
+  );
+  await Promise.all([0, 1, 2, 3].map((item) => batcher.syncAddItem(item)));
+  await batcher.flush();
+  await batcher.close();
+  expect(got.sort()).toEqual([0, 1, 2, 3]);
+  expect(batcher.state.spool).toMatchObject({ added: 4, delivered: 4, lost: 0, pending: 0, bytes: 0 });
+});
+
+test('close() leaves each part of a batch in one file only: nothing is delivered again (G8)', async () => {
+  const path = directory();
+  let sinks = 0;
+  const first = life(path, {
+    maxBatchSize: 4,
+    retry: { attempts: 1 },
+    giveUp: 'split',
+    batchFlush: async (batch) => {
+      if (sinks++ === 2) void first.batcher.close({ flush: false });
+      await read(batch);
+      throw new Error('down');
+    },
+  });
+  await Promise.all([0, 1, 2, 3].map((item) => first.batcher.syncAddItem(item)));
+  await first.batcher.flush().catch(() => undefined);
+  await first.batcher.close();
+  const second = life(path);
+  await second.batcher.open();
+  await second.batcher.flush();
+  await second.batcher.close();
+  expect(second.delivered().sort()).toEqual([0, 1, 2, 3]);
+});
+
+test('the id of each part is that of its file (G8)', async () => {
+  const path = directory();
+  const ids: [string, string, number][] = [];
+  const { batcher } = life(path, {
+    maxBatchSize: 3,
+    batchFlush: (batch, { id }) => {
+      ids.push([id, batch.id, batch.size]);
+      if (batch.size > 1) throw new TooLargeError();
+    },
+  });
+  await Promise.all([0, 1, 2].map((item) => batcher.syncAddItem(item)));
+  await batcher.flush();
+  await batcher.close();
+  for (const [id, own] of ids) expect(own).toBe(id);
+  const delivered = ids.filter(([, , size]) => size === 1).map(([id]) => id);
+  expect(new Set(delivered).size).toBe(3);
+});
+
+test('the last attempt of maxAttempts fails in part: only what failed is in dead/', async () => {
+  const path = directory();
+  const { batcher } = life(path, {
+    maxBatchSize: 3,
+    maxAttempts: 1,
+    batchFlush: () => {
+      throw new PartialFlushError([[1, new Error('bad')]]);
+    },
+  });
+  const [a, b, c] = [0, 1, 2].map((item) => batcher.deliverItem(item));
+  await expect(a).resolves.toBeUndefined();
+  await expect(b).rejects.toThrow('bad');
+  await expect(c).resolves.toBeUndefined();
+  await batcher.close();
+  const [dead = ''] = readdirSync(join(path, 'dead'));
+  expect(readFileSync(join(path, 'dead', dead), 'utf8').trim()).toMatch(/^1\s*\S*$/);
+  expect(batcher.state.spool).toMatchObject({ added: 3, delivered: 2, dead: 1, pending: 0 });
+});
+
+test('a batch that fails in part 21 times is found again by the next process', async () => {
+  const path = directory();
+  const first = life(path, {
+    maxBatchSize: 60,
+    retry: { minDelay: 1, maxDelay: 1 },
+    batchFlush: ({ size }) => {
+      if (size === 39) throw new Error('down');
+      throw new PartialFlushError(Array.from({ length: size - 1 }, (_, index) => [index + 1, new Error('later')]));
+    },
+  });
+  for (let item = 0; item < 60; item++) first.batcher.addItem(item);
+  await new Promise<void>((resolve) => {
+    first.batcher.on('failed', ({ size, error }) => {
+      if (size === 39 && (error as Error).message === 'down') resolve();
+    });
+  });
+  await first.batcher.close({ flush: false });
+  const second = life(path);
+  const report = await second.batcher.open();
+  await second.batcher.close();
+  expect(report).toMatchObject({ files: 1, items: 39, unreadableFiles: 0 });
+  expect(second.delivered()).toEqual(Array.from({ length: 39 }, (_, index) => index + 21));
+});

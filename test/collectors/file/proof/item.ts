@@ -43,6 +43,8 @@ export interface StoredItem {
   harmed: boolean;
   /** Its `deliverItem` has resolved though it was not delivered: it is to be in quarantine, with its batch delivered. */
   owed: boolean;
+  /** It may be in two files after a crash: that of a part, and that of the whole. */
+  split: boolean;
 }
 
 export function newThing(id: number, random: Random): Thing {
@@ -74,5 +76,6 @@ export function storedItem(thing: Thing, generation: number, durability: Durabil
     proven: false,
     harmed: false,
     owed: false,
+    split: false,
   };
 }

@@ -21,6 +21,23 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [339663, 'G5: a recovered file is delivered though its directory could not be synced'],
 ];
 
+/** The same for batches that fail in part and are split. */
+export const PARTS_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [174, 'G8: the last part of a batch has another id than its file, and so another after a restart'],
+  [1996, 'G1: a file whose rest was written is cut again, because the directory could not be synced after that'],
+  [2867, 'G1: the same, because a descriptor could not be closed'],
+  [1148, 'G8: close() leaves a file whose parts have files of their own as it was: their items come again'],
+  [100, 'G8: the same for a batch that is being moved to dead/'],
+  [1430, 'G1: an attempt expires and splits a batch whose file is being written: that has the old items'],
+  [2051, 'G14: an attempt that the sink has not seen splits the batch'],
+  [2363, 'A1: the parts of a damaged batch are counted as if nothing were missing from them'],
+  [5441, 'G8: two parts of one batch have the same id, since an attempt could not be noted in its name'],
+  [5621, 'G8: the last attempt that maxAttempts allows fails in part, and counts as failed as a whole'],
+  [6019, 'G1: a process without syncs splits a file that was on the disk: power loss takes both'],
+  [7721, 'G17: a line that is damaged between a failure in part and the writing of the part moves the next items up'],
+  [14888, 'G17: no event reports damaged lines that go with the file of the whole'],
+];
+
 /** The same for what came later: files that others move and spoil, few descriptors, calls that hang, disks that lie. */
 export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [27, 'G11: a lock that a hung disk gives after the end of close is kept'],

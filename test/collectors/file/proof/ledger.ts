@@ -59,6 +59,7 @@ export class Ledger {
     readonly random: Random,
     readonly more: Random,
     readonly trials: Random,
+    readonly parts: Random,
     readonly trace?: (line: string) => void,
   ) {
     this.disk.makeDirectory('/data');
@@ -107,12 +108,18 @@ export class Ledger {
     if (before !== undefined) this.again[this.generation]?.add(batch);
     this.committed.set(batch, this.generation);
     // Without a sync that counts a file's old name may be there beside its new one: two files are two batches.
+    const crashed = this.closedCleanly.size < this.generation || this.powerLosses > 0;
     const doubled = (this.lied || this.unsynced > 0) && this.powerLosses > 0;
     for (const record of records) {
-      if (record.delivered === this.generation && !doubled) {
+      if (record.delivered === this.generation && !doubled && !((record.split || this.#isHalved) && crashed)) {
         this.bad(`G8: item ${record.id} is delivered twice by one process`);
       }
-      if (record.delivered >= 0 && record.batch !== batch && !doubled) {
+      if (
+        record.delivered >= 0 &&
+        record.batch !== batch &&
+        !doubled &&
+        !((record.split || this.#isHalved) && crashed)
+      ) {
         this.bad(`G8: item ${record.id} is delivered again under another id: ${record.batch ?? ''}, then ${batch}`);
       }
       record.delivered = this.generation;
@@ -125,10 +132,18 @@ export class Ledger {
   attempt(batch: string, attempt: number): void {
     const begun = this.begun.get(batch) ?? 0;
     // An extra attempt that flush() asks for has the number of the one before.
-    if (attempt < begun && !this.renameFailed && this.powerLosses === 0) {
+    // One that found the batch too large used up none.
+    if (attempt < begun && !this.renameFailed && this.powerLosses === 0 && !this.#isHalved) {
       this.bad(`G14: attempt ${attempt} of batch ${batch}, of which ${begun} were begun before`);
     }
     this.begun.set(batch, Math.max(begun, attempt));
+  }
+
+  /** Batches may have been halved. */
+  get #isHalved(): boolean {
+    return this.plan.generations.some(({ giveUp, tooLarge }, index) => {
+      return (giveUp === 'split' || tooLarge > 0) && index <= this.generation;
+    });
   }
 
   /** What waits for room comes late, and what could not be read comes with the next process. */
@@ -187,10 +202,11 @@ export class Ledger {
   /** Files were damaged. */
   harm({ hit, nameless }: Harm): void {
     this.sabotaged = this.damage = this.replaced = true;
-    for (const id of hit) {
-      const record = this.items[id - 1];
-      if (record !== undefined) record.harmed = true;
-    }
+    const hits = this.items.filter(({ id }) => hit.includes(id));
+    for (const record of hits) record.harmed = true;
+    // A hole may hide how many lines it hit, so that the parts that are being written get the wrong ones of their neighbours.
+    const torn = hits.some(({ split }) => split);
+    for (const record of torn ? this.items : []) record.harmed ||= record.split;
     for (const id of nameless) {
       const record = this.items[id - 1];
       if (record !== undefined) record.risk = this.generation;

@@ -23,7 +23,10 @@ export interface Generation {
   overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
   /** After so many attempts a batch is held, or dropped, which moves its file to `dead/`. */
   retries: number;
-  giveUp: 'hold' | 'drop';
+  giveUp: 'hold' | 'drop' | 'split';
+  /** How often a batch that is read fails in part, and how often it is too large. */
+  partly: number;
+  tooLarge: number;
   /** How often a caller gives a signal, and aborts; and how often an item has no text. */
   aborts: number;
   mute: number;
@@ -151,6 +154,18 @@ export function drawTrials({ generations }: Plan, random: Random): void {
   }
 }
 
+/** Batches that fail in part, and are split. */
+export function drawParts({ generations }: Plan, random: Random): void {
+  if (random.chance(0.4)) return;
+  for (const generation of generations.slice(0, -1)) {
+    generation.partly = random.pick([0, 0.2, 0.6]);
+    generation.tooLarge = random.pick([0, 0, 0.2]);
+    if (!random.chance(0.25)) continue;
+    generation.giveUp = 'split';
+    generation.retries = 1 + random.int(2);
+  }
+}
+
 function pickOptions(from: Generation): Partial<Generation> {
   const { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes } = from;
   return { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes };
@@ -175,6 +190,8 @@ function drawGeneration(random: Random): Generation {
     maxAttempts: some(0.2, [1, 2, 3], Infinity),
     retries: Infinity,
     giveUp: 'hold',
+    partly: 0,
+    tooLarge: 0,
     aborts: 0,
     mute: 0,
     minDelay: random.pick([0, 5, 50]),

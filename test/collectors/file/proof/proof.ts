@@ -2,13 +2,13 @@ import { random } from 'batch-please/testing';
 import { describeError, type Outcome, type Proof, type RunOptions } from '../../../sim/harness.js';
 import { Ledger } from './ledger.js';
 import { live } from './life.js';
-import { drawMore, drawPlan, drawTrials } from './plan.js';
+import { drawMore, drawParts, drawPlan, drawTrials } from './plan.js';
 
 export const FILE_PROOF: Proof = {
   command: 'npm run proof:file --',
   runs: 100_000,
-  // Seeds of KNOWN_SEEDS are known for what happens without them.
-  features: ['trials'],
+  // Seeds are known for what happened before they were there.
+  features: ['trials', 'parts'],
   run,
 };
 
@@ -19,11 +19,13 @@ async function run(seed: number, { trace, without }: RunOptions): Promise<Outcom
   drawMore(plan, more);
   const trials = random(seed + 3);
   if (!without.has('trials')) drawTrials(plan, trials);
+  const parts = random(seed + 4);
+  if (!without.has('parts')) drawParts(plan, parts);
   const realRandom = Math.random;
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // Stacks that are not read take half of the time.
   Math.random = random(seed + 1).next;
-  const ledger = new Ledger(plan, source, more, trials, trace);
+  const ledger = new Ledger(plan, source, more, trials, parts, trace);
   try {
     await live(ledger);
   } catch (error) {

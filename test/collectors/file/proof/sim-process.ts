@@ -35,6 +35,8 @@ export class SimProcess {
   hanging = 0;
   /** The item that `encode` throws for. */
   mute = 0;
+  /** Batches that have failed in part. */
+  splits = 0;
   removed = false;
   sabotages = 0;
   /** It knows what earlier processes have left. */
@@ -136,7 +138,9 @@ export class SimProcess {
     }
     this.ledger.moveWall(this.files.wall - this.ledger.moveWall(0));
     if (this.files.failedOnly('write')) this.ledger.firm(this.closed, this.files.diedAt);
-    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove');
+    // A part that could not be written keeps the file of the whole.
+    const kept = this.files.trouble ? this.splits : 0;
+    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove') + kept;
     this.ledger.ops += this.files.ops;
     if (ending === 'power' || ending === 'closeThenPower') {
       this.ledger.powerLoss(this.generation, this.files.diedAt, this.files.trouble);
@@ -212,7 +216,10 @@ export class SimProcess {
     const { maxBytes } = this.generation;
     // What was there before is there; damaged lines are copied before they go.
     const copied = Math.max(0, this.ledger.bytesAside - this.foundAside);
-    const allowed = Math.max(maxBytes, this.found) + copied;
+    // A part has a file of its own before that of the whole goes.
+    const { partly, tooLarge, giveUp } = this.generation;
+    const twice = partly > 0 || tooLarge > 0 || giveUp === 'split' ? 2 : 1;
+    const allowed = twice * Math.max(maxBytes, this.found) + copied;
     if (!this.files.trouble && !this.ledger.sabotaged && this.ledger.disk.bytesIn(DIRECTORY) > allowed) {
       this.ledger.bad(`G12: ${this.ledger.disk.bytesIn(DIRECTORY)} bytes on disk, ${allowed} are allowed`);
     }

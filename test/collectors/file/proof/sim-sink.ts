@@ -1,4 +1,4 @@
-import type { FlushContext } from 'batch-please';
+import { PartialFlushError, TooLargeError, type FlushContext } from 'batch-please';
 import type { FileBatch } from '../../../../collectors/file-batcher.js';
 import type { StoredItem, Thing } from './item.js';
 import { drawSink } from './plan.js';
@@ -13,7 +13,10 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
   if (!sim.files.dead) sim.ledger.attempt(context.id, context.attempt);
   if (context.attempt > sim.generation.maxAttempts) sim.ledger.bad(`G14: attempt ${context.attempt} of a batch`);
   if (batch.id !== context.id) sim.ledger.bad(`G8: batch ${batch.id} has the context of ${context.id}`);
-  if (manner === 'refuse') throw new Refusal('refused at once');
+  const { giveUp } = sim.generation;
+  // Halves are known by their items.
+  const refusesLate = giveUp === 'split' && manner.startsWith('refuse');
+  if (manner === 'refuse' && !refusesLate) throw new Refusal('refused at once');
   const records: StoredItem[] = [];
   const half = Math.ceil(batch.size / 2);
   for await (const item of batch.items()) {
@@ -24,9 +27,9 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
       sim.ledger.bad(`G7: item ${record.id} was refused, and flush sees it`);
     }
     records.push(record);
-    if (manner === 'refuseHalfway' && records.length === half) throw new Refusal('refused halfway');
+    if (manner === 'refuseHalfway' && !refusesLate && records.length === half) throw new Refusal('refused halfway');
   }
-  if (manner === 'refuseAfter') throw new Refusal('refused after all');
+  if (manner === 'refuseAfter' || refusesLate) throw new Refusal('refused after all');
   if (manner === 'hang') {
     sim.hanging++;
     await new Promise(() => undefined);
@@ -41,12 +44,34 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
   if (records.length !== batch.size) {
     sim.ledger.bad(`G1: batch ${batch.id} says ${batch.size} items, and has ${records.length}`);
   }
-  sim.note(`delivered ${context.id}: ${records.map(({ id }) => id).join(' ')}`);
-  sim.ledger.commit(context.id, records);
+  const { delivered, error } = drawAnswer(sim, records);
+  sim.note(`delivered ${context.id}: ${delivered.map(({ id }) => id).join(' ')}`);
+  if (delivered.length > 0) sim.ledger.commit(context.id, delivered);
+  if (error !== undefined) {
+    sim.splits++;
+    throw error;
+  }
   const { dead, powerLosses, begun } = sim.ledger;
   // A move to dead/ that power loss has undone: the process that chose the names after it did not see this one.
   const undone = powerLosses > 0 && (dead > 0 || (begun.get(context.id) ?? 0) > context.attempt);
-  if (!undone) checkOrder(sim, records);
+  if (!undone && giveUp !== 'split' && !context.id.includes('/')) checkOrder(sim, records);
+}
+
+/** Which of the items are delivered, and what is said of the others. */
+function drawAnswer(sim: SimProcess, records: StoredItem[]): { delivered: StoredItem[]; error: Error | undefined } {
+  const { parts } = sim.ledger;
+  const { partly, tooLarge } = sim.generation;
+  if (tooLarge > 0 && records.length > 1 && parts.chance(tooLarge)) {
+    for (const record of records) record.split = true;
+    return { delivered: [], error: new TooLargeError() };
+  }
+  const fails = partly > 0 && parts.chance(partly);
+  const errors = records.map(() => (fails && parts.chance(0.4) ? new Refusal('not this one') : undefined));
+  const delivered = records.filter((record, index) => {
+    record.split ||= errors[index] !== undefined;
+    return errors[index] === undefined;
+  });
+  return { delivered, error: delivered.length < records.length ? new PartialFlushError(errors) : undefined };
 }
 
 /** G13. */
