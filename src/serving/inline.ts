@@ -1,6 +1,7 @@
 import type { ServingCore } from './core.js';
 import { weightOf } from './admission.js';
 import { Channel, type Event } from './channel.js';
+import { InlineRun } from './inline-run.js';
 import { readValues } from './input.js';
 import { checkResults, hooksOf } from './partitions.js';
 import { ClosedError, TimeoutError } from '../errors.js';
@@ -8,34 +9,9 @@ import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
 import { nextAttempt } from './retry.js';
 import { isError } from './slot.js';
+import { readerHasStopped } from './stream.js';
 
 type Emit = (event: Event) => void;
-
-/** Work in the caller, for which `close` waits. */
-class InlineRun {
-  failure: { error: unknown } | undefined;
-  /** Ends the attempt that is under way. */
-  stop: ((error: unknown) => void) | undefined;
-  /** Ends the wait for a retry. */
-  wake: (() => void) | undefined;
-  readonly #reject: (error: unknown) => void;
-
-  constructor(reject: (error: unknown) => void) {
-    this.#reject = reject;
-  }
-
-  fail(error: unknown): void {
-    this.failure = { error };
-    this.#reject(error);
-    this.stop?.(error);
-    this.wake?.();
-  }
-
-  /** Nothing is tried again. */
-  closing(): void {
-    this.wake?.();
-  }
-}
 
 /** Batch after batch in the caller; one flat list. */
 export async function inlineMany(core: ServingCore, values: unknown, options: unknown): Promise<unknown[]> {
@@ -68,6 +44,15 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
     failed = { error };
   }
   let current = new InlineRun(nothing);
+  /** The chunk that is being executed. */
+  let chunkRun: { run: InlineRun; done: Promise<unknown> } | undefined;
+  const leave = (): void => {
+    if (chunkRun === undefined) return;
+    const { run, done } = chunkRun;
+    chunkRun = undefined;
+    core.inline.start(run, 0, done); // `close` waits for it
+    run.leave(readerHasStopped());
+  };
   const events = (async function* () {
     if (failed !== undefined) throw failed.error;
     core.inline.streams++;
@@ -75,10 +60,13 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       for await (const chunk of chunksOf(core, source)) {
         checkOpen(core, Array.isArray(source));
         const channel = new Channel(nothing, nothing);
-        const done = execute(core, chunk, current, (event) => {
+        const run = current;
+        const done = execute(core, chunk, run, (event) => {
           channel.pushHook(event);
         });
+        chunkRun = { run, done };
         const end = (): void => {
+          chunkRun = undefined;
           channel.end();
         };
         done.then(end, end);
@@ -89,6 +77,7 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       }
       return undefined;
     } finally {
+      leave();
       core.inline.streams--;
     }
   })();
@@ -99,6 +88,14 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       current = run;
       return next();
     });
+  // At once: a generator ends only when the read under way has been answered.
+  for (const name of ['return', 'throw'] as const) {
+    const end: (outcome: undefined) => ReturnType<typeof next> = events[name].bind(events);
+    events[name] = (outcome: never) => {
+      leave();
+      return end(outcome);
+    };
+  }
   return events;
 }
 
@@ -189,7 +186,7 @@ async function execute(core: ServingCore, values: unknown[], run: InlineRun, emi
         };
       });
       run.wake = undefined;
-      if (core.closed) throw error;
+      if (core.closed || run.failure) throw error;
     }
   }
 }
@@ -235,11 +232,15 @@ async function tryOnce(
         reject(error);
         controller.abort(error);
       };
+      run.abort = (reason) => {
+        controller.abort(reason);
+      };
       if (timeout < Infinity) alarm.set(clock.now() + timeout);
       work().then(resolve, reject);
     });
   } finally {
     alive = false;
+    run.abort = undefined;
     alarm.set(Infinity);
   }
 }
