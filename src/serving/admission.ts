@@ -25,6 +25,8 @@ export class Admission {
   readonly #config: AdmissionConfig;
   /** Values that are about to enter while user code may run. */
   #reserved = 0;
+  /** Pulled values that have a place in their share, and none in the room yet. */
+  #sharing = 0;
   #ended = false;
   #turnedAway: ClosedError | undefined;
 
@@ -36,7 +38,7 @@ export class Admission {
     };
     this.room = new Room(config.maxPending, () => placement.pending + this.#reserved, seal);
     const share = config.maxPending === Infinity ? Infinity : Math.max(1, Math.floor(config.maxPending / 2));
-    this.#pulledRoom = new Room(share, () => placement.pulled, seal);
+    this.#pulledRoom = new Room(share, () => placement.pulled + this.#sharing, seal);
   }
 
   /** Turns away the calls that wait for room; values that enter later are cut at once. */
@@ -87,7 +89,7 @@ export class Admission {
       this.#enter(call, values, weights);
       return undefined;
     }
-    return fits ? this.#wait(room, call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);
+    return fits ? this.#waitForRoom(call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);
   }
 
   /** First for a place in the share of pulled values, then in the room. */
@@ -98,8 +100,22 @@ export class Admission {
       await this.#acceptPieces(call, values, weights, share.limit);
       return;
     }
-    if (share.crowded || !share.has(size)) await this.#wait(share, call, [], undefined, size);
-    if (call.wanted) await this.#enterOrWait(call, values, weights);
+    let held = 0;
+    const hold = (count: number): void => {
+      this.#sharing += count - held;
+      held = count;
+    };
+    // At once: of those that wait for the same place only one may have it.
+    if (!share.crowded && share.has(size)) hold(size);
+    else await this.#wait(share, call, size, () => hold(size));
+    const enter = (): void => {
+      hold(0);
+      this.#enter(call, values, weights);
+    };
+    if (call.wanted) await this.#enterOrWait(call, values.length, enter);
+    if (held === 0) return;
+    hold(0);
+    share.admit();
   }
 
   /** More values than there could ever be room for. */
@@ -107,18 +123,23 @@ export class Admission {
     const most = Math.min(this.#config.batchSize, limit);
     for (let at = 0; at < values.length && call.wanted; at += most) {
       const [piece, weighed] = [values.slice(at, at + most), weights?.slice(at, at + most)];
-      await (call.pulled ? this.#acceptPulled(call, piece, weighed) : this.#enterOrWait(call, piece, weighed));
+      if (call.pulled) await this.#acceptPulled(call, piece, weighed);
+      else await this.#enterOrWait(call, piece.length, () => this.#enter(call, piece, weighed));
     }
   }
 
-  #enterOrWait(call: Call, values: readonly unknown[], weights: Weights): Promise<void> | undefined {
+  #enterOrWait(call: Call, size: number, enter: () => void): Promise<void> | undefined {
     const { room } = this;
-    if (room.crowded || !room.has(values.length)) return this.#wait(room, call, values, weights);
-    this.#enter(call, values, weights);
+    if (room.crowded || !room.has(size)) return this.#wait(room, call, size, enter);
+    enter();
     return undefined;
   }
 
-  #wait(room: Room, call: Call, values: readonly unknown[], weights: Weights, size = values.length): Promise<void> {
+  #waitForRoom(call: Call, values: readonly unknown[], weights: Weights): Promise<void> {
+    return this.#wait(this.room, call, values.length, () => this.#enter(call, values, weights));
+  }
+
+  #wait(room: Room, call: Call, size: number, enter: () => void): Promise<void> {
     const { release } = call;
     const watch = (leave: (error: unknown) => void): (() => void) => {
       call.release = () => {
@@ -127,13 +148,13 @@ export class Admission {
       };
       return () => undefined;
     };
-    const enter = (): Promise<void> => {
+    const entered = (): Promise<void> => {
       call.release = release;
-      this.#enter(call, values, weights);
+      enter();
       return Promise.resolve();
     };
     const turnAway = (): Error => (this.#turnedAway ??= new ClosedError('closed while waiting for room'));
-    return room.wait(enter, turnAway, watch, size).catch((error: unknown) => {
+    return room.wait(entered, turnAway, watch, size).catch((error: unknown) => {
       call.fail(error);
     });
   }
