@@ -1,7 +1,7 @@
 import type { ServingCore } from './core.js';
 import { weightOf } from './admission.js';
 import { Channel, type Event } from './channel.js';
-import { InlineRun } from './inline-run.js';
+import { InlineReader, InlineRun } from './inline-run.js';
 import { readValues } from './input.js';
 import { checkResults, hooksOf } from './partitions.js';
 import { ClosedError, TimeoutError } from '../errors.js';
@@ -9,7 +9,6 @@ import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
 import { nextAttempt } from './retry.js';
 import { isError } from './slot.js';
-import { readerHasStopped } from './stream.js';
 
 type Emit = (event: Event) => void;
 
@@ -43,30 +42,21 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
   } catch (error) {
     failed = { error };
   }
-  let current = new InlineRun(nothing);
-  /** The chunk that is being executed. */
-  let chunkRun: { run: InlineRun; done: Promise<unknown> } | undefined;
-  const leave = (): void => {
-    if (chunkRun === undefined) return;
-    const { run, done } = chunkRun;
-    chunkRun = undefined;
-    core.inline.start(run, 0, done); // `close` waits for it
-    run.leave(readerHasStopped());
-  };
+  const reader = new InlineReader(core.inline);
   const events = (async function* () {
     if (failed !== undefined) throw failed.error;
     core.inline.streams++;
     try {
       for await (const chunk of chunksOf(core, source)) {
         checkOpen(core, Array.isArray(source));
+        if (reader.left) return undefined;
         const channel = new Channel(nothing, nothing);
-        const run = current;
-        const done = execute(core, chunk, run, (event) => {
-          channel.pushHook(event);
-        });
-        chunkRun = { run, done };
+        const done = reader.execute((run) =>
+          execute(core, chunk, run, (event) => {
+            channel.pushHook(event);
+          }),
+        );
         const end = (): void => {
-          chunkRun = undefined;
           channel.end();
         };
         done.then(end, end);
@@ -77,22 +67,30 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       }
       return undefined;
     } finally {
-      leave();
+      reader.leave();
       core.inline.streams--;
     }
   })();
+  return guard(core, events, reader);
+}
+
+function guard(
+  core: ServingCore,
+  events: AsyncGenerator<Event, undefined>,
+  reader: InlineReader,
+): AsyncGenerator<Event, undefined> {
   // While the reader waits, `close` waits too.
   const next = events.next.bind(events);
   events.next = () =>
     running(core, 1, (run) => {
-      current = run;
+      reader.run = run;
       return next();
     });
   // At once: a generator ends only when the read under way has been answered.
   for (const name of ['return', 'throw'] as const) {
     const end: (outcome: undefined) => ReturnType<typeof next> = events[name].bind(events);
     events[name] = (outcome: never) => {
-      leave();
+      reader.leave();
       return end(outcome);
     };
   }

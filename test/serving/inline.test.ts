@@ -116,6 +116,23 @@ describe('a reader who left an inlineStream left its handler behind', () => {
     },
   );
 
+  test('who ends it while its source is being read: what comes then is not executed', async () => {
+    const { handle, serving } = make();
+    const answer = gate<[], IteratorResult<number>>();
+    const source = { [Symbol.asyncIterator]: () => ({ next: answer }) };
+    const events = serving.inlineStream(source);
+    const reading = events.next();
+    await settled();
+    const ended = events.return?.(undefined);
+    answer.open({ done: false, value: 1 });
+    await settled();
+    answer.open({ done: false, value: 2 });
+    expect(await reading).toEqual({ done: true, value: undefined });
+    await ended;
+    expect(handle.calls).toHaveLength(0);
+    await serving.close();
+  });
+
   test('nothing is tried again for it, and close gives up after its timeout', async () => {
     const { handle, clock, serving } = make({ attempts: 3 });
     const leave = async (): Promise<void> => {
