@@ -67,7 +67,6 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       }
       return undefined;
     } finally {
-      reader.leave();
       core.inline.streams--;
     }
   })();
