@@ -28,7 +28,8 @@ type Used = Pick<ServingCore, 'busy' | 'closed'>;
 const SERVINGS = Symbol.for('batch-please.servings');
 
 /**
- * Of all copies of the package in the process (one imported, one required): the pool of one may hold servings of another.
+ * Shared by all copies of the package in the process (one imported, one required): the pool of one may hold servings of
+ * another.
  * No static block of the class, which would keep it in bundles that do not use it.
  */
 const servings = /* @__PURE__ */ servingsOfProcess();
