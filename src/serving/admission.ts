@@ -2,7 +2,7 @@ import type { Placement, Weights } from './placement.js';
 import { ClosedError, ItemError, OverflowError, messageOf } from '../errors.js';
 import { hush } from '../core/promise.js';
 import { Room } from '../core/admission.js';
-import type { Call } from './row.js';
+import type { Call, Slice } from './row.js';
 
 export interface AdmissionConfig {
   batchSize: number;
@@ -27,6 +27,7 @@ export class Admission {
   #reserved = 0;
   /** Pulled values that have a place in their share, and none in the room yet. */
   #sharing = 0;
+  readonly #begins = new WeakMap<readonly Slice[], number>();
   #ended = false;
   #turnedAway: ClosedError | undefined;
 
@@ -89,7 +90,8 @@ export class Admission {
       this.#enter(call, values, weights);
       return undefined;
     }
-    return fits ? this.#waitForRoom(call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);
+    if (!fits) return this.#acceptPieces(call, values, weights, room.limit);
+    return this.#wait(room, call, size, () => this.#enter(call, values, weights));
   }
 
   /** First for a place in the share of pulled values, then in the room. */
@@ -133,10 +135,6 @@ export class Admission {
     if (room.crowded || !room.has(size)) return this.#wait(room, call, size, enter);
     enter();
     return undefined;
-  }
-
-  #waitForRoom(call: Call, values: readonly unknown[], weights: Weights): Promise<void> {
-    return this.#wait(this.room, call, values.length, () => this.#enter(call, values, weights));
   }
 
   #wait(room: Room, call: Call, size: number, enter: () => void): Promise<void> {
@@ -193,16 +191,19 @@ export class Admission {
   #dropOldest(size: number): boolean {
     const { room } = this;
     const placement = this.#placement;
-    const victims = new Set<Call>();
+    const victims: Call[] = [];
+    const seen = new Set<Call>();
     let excess = placement.pending + this.#reserved + size - room.limit;
     for (const row of placement.waitingRows()) {
-      for (const { call, gone } of row.slices) {
-        if (excess <= 0) break;
-        if (gone || call.over || victims.has(call)) continue;
-        const slices = [...call.slices()];
-        if (slices.some((slice) => slice.row.executing)) continue;
-        victims.add(call);
-        for (const slice of slices) excess -= slice.size;
+      const { slices } = row;
+      for (let i = this.#begin(slices); i < slices.length && excess > 0; i++) {
+        const { call, gone } = slices[i] as Slice;
+        if (gone || call.over || seen.has(call)) continue;
+        seen.add(call);
+        const own = [...call.slices()];
+        if (own.some((slice) => slice.row.executing)) continue;
+        victims.push(call);
+        for (const slice of own) excess -= slice.size;
       }
       if (excess <= 0) break;
     }
@@ -217,6 +218,14 @@ export class Admission {
     });
     this.#reserved -= size;
     return room.has(size);
+  }
+
+  /** Where the slices begin that have not left: the oldest leave first, and stay in the list for a while. */
+  #begin(slices: readonly Slice[]): number {
+    let at = this.#begins.get(slices) ?? 0;
+    while (slices[at]?.gone === true) at++;
+    this.#begins.set(slices, at);
+    return at;
   }
 
   #overflowError(size: number): OverflowError {
