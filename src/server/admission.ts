@@ -115,7 +115,9 @@ export class Admission {
     const { name, maxPending, overflow } = this.#config;
     const { pending } = this.#loop;
     const full = new OverflowError(`${name} is full: ${pending} messages are pending`, pending, maxPending);
-    if (overflow !== 'dropOldest') return full;
+    // Nothing is dropped if that makes no room.
+    const { running } = this.#loop;
+    if (overflow !== 'dropOldest' || (running > 0 && running + count > maxPending)) return full;
     while (!this.#fits(count)) {
       const dropped = this.#loop.mailbox.take(1); // and the group that it belongs to
       this.#monitor.counts.dropped += dropped.length;

@@ -72,6 +72,8 @@ export class Calls implements Callers {
     this.#inHeap--;
     // At once: an idle server holds no timer, which would keep the process alive.
     if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);
+    // Here, since after its last answer an idle server has no round that would do it.
+    this.#forgetThoseGone();
   }
 
   /** Starts the timeouts of this turn's messages; `watch` must follow when the batches of the turn have been handled. */
@@ -88,7 +90,6 @@ export class Calls implements Callers {
     const messages = this.#ending;
     this.#ending = [];
     if (this.hasFresh) for (const call of freshOf(messages)) this.#startTimeout(call);
-    this.#forgetThoseGone();
     this.#setTimer();
   }
 

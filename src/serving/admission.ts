@@ -2,7 +2,7 @@ import type { Placement, Weights } from './placement.js';
 import { ClosedError, ItemError, OverflowError, messageOf } from '../errors.js';
 import { hush } from '../core/promise.js';
 import { Room } from '../core/admission.js';
-import type { Call } from './row.js';
+import type { Call, Slice } from './row.js';
 
 export interface AdmissionConfig {
   batchSize: number;
@@ -25,6 +25,9 @@ export class Admission {
   readonly #config: AdmissionConfig;
   /** Values that are about to enter while user code may run. */
   #reserved = 0;
+  /** Pulled values that have a place in their share, and none in the room yet. */
+  #sharing = 0;
+  readonly #begins = new WeakMap<readonly Slice[], number>();
   #ended = false;
   #turnedAway: ClosedError | undefined;
 
@@ -36,7 +39,7 @@ export class Admission {
     };
     this.room = new Room(config.maxPending, () => placement.pending + this.#reserved, seal);
     const share = config.maxPending === Infinity ? Infinity : Math.max(1, Math.floor(config.maxPending / 2));
-    this.#pulledRoom = new Room(share, () => placement.pulled, seal);
+    this.#pulledRoom = new Room(share, () => placement.pulled + this.#sharing, seal);
   }
 
   /** Turns away the calls that wait for room; values that enter later are cut at once. */
@@ -87,7 +90,8 @@ export class Admission {
       this.#enter(call, values, weights);
       return undefined;
     }
-    return fits ? this.#wait(room, call, values, weights) : this.#acceptPieces(call, values, weights, room.limit);
+    if (!fits) return this.#acceptPieces(call, values, weights, room.limit);
+    return this.#wait(room, call, size, () => this.#enter(call, values, weights));
   }
 
   /** First for a place in the share of pulled values, then in the room. */
@@ -98,8 +102,22 @@ export class Admission {
       await this.#acceptPieces(call, values, weights, share.limit);
       return;
     }
-    if (share.crowded || !share.has(size)) await this.#wait(share, call, [], undefined, size);
-    if (call.wanted) await this.#enterOrWait(call, values, weights);
+    let held = 0;
+    const hold = (count: number): void => {
+      this.#sharing += count - held;
+      held = count;
+    };
+    // At once: of those that wait for the same place only one may have it.
+    if (!share.crowded && share.has(size)) hold(size);
+    else await this.#wait(share, call, size, () => hold(size));
+    const enter = (): void => {
+      hold(0);
+      this.#enter(call, values, weights);
+    };
+    if (call.wanted) await this.#enterOrWait(call, values.length, enter);
+    if (held === 0) return;
+    hold(0);
+    share.admit();
   }
 
   /** More values than there could ever be room for. */
@@ -107,18 +125,19 @@ export class Admission {
     const most = Math.min(this.#config.batchSize, limit);
     for (let at = 0; at < values.length && call.wanted; at += most) {
       const [piece, weighed] = [values.slice(at, at + most), weights?.slice(at, at + most)];
-      await (call.pulled ? this.#acceptPulled(call, piece, weighed) : this.#enterOrWait(call, piece, weighed));
+      if (call.pulled) await this.#acceptPulled(call, piece, weighed);
+      else await this.#enterOrWait(call, piece.length, () => this.#enter(call, piece, weighed));
     }
   }
 
-  #enterOrWait(call: Call, values: readonly unknown[], weights: Weights): Promise<void> | undefined {
+  #enterOrWait(call: Call, size: number, enter: () => void): Promise<void> | undefined {
     const { room } = this;
-    if (room.crowded || !room.has(values.length)) return this.#wait(room, call, values, weights);
-    this.#enter(call, values, weights);
+    if (room.crowded || !room.has(size)) return this.#wait(room, call, size, enter);
+    enter();
     return undefined;
   }
 
-  #wait(room: Room, call: Call, values: readonly unknown[], weights: Weights, size = values.length): Promise<void> {
+  #wait(room: Room, call: Call, size: number, enter: () => void): Promise<void> {
     const { release } = call;
     const watch = (leave: (error: unknown) => void): (() => void) => {
       call.release = () => {
@@ -127,13 +146,13 @@ export class Admission {
       };
       return () => undefined;
     };
-    const enter = (): Promise<void> => {
+    const entered = (): Promise<void> => {
       call.release = release;
-      this.#enter(call, values, weights);
+      enter();
       return Promise.resolve();
     };
     const turnAway = (): Error => (this.#turnedAway ??= new ClosedError('closed while waiting for room'));
-    return room.wait(enter, turnAway, watch, size).catch((error: unknown) => {
+    return room.wait(entered, turnAway, watch, size).catch((error: unknown) => {
       call.fail(error);
     });
   }
@@ -172,16 +191,19 @@ export class Admission {
   #dropOldest(size: number): boolean {
     const { room } = this;
     const placement = this.#placement;
-    const victims = new Set<Call>();
+    const victims: Call[] = [];
+    const seen = new Set<Call>();
     let excess = placement.pending + this.#reserved + size - room.limit;
     for (const row of placement.waitingRows()) {
-      for (const { call, gone } of row.slices) {
-        if (excess <= 0) break;
-        if (gone || call.over || victims.has(call)) continue;
-        const slices = [...call.slices()];
-        if (slices.some((slice) => slice.row.executing)) continue;
-        victims.add(call);
-        for (const slice of slices) excess -= slice.size;
+      const { slices } = row;
+      for (let i = this.#begin(slices); i < slices.length && excess > 0; i++) {
+        const { call, gone } = slices[i] as Slice;
+        if (gone || call.over || seen.has(call)) continue;
+        seen.add(call);
+        const own = [...call.slices()];
+        if (own.some((slice) => slice.row.executing)) continue;
+        victims.push(call);
+        for (const slice of own) excess -= slice.size;
       }
       if (excess <= 0) break;
     }
@@ -196,6 +218,14 @@ export class Admission {
     });
     this.#reserved -= size;
     return room.has(size);
+  }
+
+  /** Where the slices begin that have not left: the oldest leave first, and stay in the list for a while. */
+  #begin(slices: readonly Slice[]): number {
+    let at = this.#begins.get(slices) ?? 0;
+    while (slices[at]?.gone === true) at++;
+    this.#begins.set(slices, at);
+    return at;
   }
 
   #overflowError(size: number): OverflowError {

@@ -22,8 +22,22 @@ import type { Awaitable } from '../core/promise.js';
 import { checkServingOptions } from '../options/serving.js';
 import { countResults } from './partitions.js';
 
-/** No static block of the class, which would keep it in bundles that do not use it. */
-const cores = /* @__PURE__ */ new WeakMap<object, ServingCore>();
+/** The part of a serving that pools look at. */
+type Used = Pick<ServingCore, 'busy' | 'closed'>;
+
+const SERVINGS = Symbol.for('batch-please.servings');
+
+/**
+ * Shared by all copies of the package in the process (one imported, one required): the pool of one may hold servings of
+ * another.
+ * No static block of the class, which would keep it in bundles that do not use it.
+ */
+const servings = /* @__PURE__ */ servingsOfProcess();
+
+function servingsOfProcess(): WeakMap<object, Used> {
+  const shared = globalThis as { [SERVINGS]?: WeakMap<object, Used> };
+  return (shared[SERVINGS] ??= new WeakMap());
+}
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging --
    the class declares its hooks by merging with this interface: a subclass may write them, or leave them to the options */
@@ -77,7 +91,7 @@ export class BatchServing<
     checkServingOptions(owner, options);
     const hooks = this as unknown as { handleBatch?: Handler<never, unknown>; init?: never };
     this.#core = new ServingCore(owner, options, hooks);
-    cores.set(this, this.#core);
+    servings.set(this, this.#core);
   }
 
   /**
@@ -189,12 +203,12 @@ export class BatchServing<
 
 /** For pools: whether calls, streams or `inline` work are under way. */
 export function isBusy(serving: { readonly state: { readonly pending: number } }): boolean {
-  return cores.get(serving)?.busy ?? serving.state.pending > 0;
+  return servings.get(serving)?.busy ?? serving.state.pending > 0;
 }
 
 /** For pools: whether `close` was called; unknown for other classes. */
 export function isClosed(serving: object): boolean {
-  return cores.get(serving)?.closed === true;
+  return servings.get(serving)?.closed === true;
 }
 
 function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {

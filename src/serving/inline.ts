@@ -1,6 +1,7 @@
 import type { ServingCore } from './core.js';
 import { weightOf } from './admission.js';
 import { Channel, type Event } from './channel.js';
+import { InlineReader, InlineRun } from './inline-run.js';
 import { readValues } from './input.js';
 import { checkResults, hooksOf } from './partitions.js';
 import { ClosedError, TimeoutError } from '../errors.js';
@@ -10,32 +11,6 @@ import { nextAttempt } from './retry.js';
 import { isError } from './slot.js';
 
 type Emit = (event: Event) => void;
-
-/** Work in the caller, for which `close` waits. */
-class InlineRun {
-  failure: { error: unknown } | undefined;
-  /** Ends the attempt that is under way. */
-  stop: ((error: unknown) => void) | undefined;
-  /** Ends the wait for a retry. */
-  wake: (() => void) | undefined;
-  readonly #reject: (error: unknown) => void;
-
-  constructor(reject: (error: unknown) => void) {
-    this.#reject = reject;
-  }
-
-  fail(error: unknown): void {
-    this.failure = { error };
-    this.#reject(error);
-    this.stop?.(error);
-    this.wake?.();
-  }
-
-  /** Nothing is tried again. */
-  closing(): void {
-    this.wake?.();
-  }
-}
 
 /** Batch after batch in the caller; one flat list. */
 export async function inlineMany(core: ServingCore, values: unknown, options: unknown): Promise<unknown[]> {
@@ -67,17 +42,20 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
   } catch (error) {
     failed = { error };
   }
-  let current = new InlineRun(nothing);
+  const reader = new InlineReader(core.inline);
   const events = (async function* () {
     if (failed !== undefined) throw failed.error;
     core.inline.streams++;
     try {
       for await (const chunk of chunksOf(core, source)) {
         checkOpen(core, Array.isArray(source));
+        if (reader.left) return undefined;
         const channel = new Channel(nothing, nothing);
-        const done = execute(core, chunk, current, (event) => {
-          channel.pushHook(event);
-        });
+        const done = reader.execute((run) =>
+          execute(core, chunk, run, (event) => {
+            channel.pushHook(event);
+          }),
+        );
         const end = (): void => {
           channel.end();
         };
@@ -92,13 +70,29 @@ export function inlineStream(core: ServingCore, values: unknown, options: unknow
       core.inline.streams--;
     }
   })();
+  return guard(core, events, reader);
+}
+
+function guard(
+  core: ServingCore,
+  events: AsyncGenerator<Event, undefined>,
+  reader: InlineReader,
+): AsyncGenerator<Event, undefined> {
   // While the reader waits, `close` waits too.
   const next = events.next.bind(events);
   events.next = () =>
     running(core, 1, (run) => {
-      current = run;
+      reader.run = run;
       return next();
     });
+  // At once: a generator ends only when the read under way has been answered.
+  for (const name of ['return', 'throw'] as const) {
+    const end: (outcome: undefined) => ReturnType<typeof next> = events[name].bind(events);
+    events[name] = (outcome: never) => {
+      reader.leave();
+      return end(outcome);
+    };
+  }
   return events;
 }
 
@@ -189,7 +183,7 @@ async function execute(core: ServingCore, values: unknown[], run: InlineRun, emi
         };
       });
       run.wake = undefined;
-      if (core.closed) throw error;
+      if (core.closed || run.failure) throw error;
     }
   }
 }
@@ -235,11 +229,15 @@ async function tryOnce(
         reject(error);
         controller.abort(error);
       };
+      run.abort = (reason) => {
+        controller.abort(reason);
+      };
       if (timeout < Infinity) alarm.set(clock.now() + timeout);
       work().then(resolve, reject);
     });
   } finally {
     alive = false;
+    run.abort = undefined;
     alarm.set(Infinity);
   }
 }

@@ -1,6 +1,6 @@
 import type { ServingHook, ServingInit } from './types.js';
 import { ClosedError, ResultCountError, messageOf } from '../errors.js';
-import { type Awaitable, isThenable } from '../core/promise.js';
+import { type Awaitable, adopt, isThenable } from '../core/promise.js';
 import { isError } from './slot.js';
 
 /** The context of a handler, without the types that callers see. */
@@ -151,7 +151,7 @@ function isPromise(result: object): boolean {
 
 function settleOne(result: unknown): unknown {
   if (typeof result !== 'object' || result === null || !isPromise(result)) return result;
-  return Promise.resolve(result).then(undefined, (error: unknown) =>
+  return adopt(result as PromiseLike<unknown>).then(undefined, (error: unknown) =>
     isError(error) ? error : new Error(messageOf(error), { cause: error }),
   );
 }

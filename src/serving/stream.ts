@@ -212,8 +212,13 @@ export class StreamCall implements Call {
     this.over = true;
     this.aborted = true;
     this.release?.();
-    this.#parts.leaver.leave(this, (readerStopped ??= withoutStack(makeReaderStopped)));
+    this.#parts.leaver.leave(this, readerHasStopped());
   }
+}
+
+/** The reason of an abort. */
+export function readerHasStopped(): DOMException {
+  return (readerStopped ??= withoutStack(makeReaderStopped));
 }
 
 /** One for all: it is made for each reader only to be dropped by most, and its stack is most of what leaving costs. */

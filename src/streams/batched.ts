@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js';
 import { type BatchedOptions, type Limits, readLimits } from './options.js';
 import { type Batchable, type Source, checkSource, open } from './source.js';
 
@@ -38,6 +39,7 @@ class Batches<Item> implements AsyncIterableIterator<Item[]> {
   #reading = false;
   #ended = false;
   #failure: { error: unknown } | undefined;
+  #stopListening: (() => void) | undefined;
 
   readonly #from: Batchable<Item>;
   readonly #limits: Limits<Item>;
@@ -79,7 +81,7 @@ class Batches<Item> implements AsyncIterableIterator<Item[]> {
     }
     try {
       this.#source = open(this.#from);
-      signal?.addEventListener('abort', this.#abort, { once: true });
+      if (signal !== undefined) this.#stopListening = onAbort(signal, this.#abort);
     } catch (error) {
       this.#end({ error });
     }
@@ -134,8 +136,16 @@ class Batches<Item> implements AsyncIterableIterator<Item[]> {
   #took(result: IteratorResult<Item, unknown> | undefined): void {
     this.#reading = false;
     if (this.#ended) return; // it was left meanwhile
+    try {
+      this.#look(result);
+    } catch (error) {
+      this.#end({ error });
+    }
+  }
+
+  #look(result: IteratorResult<Item, unknown> | null | undefined): void {
     // Checked, since iterators are written by hand too.
-    if (typeof (result as unknown) !== 'object' || result === undefined) {
+    if (typeof (result as unknown) !== 'object' || result == null) {
       this.#end({ error: new TypeError('batched: the source answered with something that is no object') });
     } else if (result.done === true) this.#end(undefined);
     else this.#add(result.value);
@@ -189,7 +199,7 @@ class Batches<Item> implements AsyncIterableIterator<Item[]> {
     this.#ended = true;
     this.#failure = failure;
     this.#seal();
-    this.#limits.signal?.removeEventListener('abort', this.#abort);
+    this.#stopListening?.();
   }
 
   readonly #abort = (): void => {

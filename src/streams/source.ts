@@ -41,9 +41,14 @@ function ofStream<Item>(stream: ReadableStream<Item>): Source<Item> {
   const reader = stream.getReader();
   return {
     next: async () => {
-      const result = await reader.read();
-      if (result.done) reader.releaseLock();
-      return result;
+      let goesOn = false;
+      try {
+        const result = await reader.read();
+        goesOn = !result.done;
+        return result;
+      } finally {
+        if (!goesOn) reader.releaseLock();
+      }
     },
     end: () =>
       reader.cancel().finally(() => {

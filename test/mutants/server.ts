@@ -21,6 +21,7 @@ const TESTS = ['test/server/'];
 
 /** The tests of faults that were found, which are enough for the rules that came with them. */
 const FAULTS = ['test/server/load', 'test/server/start', 'test/server/abuse'];
+const MEMORY = ['test/server/memory'];
 
 /** Deliberate bugs of the batch server. */
 export const SERVER_MUTANTS: readonly Mutant[] = (
@@ -120,8 +121,14 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'nothing is ever dropped for newer ones',
       file: ADMISSION,
-      from: `if (overflow !== 'dropOldest') return full;`,
-      to: `return full;`,
+      from: `if (overflow !== 'dropOldest' || (running`,
+      to: `if (maxPending > 0 || (running`,
+    },
+    {
+      name: "'dropOldest' drops what makes no room",
+      file: ADMISSION,
+      from: ` || (running > 0 && running + count > maxPending)`,
+      to: ``,
     },
     // Hooks
     {
@@ -200,8 +207,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'a promise given as the reply ends the wait at once',
       file: CALL,
-      from: `if (isThenable(value)) this.settleLater(value);`,
-      to: `if (isThenable(value) && this.leave()) this.settleLater(value);`,
+      from: `if (isThenable(answer)) this.settleLater(answer, failed);`,
+      to: `if (isThenable(answer) && this.leave()) this.settleLater(answer, failed);`,
     },
     {
       name: 'call timeouts never fire',
@@ -391,22 +398,22 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'an op is answered twice, the value after a promise',
       file: CALL,
-      from: `        this.#answered = true;\n        if (isThenable`,
-      to: `        this.#answered = !isThenable(value);\n        if (isThenable`,
+      from: `this.#answered = true;`,
+      to: `this.#answered = !isThenable(answer);`,
       tests: FAULTS,
     },
     {
       name: 'fail counts after a reply that is a promise',
       file: CALL,
-      from: `      if (this.#answered) return;\n`,
-      to: ``,
+      from: `if (this.#answered)\n`,
+      to: `if (this.#answered && !failed)\n`,
       tests: FAULTS,
     },
     {
       name: 'the rejection of an ignored reply is unhandled',
       file: CALL,
-      from: `        hush(value); // the rejection`,
-      to: `        void 0; // the rejection`,
+      from: `hush(answer); // the rejection`,
+      to: `void 0; // the rejection`,
       tests: FAULTS,
     },
     {
@@ -415,6 +422,13 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
       from: `    this.fail = (error) => {`,
       to: `    Object.defineProperty(this, 'reply', { enumerable: false });\n    this.fail = (error) => {`,
       tests: FAULTS,
+    },
+    {
+      name: 'an idle server keeps the requests of its last burst',
+      file: CALLS,
+      from: `    this.#forgetThoseGone();\n`,
+      to: ``,
+      tests: MEMORY,
     },
     {
       name: 'all callers time out in one callback',

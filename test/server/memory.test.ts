@@ -48,3 +48,18 @@ test.each(['at once', 'a turn later'] as const)(
     await expect(waiting).rejects.toThrow('has stopped');
   },
 );
+
+test('an idle server kept the requests of its last burst until the next message', async () => {
+  const server = await Keeper.start();
+  const requests: WeakRef<Request>[] = [];
+  const ask = (): Promise<true> => {
+    const request: Request = { answer: 'a turn later' };
+    requests.push(new WeakRef(request));
+    return server.call(request);
+  };
+  await Promise.all(Array.from({ length: 500 }, ask));
+  await turns();
+  collect();
+  expect(requests.filter((request) => request.deref() !== undefined)).toEqual([]);
+  await server.stop();
+});

@@ -363,6 +363,22 @@ describe('maxPending', () => {
     expect(server.sys.statistics()).toMatchObject({ accepted: 6, dropped: 4, handled: 2, refused: 0, pending: 0 });
   });
 
+  test("'dropOldest' emptied the mailbox for a castBatch that found no room even then", async () => {
+    const work = gate<[readonly TestOp[]], undefined>();
+    const { server } = await testServer({ handleBatch: (ops) => work(ops) }, { maxPending: 4, overflow: 'dropOldest' });
+    server.castBatch([1, 2]);
+    await turns();
+    server.cast(3);
+    server.cast(4);
+    expect(server.castBatch([5, 6, 7])).toBe(false);
+    expect(server.sys.statistics()).toMatchObject({ accepted: 4, dropped: 0, refused: 3, pending: 4 });
+    expect(server.castBatch([8, 9])).toBe(true);
+    expect(server.sys.statistics()).toMatchObject({ dropped: 2, pending: 4 });
+    work.openAll(undefined);
+    await turns();
+    expect(server.messages).toEqual([1, 2, 8, 9]);
+  });
+
   test('a castBatch that could never fit is let in once nothing is pending', async () => {
     const { server } = await testServer({}, { maxPending: 2 });
     expect(server.castBatch([1, 2, 3])).toBe(true);

@@ -105,6 +105,8 @@ describe('answers of handlers', () => {
   test('a thenable in a slot, as it is or broken', async () => {
     expect(await three(() => [Promise.resolve(1), 2, 3])).toEqual([1, [2, 3]]);
     expect(await three(() => [{ then: boom }, 2, 3])).toEqual(['Error: boom', [2, 3]]);
+    const odd = (): unknown => Object.defineProperty(Promise.resolve(1), 'constructor', { get: boom });
+    expect(await three(() => [odd(), 2, 3])).toEqual(['Error: boom', [2, 3]]);
   });
 
   test('throws of every kind reach every caller as they are', async () => {

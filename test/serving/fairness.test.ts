@@ -96,6 +96,41 @@ describe.each(['reject', 'dropNewest'] as const)('a stream locked callers out wi
     await Promise.all(readers);
     expect(outcomes.filter((ok) => !ok)).toEqual([]);
   });
+
+  test('30 streams: a place in their half of the room was given to all that waited for it', async () => {
+    const clock = new TestClock();
+    let run = true;
+    const serving = new BatchServing<number, number>({
+      clock,
+      batchSize: 5,
+      batchTimeout: 5,
+      maxPending: 10,
+      overflow,
+      handleBatch: (values) => settled().then(() => [...values]),
+    });
+    async function* source(): AsyncGenerator<number> {
+      while (run) yield 1;
+    }
+    const results = new Array<number>(30).fill(0);
+    const readers = Promise.allSettled(
+      results.map(async (_, i) => {
+        for await (const event of serving.stream(source())) results[i] = (results[i] ?? 0) + event.output.length;
+      }),
+    );
+    const calls: Promise<{ ok: boolean }>[] = [];
+    for (let i = 0; i < 40; i++) {
+      await clock.advance(5);
+      await settled();
+      calls.push(serving.tryDispatch(2));
+    }
+    run = false;
+    const left = serving.close();
+    await clock.advance(1000);
+    await left;
+    await readers;
+    expect((await Promise.all(calls)).filter(({ ok }) => !ok)).toEqual([]);
+    expect(Math.max(...results) - Math.min(...results)).toBeLessThanOrEqual(1);
+  });
 });
 
 test('callers do not lock a stream out either: with room for one, both go on', async () => {

@@ -66,6 +66,30 @@ describe('A10: leaving was quadratic in the batches that queue', () => {
     }, 30_000);
   });
 
+  test("'dropOldest': callers of one batch that make room, one after the other", async () => {
+    await expectLinear((count) => {
+      const clock = new TestClock();
+      const options = { clock, maxPending: count, overflow: 'dropOldest', handleBatch: never } as const;
+      const serving = new BatchServing<number, never>({ ...options, batchSize: 2 * count, batchTimeout: 0 });
+      for (let i = 0; i < 2 * count; i++) void serving.tryDispatch(i);
+      expect(serving.state).toMatchObject({ pending: count, counts: { failed: count } });
+    }, 8000);
+  });
+
+  test("'dropOldest': a call of many batches, the first of which runs, is looked at once", async () => {
+    await expectLinear((count) => {
+      const serving = new BatchServing<number, never>({
+        maxPending: count,
+        overflow: 'dropOldest',
+        handleBatch: never,
+      });
+      void serving.tryDispatchMany(upTo(count));
+      void serving.tryDispatch(0);
+      expect(serving.state).toMatchObject({ pending: count, counts: { failed: 0 } });
+      // Copies of lists are slow from 128 KiB on, which four times as many slices exceed.
+    }, 4300);
+  });
+
   test('callers that wait for room', async () => {
     await expectLinear(async (count) => {
       const clock = new TestClock();

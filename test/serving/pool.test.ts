@@ -1,3 +1,4 @@
+import type * as Package from 'batch-please';
 import { BatchServing, ClosedError, OptionsError, servingPool } from 'batch-please';
 import { TestClock, gate } from 'batch-please/testing';
 import { settled, strayErrors } from '../support/collectors.js';
@@ -142,6 +143,30 @@ test('close waits for what drains after delete', async () => {
   await closing;
   expect(await call).toBe(10);
   expect(() => own.get('a')).toThrow(ClosedError);
+});
+
+test('servings of another copy of the package: one in use was closed, and one closed by hand was handed out', async () => {
+  let other: typeof Package | undefined;
+  await jest.isolateModulesAsync(async () => {
+    other = await import('batch-please');
+  });
+  if (other === undefined || other.BatchServing === BatchServing) throw new Error('this is no other copy');
+  const { BatchServing: Twin } = other;
+  const clock = new TestClock();
+  const own = servingPool(() => new Twin({ clock, handleBatch: same }), { idleTimeout: 100, clock });
+  async function* source(): AsyncGenerator<number> {
+    yield 1;
+    await new Promise<void>((resolve) => clock.setTimer(resolve, 350));
+    yield 2;
+  }
+  const stream = own.get('u').stream(source());
+  expect(await stream.next()).toMatchObject({ value: { output: [1] } });
+  const rest = stream.next();
+  for (let i = 0; i < 12; i++) await clock.advance(50);
+  expect(await rest).toMatchObject({ value: { output: [2] } });
+  await own.get('v').close();
+  expect(await own.get('v').dispatch(3)).toBe(3);
+  await own.close();
 });
 
 test('a close, or a delete, that was not awaited was an unhandled rejection', async () => {

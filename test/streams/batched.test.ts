@@ -336,10 +336,53 @@ describe('errors', () => {
       },
     ],
     ['an answer that is no object', () => ({ [Symbol.iterator]: () => ({ next: () => 1 as never }) })],
+    ['an answer of null', () => ({ [Symbol.iterator]: () => ({ next: () => null as never }) })],
+    ['a promise of null', () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(null as never) }) })],
+    [
+      'a promise of an answer that cannot be read',
+      () => {
+        const answer = Object.defineProperty({}, 'done', {
+          get: () => {
+            throw new Error('bad');
+          },
+        });
+        return { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(answer as never) }) };
+      },
+    ],
   ])('%s rejects next', async (_name, make) => {
     const lists = batched(make(), { maxBatchSize: 2 });
     await expect(lists.next()).rejects.toThrow();
     expect(await lists.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('a web stream that failed stayed locked', async () => {
+    const stream = new ReadableStream<number>({
+      pull: (controller) => {
+        controller.error(new Error('bad'));
+      },
+    });
+    await expect(batched(stream, { maxBatchSize: 2 }).next()).rejects.toThrow('bad');
+    expect(stream.locked).toBe(false);
+  });
+
+  test('eleven readers of one signal were reported as a leak', async () => {
+    const abort = new AbortController();
+    const add = jest.spyOn(abort.signal, 'addEventListener');
+    const remove = jest.spyOn(abort.signal, 'removeEventListener');
+    const waiting = Array.from({ length: 11 }, () => batched(tap<number>(), { signal: abort.signal }));
+    const left = batched(tap<number>(), { signal: abort.signal });
+    const next = [left, ...waiting].map((lists) => lists.next());
+    await left.return?.();
+    expect(add).toHaveBeenCalledTimes(1);
+    abort.abort(new Error('stop'));
+    expect((await Promise.allSettled(next)).map(({ status }) => status).join()).toBe(
+      ['fulfilled', ...waiting.map(() => 'rejected')].join(),
+    );
+    const other = new AbortController();
+    const off = jest.spyOn(other.signal, 'removeEventListener');
+    await listsOf([1, 2], { signal: other.signal });
+    expect(off).toHaveBeenCalledTimes(1);
+    expect(remove).not.toHaveBeenCalled();
   });
 
   test('a weigh that throws ends the source', async () => {
