@@ -27,7 +27,6 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     this.handled = onError != null;
     let taken: boolean;
     try {
-      this.lanes.want(found.seat);
       this.keys.adding = found;
       taken = found.collector.addItem(item, options);
     } finally {
@@ -90,7 +89,6 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   }
 
   #give(verb: Verb, entry: Entry<Item, Key, Batch>, item: Item, options: WaitOptions | undefined): Promise<void> {
-    this.lanes.want(entry.seat);
     const { begun } = entry;
     const { adding } = this.keys;
     this.keys.adding = entry;
