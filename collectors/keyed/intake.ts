@@ -1,5 +1,6 @@
 import { type AddOptions, ClosedError, ItemError, OverflowError, type WaitOptions } from '../../src/index.js';
 import { onAbort } from './abort.js';
+import { hop } from './attempt.js';
 import type { Entry } from './entry.js';
 import { Group } from './group.js';
 import { wrong } from './options.js';
@@ -98,7 +99,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     // The item has started a batch, and there is a lane for another key: its caller need not wait for this one.
     const begins = entry.begun > begun && !entry.waiting; // if something waits, that may be the item, for its add hook
     const paced = verb === 'syncAddItem' && begins && this.lanes.free;
-    return paced ? Promise.race([added, Promise.resolve()]) : added;
+    return paced ? Promise.race([added, hop()]) : added; // its hook may have refused it
   }
 
   /** The entry of the item's key, or why it cannot be accepted. */

@@ -99,6 +99,26 @@ test('syncAddItem resolved while the add hook of its item ran, since the call ha
   await batcher.close();
 });
 
+test('syncAddItem resolved although the hook had refused its item, since the call had started the batch before', async () => {
+  let asks = false;
+  const { batcher, began, sink } = gated({
+    flushConcurrency: 2,
+    shouldFlush: () => asks,
+    batchAddItem: ({ items }, item) => {
+      if (item.n > 1) throw new Error('not this one');
+      items.push(item);
+    },
+  });
+  batcher.on('refused', () => {});
+  batcher.addItem(note('a1'));
+  asks = true;
+  const { signal } = new AbortController();
+  await expect(batcher.syncAddItem(note('a2'), { signal })).rejects.toThrow();
+  expect(began()).toEqual(['a:1 shouldFlush']);
+  sink.openAll();
+  await batcher.close();
+});
+
 test('maxPending over all keys was exceeded by a hook that adds, of a collector that ignores the options', async () => {
   const pending: number[] = [];
   const batcher: KeyedBatcher<string, string> = new KeyedBatcher<string, string>({

@@ -5,12 +5,19 @@ import type { World } from './world.js';
 export class Order {
   /** Attempts begun by other keys since this key began to wait with a full batch. */
   readonly waits = new Map<number, number>();
+  /** The keys that were kept after the last step, with the state of their collectors. */
+  #kept = new Map<number, unknown>();
   /** An attempt has begun since promise callbacks last ran. */
   #began = false;
   readonly #world: World;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  step(): void {
+    const { state } = this.#world.batcher;
+    this.#kept = new Map(state.keys.map((key) => [key, state.of(key)]));
   }
 
   /** The add hook is called with the item. */
@@ -44,7 +51,9 @@ export class Order {
     const stays = (other: Item): boolean =>
       other.waits && !other.called && other.fate === 'pending' && !other.abandoned;
     for (const other of items.slice(0, item.n)) {
-      if (!stays(other) || batcher.state.of(other.key) === undefined) continue;
+      // This one may have been let in before that key was made: its collector calls its hook when its turn allows it.
+      const kept = this.#kept.get(other.key);
+      if (!stays(other) || kept === undefined || batcher.state.of(other.key) !== kept) continue;
       // It may have been let in by a listener that its own collector is calling, which goes on to add it afterwards.
       queueMicrotask(() => {
         if (stays(other))

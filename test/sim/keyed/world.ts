@@ -123,6 +123,7 @@ export class World {
   }
 
   check(): void {
+    this.order.step();
     this.#checkCounts();
     const taken = this.items.filter(({ added, fate }) => added && fate === 'pending').length;
     if (taken > this.plan.maxPending) this.wrong(`${taken} items are in batches`);
