@@ -105,7 +105,7 @@ export class Entrance<Item, Key, Batch> {
           if (some || !drops || !this.#makeRoom()) break;
           keys = true;
         } else if (this.#admit(next, keys)) some = true;
-        else keys = false; // the others that need a key wait for it, as nobody else does
+        else keys = false; // another caller that needs a key waits for it as well
       }
     } finally {
       this.#admitting = false;
@@ -142,7 +142,7 @@ export class Entrance<Item, Key, Batch> {
       this.#waiting.waitForKey(waiting);
       return false;
     }
-    // What makes and closes collectors is user code, and may have taken the caller out.
+    // The code that makes and closes collectors is the user's, and may have taken the caller out.
     const waits = this.#waiting.remove(waiting);
     this.#waiting.made(waiting.key);
     if (waits) waiting.enter(entry);

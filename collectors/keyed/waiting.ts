@@ -12,7 +12,7 @@ export interface Waiting<Item, Key, Batch> {
 /**
  * Callers that wait for room, in the order in which they came: first those whose key has been made for another caller,
  * then those that wait for a key to leave, then those that wait for pending items to leave. For while some of these wait,
- * whoever comes waits behind them; and one that finds no room for its key is the first of them.
+ * every later caller waits behind them; and one that finds no room for its key is the first of them.
  */
 export class Waiters<Item, Key, Batch> {
   /** Callers whose key was made for another caller of it. */

@@ -7,7 +7,7 @@ import type { World } from './world.js';
 const STILL = 4;
 const MOST_ROUNDS = 1000;
 
-/** The sink works, and callers do nothing more: nobody may go on waiting for what does not come. */
+/** The sink works, and callers do nothing more: no caller may go on waiting for what does not come. */
 export async function comeToRest(world: World): Promise<void> {
   const { batcher } = world;
   world.trace('-- from here on the sink works');
@@ -47,7 +47,7 @@ async function still(world: World): Promise<void> {
   world.check();
 }
 
-/** Nothing is on its way: an accepted item is in a batch that is held, or in an open one that is not due. */
+/** At rest an accepted item is in a batch that is held, or in an open one that is not due. */
 function checkRest(world: World): void {
   const { plan, more, batcher, promises } = world;
   const { batches, inFlight, keys } = batcher.state;

@@ -57,7 +57,7 @@ export class Workload {
     for (let i = 5 + extra.int(30); i > 0; i--) this.add(extra);
   }
 
-  /** One of the callers loses patience. */
+  /** One of the callers leaves. */
   #leave(): void {
     const { extra, promises } = this.#world;
     const some = promises.filter(({ state, leave }) => state === 'pending' && leave?.signal.aborted === false);
