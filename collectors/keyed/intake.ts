@@ -1,5 +1,6 @@
 import { type AddOptions, ClosedError, ItemError, OverflowError, type WaitOptions } from '../../src/index.js';
 import { onAbort } from './abort.js';
+import { hop } from './attempt.js';
 import type { Entry } from './entry.js';
 import { Group } from './group.js';
 import { wrong } from './options.js';
@@ -23,13 +24,15 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
       return false;
     }
     const outer = this.handled;
+    const { adding } = this.keys;
     this.handled = onError != null;
     let taken: boolean;
     try {
-      this.lanes.want(found.seat);
+      this.keys.adding = found;
       taken = found.collector.addItem(item, options);
     } finally {
       this.handled = outer;
+      this.keys.adding = adding;
       this.looked(found);
     }
     return taken && this.roomy;
@@ -87,13 +90,16 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   }
 
   #give(verb: Verb, entry: Entry<Item, Key, Batch>, item: Item, options: WaitOptions | undefined): Promise<void> {
-    this.lanes.want(entry.seat);
     const { begun } = entry;
+    const { adding } = this.keys;
+    this.keys.adding = entry;
     const added = entry.collector[verb](item, options);
+    this.keys.adding = adding;
     this.looked(entry);
     // The item has started a batch, and there is a lane for another key: its caller need not wait for this one.
-    const paced = verb === 'syncAddItem' && entry.begun > begun && this.lanes.free;
-    return paced ? Promise.race([added, Promise.resolve()]) : added;
+    const begins = entry.begun > begun && !entry.waiting; // if something waits, that may be the item, for its add hook
+    const paced = verb === 'syncAddItem' && begins && this.lanes.free;
+    return paced ? Promise.race([added, hop()]) : added; // its hook may have refused it
   }
 
   /** The entry of the item's key, or why it cannot be accepted. */

@@ -13,6 +13,8 @@ export class Keys<Item, Key, Batch> {
   readonly busy = new Set<Entry<Item, Key, Batch>>();
   /** Items accepted and not settled, over all keys. */
   pending = 0;
+  /** Takes an item just now: a collector that ignores the options calls hooks before its items are counted here. */
+  adding: Entry<Item, Key, Batch> | undefined;
   /** Counts of the removed keys. */
   readonly gone = { totalItems: 0, flushes: 0, delivered: 0, refused: 0, dropped: 0, returned: 0 };
   /** The collectors of removed keys, until they have closed. */

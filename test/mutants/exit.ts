@@ -6,6 +6,7 @@ const NATURAL = 'src/collector/exit.ts';
 const basic = ['test/collectors/flush-on-exit.long.test.ts'];
 const signals = ['test/collectors/exit-signals.long.test.ts'];
 const corners = ['test/collectors/exit-corners.long.test.ts'];
+const reported = ['test/collector/reported-processes.long.test.ts'];
 
 /** Deliberate bugs of flushOnExit, and of the flush when a process ends by itself. Each test is a process. */
 export const EXIT_MUTANTS: readonly Mutant[] = [
@@ -122,11 +123,11 @@ export const EXIT_MUTANTS: readonly Mutant[] = [
     tests: basic,
   },
   {
-    name: 'basic: what is pending at the end is not warned of',
+    name: 'reported: what is pending at the end is not warned of',
     file: NATURAL,
     from: `for (const batcher of flushed) batcher.ends();`,
     to: ``,
-    tests: basic,
+    tests: reported,
   },
   {
     name: 'corners: a listener that was removed long ago counts for good',
@@ -138,7 +139,7 @@ export const EXIT_MUTANTS: readonly Mutant[] = [
   {
     name: 'corners: a signal read late, after a block, counts as another key press',
     file: SIGNALS,
-    from: `setTimeout(() => setImmediate(isLater), KEY_PRESS)`,
+    from: `setTimeout(() => setTimeout(isLater, LOOKING).unref(), KEY_PRESS - LOOKING)`,
     to: `setTimeout(isLater, KEY_PRESS)`,
     tests: corners,
   },

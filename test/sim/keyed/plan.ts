@@ -51,3 +51,48 @@ export function planOf(random: Random): Plan {
     steps: 40 + random.int(120),
   };
 }
+
+/** When a hook answers: within the call, a few microtasks later, or after some milliseconds. */
+export type Answers = 'now' | 'soon' | 'later';
+
+/** What the features add. They are drawn from another source: without them a seed is the run that it always was. */
+export interface More {
+  /** The hooks that add: ours, or those of `MemoryBatcher`. */
+  readonly hooks: {
+    readonly init: Answers;
+    readonly add: Answers;
+    readonly fails: number;
+    readonly asks: number;
+  } | null;
+  /** How often a step adds for many callers at once, and how often a caller leaves. */
+  readonly crowds: number;
+  readonly leaves: number;
+  /**
+   * Whose collectors: the default ones; those of a factory that spreads its options; the same with a clock and triggers of
+   * their own; those of a factory that ignores the options.
+   */
+  readonly factory: 'none' | 'spread' | 'timers' | 'alone';
+  /** How often the factory throws, and how often a collector takes its time to close. */
+  readonly factoryFails: number;
+  readonly slowClose: number;
+}
+
+export const FEATURES = ['hooks', 'rooms', 'factories'] as const;
+
+export function moreOf(random: Random, without: ReadonlySet<string>): More {
+  const answers = (): Answers => random.pick(['now', 'soon', 'later']);
+  const hooks = { init: answers(), add: answers(), fails: random.pick([0, 0, 0.1]), asks: random.pick([0, 0, 0.2]) };
+  const some = { hooks: random.chance(0.6), rooms: random.chance(0.6), factories: random.chance(0.6) };
+  const has = (feature: keyof typeof some): boolean => some[feature] && !without.has(feature);
+  const [crowds, leaves] = [random.pick([0.05, 0.2]), random.pick([0, 0.1])];
+  const [factory, slow] = [random.pick(['spread', 'timers', 'timers', 'alone'] as const), random.pick([0, 0.5])];
+  const factoryFails = random.pick([0, 0, 0.1]);
+  return {
+    hooks: has('hooks') ? hooks : null,
+    crowds: has('rooms') ? crowds : 0,
+    leaves: has('rooms') ? leaves : 0,
+    factory: has('factories') ? factory : 'none',
+    factoryFails: has('factories') ? factoryFails : 0,
+    slowClose: has('factories') ? slow : 0,
+  };
+}
