@@ -185,10 +185,12 @@ export class SafeClock implements Clock {
   }
 
   now(): number {
-    if (this.isSystem && this.#ahead === 0) return performance.now();
     try {
       const now: unknown = this.#clock.now();
-      if (typeof now === 'number' && now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+      if (typeof now !== 'number') return this.#last;
+      if (now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+      // Fake timers have come, or left again, with a clock of their own: time goes on from where it was.
+      else if (this.isSystem) this.#ahead = this.#last - now;
     } catch {
       // A time that stands still is late, not lost.
     }
