@@ -160,3 +160,50 @@ describe('errors of a PartialFlushError', () => {
     },
   );
 });
+
+describe('a generator function as a hook, which runs nothing by itself', () => {
+  const generators: [string, () => unknown][] = [
+    ['a generator', function* () {}],
+    ['an async generator', async function* () {}],
+    ['a promise of a generator', async () => (function* () {})()],
+  ];
+
+  test.each(generators)(
+    'batchFlush that returns %s had its batch counted as delivered: it is held',
+    async (_, hook) => {
+      const batcher = new MemoryBatcher<number>({ maxBatchSize: 1, retry: false, batchFlush: hook });
+      const held: string[] = [];
+      batcher.on('held', ({ error }) => held.push(String(error)));
+      batcher.addItem(1);
+      await settled();
+      expect(held).toEqual(['TypeError: batchFlush returned a generator, which nobody runs; an async function is run']);
+      expect(batcher.state).toMatchObject({ pending: 1, counts: { delivered: 0 } });
+      expect(batcher.clear()).toEqual([{ items: [1] }]);
+    },
+  );
+
+  test.each(generators.slice(0, 2))(
+    'batchPostFlush and batchDeadLetter that return %s were taken for done',
+    async (_, hook) => {
+      const failed: string[] = [];
+      for (const rejects of [false, true]) {
+        const batcher = new MemoryBatcher<number>({
+          maxBatchSize: 1,
+          retry: false,
+          giveUp: 'drop',
+          batchFlush: () => {
+            if (rejects) throw no;
+          },
+          batchPostFlush: hook,
+          batchDeadLetter: hook,
+        });
+        batcher.on('dropped', () => {});
+        batcher.on('failed', (event) => failed.push(`${event.hook}: ${event.error instanceof TypeError}`));
+        batcher.addItem(1);
+        await settled();
+        expectBalanced(batcher);
+      }
+      expect(failed).toEqual(['batchPostFlush: true', 'batchDeadLetter: true']);
+    },
+  );
+});
