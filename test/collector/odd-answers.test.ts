@@ -207,3 +207,21 @@ describe('a generator function as a hook, which runs nothing by itself', () => {
     },
   );
 });
+
+test('pause() while closing stopped the deliveries, which close() had resumed', async () => {
+  const clock = new TestClock();
+  const delivered: number[] = [];
+  const batcher = new MemoryBatcher<number>({
+    clock,
+    maxBatchSize: 1,
+    batchFlush: async ({ items }) => void delivered.push(...items),
+  });
+  batcher.on('flushed', () => {
+    batcher.pause();
+  });
+  batcher.addItems([1, 2, 3]);
+  const closed = batcher.close();
+  await settled();
+  expect(delivered).toEqual([1, 2, 3]);
+  await closed;
+});
