@@ -37,7 +37,7 @@ export function isGiven<Hooks>(hooks: Hooks, name: keyof Hooks): boolean {
   }
 }
 
-/** What a hook answered. @throws TypeError for a generator: nothing of its function has run */
+/** The answer of a hook. @throws TypeError for a generator: nothing of its function has run */
 export function ran<T>(hook: string, answer: T): T {
   if (!isGenerator(answer)) return answer;
   throw new TypeError(`${hook} returned a generator, which nobody runs; an async function is run`);

@@ -187,10 +187,8 @@ export class SafeClock implements Clock {
   now(): number {
     try {
       const now: unknown = this.#clock.now();
-      if (typeof now !== 'number') return this.#last;
-      if (now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
-      // Fake timers have come, or left again, with a clock of their own: time goes on from where it was.
-      else if (this.isSystem) this.#ahead = this.#last - now;
+      if (typeof now === 'number' && now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+      else if (this.isSystem && typeof now === 'number') this.#ahead = this.#last - now; // fake timers came or left
     } catch {
       // A time that stands still is late, not lost.
     }
