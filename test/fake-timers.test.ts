@@ -70,3 +70,42 @@ test('a timer that jest takes away is set again at the next add', async () => {
   expect(batches).toEqual([[1, 2]]);
   await batcher.close();
 });
+
+// Jest's clock begins at 0, behind the time at which the batcher was made; real time is behind where jest's clock ends.
+describe('a batcher made before the fake timers, whose clock is behind its own', () => {
+  const flushed: number[] = [];
+  async function fakeFor(options: object): Promise<MemoryBatcher<number>> {
+    flushed.length = 0;
+    jest.useFakeTimers({ now: 0 });
+    await jest.advanceTimersByTimeAsync(3_600_000);
+    const batcher = new MemoryBatcher<number>({ ...options, batchFlush: ({ items }) => void flushed.push(...items) });
+    jest.useRealTimers();
+    jest.useFakeTimers({ now: 0 });
+    return batcher;
+  }
+
+  test('its flushInterval came as late as the clocks differ, or never', async () => {
+    const batcher = await fakeFor({ flushInterval: 1000 });
+    batcher.addItem(1);
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(flushed).toEqual([1]);
+    await batcher.close();
+  });
+
+  test.each(['maxTimeSinceFirstItem', 'maxTimeSinceLastFlush', 'maxTimeSinceLastItem'])(
+    'what waits for %s when the timers are replaced was not flushed after the next add',
+    async (option) => {
+      const batcher = await fakeFor({ [option]: 1000 });
+      batcher.addItem(1);
+      await jest.advanceTimersByTimeAsync(2000);
+      expect(flushed).toEqual([1]);
+      batcher.addItem(2);
+      jest.useRealTimers();
+      jest.useFakeTimers({ now: 0 });
+      batcher.addItem(3);
+      await jest.advanceTimersByTimeAsync(2000);
+      expect(flushed).toEqual([1, 2, 3]);
+      await batcher.close();
+    },
+  );
+});

@@ -22,7 +22,7 @@ export type Forwarded = (typeof FORWARDED)[number];
 export interface Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
   readonly clock: Clock;
-  /** Options of each collector but for its hooks and its clock. */
+  /** Options of each collector but for its hooks. */
   readonly options: () => BatchPleaseOptions<Item, Batch>;
   readonly hooks: KeyedHooks<Item, Key, Batch> & Partial<BatchPleaseHooks<Item, Batch>>;
   readonly batcher: ((key: Key, options: BatchPleaseOptions<Item, Batch>) => KeyCollector<Item, Batch>) | undefined;
@@ -108,7 +108,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   #options(): BatchPleaseOptions<Item, Batch> {
-    const { hooks, clock, batcher } = this.owner;
+    const { hooks, batcher } = this.owner;
     const called = Object.fromEntries(
       (['batchAddItem', 'batchAddItems', 'batchId', 'batchSplit', 'shouldFlush'] as const)
         .filter((name) => hooks[name] != null)
@@ -138,7 +138,6 @@ export class Entry<Item, Key, Batch> implements Tenant {
         batchTerminate: (batch: Batch | undefined) =>
           batch === undefined ? undefined : hooks.batchTerminate?.(batch, this.key),
       }),
-      clock,
     } as BatchPleaseOptions<Item, Batch>;
   }
 

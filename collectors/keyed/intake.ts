@@ -50,7 +50,7 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
     if (signal != null && typeof signal.addEventListener !== 'function') {
       throw wrong(this.name, 'signal', 'an AbortSignal', signal);
     }
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw signal.reason as Error;
     const found = this.#find(item);
     const waits = ['wait', 'dropOldest'].includes(this.config.overflow);
     if (!(found instanceof Error)) return this.#give(verb, found, item, options);

@@ -36,3 +36,18 @@ export function isGiven<Hooks>(hooks: Hooks, name: keyof Hooks): boolean {
     return true;
   }
 }
+
+/** The answer of a hook. @throws TypeError for a generator: nothing of its function has run */
+export function ran<T>(hook: string, answer: T): T {
+  if (!isGenerator(answer)) return answer;
+  throw new TypeError(`${hook} returned a generator, which nobody runs; an async function is run`);
+}
+
+function isGenerator(answer: unknown): boolean {
+  if (typeof answer !== 'object' || answer === null) return false;
+  try {
+    return /^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(answer));
+  } catch {
+    return false; // a getter of the user's
+  }
+}

@@ -4,7 +4,7 @@ import { type Awaitable, adopt, hush, isThenable } from '../core/promise.js';
 import type { Decision, Driver, Ending } from '../core/driver.js';
 import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
-import { type AppendHooks, type Stage, isGiven } from './append-hooks.js';
+import { type AppendHooks, type Stage, isGiven, ran } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
@@ -158,8 +158,8 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
 
   #flush(state: State, context: FlushContext): Awaitable<Flushed<State>> {
     const result = this.#batcher.batchFlush(state, context);
-    if (!isThenable(result)) return { state, result };
-    return adopt(result).then((settled) => ({ state, result: settled }));
+    if (!isThenable(result)) return { state, result: ran('batchFlush', result) };
+    return adopt(result).then((settled) => ({ state, result: ran('batchFlush', settled) }));
   }
 
   failed(batch: Batch<State>, error: unknown): Decision<State> {
@@ -193,7 +193,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     this.counts.delivered += batch.size;
     this.#parts.reports.flushed(batch, result);
     if (!isGiven(this.#batcher, 'batchPostFlush')) return {};
-    return { work: () => this.#batcher.batchPostFlush?.(state, this.#contextOf(batch)) };
+    return { work: () => ran('batchPostFlush', this.#batcher.batchPostFlush?.(state, this.#contextOf(batch))) };
   }
 
   #contextOf(batch: Batch<State>): FlushContext {
@@ -219,7 +219,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     // The event follows the hand-over, and is emitted once, however often that is tried.
     const work = (): unknown => {
       try {
-        return this.#batcher.batchDeadLetter?.(state, error);
+        return ran('batchDeadLetter', this.#batcher.batchDeadLetter?.(state, error));
       } finally {
         if (!reported) report();
         reported = true;

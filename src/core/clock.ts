@@ -185,10 +185,10 @@ export class SafeClock implements Clock {
   }
 
   now(): number {
-    if (this.isSystem && this.#ahead === 0) return performance.now();
     try {
       const now: unknown = this.#clock.now();
       if (typeof now === 'number' && now + this.#ahead >= this.#last) this.#last = now + this.#ahead;
+      else if (this.isSystem && typeof now === 'number') this.#ahead = this.#last - now; // fake timers came or left
     } catch {
       // A time that stands still is late, not lost.
     }

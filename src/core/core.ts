@@ -57,7 +57,7 @@ export class Core<State> extends Turns<State> {
   }
 
   pause(): void {
-    this.paused = true;
+    if (this.ending === undefined) this.paused = true;
   }
 
   resume(): void {

@@ -160,3 +160,68 @@ describe('errors of a PartialFlushError', () => {
     },
   );
 });
+
+describe('a generator function as a hook, which runs nothing by itself', () => {
+  const generators: [string, () => unknown][] = [
+    ['a generator', function* () {}],
+    ['an async generator', async function* () {}],
+    ['a promise of a generator', async () => (function* () {})()],
+  ];
+
+  test.each(generators)(
+    'batchFlush that returns %s had its batch counted as delivered: it is held',
+    async (_, hook) => {
+      const batcher = new MemoryBatcher<number>({ maxBatchSize: 1, retry: false, batchFlush: hook });
+      const held: string[] = [];
+      batcher.on('held', ({ error }) => held.push(String(error)));
+      batcher.addItem(1);
+      await settled();
+      expect(held).toEqual(['TypeError: batchFlush returned a generator, which nobody runs; an async function is run']);
+      expect(batcher.state).toMatchObject({ pending: 1, counts: { delivered: 0 } });
+      expect(batcher.clear()).toEqual([{ items: [1] }]);
+    },
+  );
+
+  test.each(generators.slice(0, 2))(
+    'batchPostFlush and batchDeadLetter that return %s were taken for done',
+    async (_, hook) => {
+      const failed: string[] = [];
+      for (const rejects of [false, true]) {
+        const batcher = new MemoryBatcher<number>({
+          maxBatchSize: 1,
+          retry: false,
+          giveUp: 'drop',
+          batchFlush: () => {
+            if (rejects) throw no;
+          },
+          batchPostFlush: hook,
+          batchDeadLetter: hook,
+        });
+        batcher.on('dropped', () => {});
+        batcher.on('failed', (event) => failed.push(`${event.hook}: ${event.error instanceof TypeError}`));
+        batcher.addItem(1);
+        await settled();
+        expectBalanced(batcher);
+      }
+      expect(failed).toEqual(['batchPostFlush: true', 'batchDeadLetter: true']);
+    },
+  );
+});
+
+test('pause() while closing stopped the deliveries, which close() had resumed', async () => {
+  const clock = new TestClock();
+  const delivered: number[] = [];
+  const batcher = new MemoryBatcher<number>({
+    clock,
+    maxBatchSize: 1,
+    batchFlush: async ({ items }) => void delivered.push(...items),
+  });
+  batcher.on('flushed', () => {
+    batcher.pause();
+  });
+  batcher.addItems([1, 2, 3]);
+  const closed = batcher.close();
+  await settled();
+  expect(delivered).toEqual([1, 2, 3]);
+  await closed;
+});

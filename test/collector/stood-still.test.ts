@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MemoryBatcher } from '../../collectors/index.js';
+import { KeyedBatcher, MemoryBatcher } from '../../collectors/index.js';
 
 // Real time, and a loop that is really blocked: what a process finds in its sockets and timers afterwards is the point.
 const LIMIT = 60;
@@ -99,4 +99,25 @@ test('what has not answered after the loop was read is a timeout all the same', 
   await batcher.flush().catch(() => undefined); // the batch of the other item is attempted only now
   expect(errors).toMatchObject([{ name: 'TimeoutError' }]);
   await batcher.close().catch(() => undefined);
+});
+
+test('a KeyedBatcher took the answer for a timeout, and delivered it twice', async () => {
+  const attempts: number[][] = [];
+  const batcher = new KeyedBatcher<number, string>({
+    key: () => 'one',
+    maxBatchSize: 1,
+    flushTimeout: LIMIT,
+    retry: { minDelay: 1 },
+    batchFlush: async ({ items }) => {
+      attempts.push([...items]);
+      await sleep(5);
+    },
+  });
+  batcher.on('failed', () => undefined);
+  batcher.addItem(1);
+  standStill();
+  batcher.addItem(2);
+  await batcher.flush();
+  expect(attempts).toEqual([[1], [2]]);
+  await batcher.close();
 });

@@ -59,3 +59,16 @@ test('A1: a factory that adds an item of the key it makes a collector for: that 
   expect(delivered.sort()).toEqual([1, 2]);
   expectBalanced(batcher);
 });
+
+test('a signal without throwIfAborted, as older platforms have it, kept the item out', async () => {
+  const signal = Object.assign(new EventTarget(), { aborted: false, reason: undefined });
+  const delivered: number[] = [];
+  const batcher = new KeyedBatcher<number, string>({
+    key: () => 'one',
+    maxBatchSize: 1,
+    batchFlush: ({ items }) => void delivered.push(...items),
+  });
+  await batcher.deliverItem(1, { signal: signal as AbortSignal });
+  expect(delivered).toEqual([1]);
+  await batcher.close();
+});
