@@ -84,8 +84,8 @@ export class Batch<State> {
     return this.status === 'running';
   }
 
-  /** Takes the entries at these places out, as a batch of their own; `state` holds them. */
-  split(state: State, indexes: readonly number[]): Batch<State> {
+  /** Takes the entries at these places out, as a batch of their own; `state` holds them. `named`: by the family. */
+  split(state: State, indexes: readonly number[], named: boolean): Batch<State> {
     const sorted = [...indexes].sort((a, b) => a - b);
     const places = new Map(sorted.map((index, place) => [index, place]));
     const weight = this.size === 0 ? 0 : (this.weight * indexes.length) / this.size;
@@ -101,7 +101,7 @@ export class Batch<State> {
     part.startedAt = this.startedAt;
     part.failure = this.failure;
     part.splitFrom = this.splitFrom;
-    if (this.id !== undefined) part.id = `${this.id}/${++this.parts}`;
+    if (this.id !== undefined && !named) part.id = `${this.id}/${++this.parts}`;
     this.size -= indexes.length;
     this.weight -= weight;
     return part;

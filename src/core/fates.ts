@@ -135,8 +135,7 @@ export abstract class Fates<State> extends Lanes<State> {
 
   protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {
     const children = parts.map(({ state, indexes, fate, error, attempt }) => {
-      const part = batch.split(state, indexes);
-      if (this.durable) part.id = undefined; // the name that the family has for it outlives the process
+      const part = batch.split(state, indexes, this.durable);
       part.attempt = attempt;
       if (typeof fate === 'object') {
         part.status = 'retrying';
