@@ -11,6 +11,7 @@ export const KNOWN_SEEDS: Known = [
   [694, 'maxPending was exceeded by a hook that adds, of a collector that ignores the options'],
   [706, 'the model let the sink take longer than a timeout on another clock'],
   [1419, 'an item was refused as closed: its key was given up between the look for room and its add'],
+  [62001110, 'the model took a sink that answers at once, while its listeners add, for a key that keeps its lane'],
   [62002356, 'syncAddItem resolved although the hook had refused its item'],
   [62005340, 'the model took a caller, let in before the key of an earlier one was made, for one that overtakes it'],
 ];

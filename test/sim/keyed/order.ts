@@ -66,6 +66,8 @@ export class Order {
   noteWait(key: number): void {
     const { plan, more, paused, sink } = this.#world;
     if (plan.flushConcurrency === Infinity || plan.postFlush || more.factory === 'alone' || paused) return;
+    // With a sink that always answers at once a key delivers all that it has in one turn, what its listeners add included.
+    if (plan.sync === 1 && plan.reentrant > 0) return;
     if (this.waits.has(key) || sink.running.has(key)) return;
     if (this.#onlyQueued(key)) this.waits.set(key, 0);
   }
