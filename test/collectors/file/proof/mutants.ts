@@ -402,9 +402,61 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a part gets the number of a part of an earlier process',
     file: 'file/batch-file.ts',
-    from: `this.#splits = 2 * this.attempts;`,
+    from: `this.#splits = Math.max(2 * this.attempts, found?.parts ?? 0);`,
     to: `this.#splits = 0;`,
     by: 'file/parts',
+  },
+  {
+    name: 'a part gets the number of a part that was found',
+    file: 'file/batch-file.ts',
+    from: `Math.max(2 * this.attempts, found?.parts ?? 0)`,
+    to: `2 * this.attempts`,
+    by: 'file/lives',
+  },
+  {
+    name: 'a part that is dropped keeps the file of the whole',
+    file: 'file/batch-file.ts',
+    from: `    this.share.leaveWhole();
+`,
+    to: ``,
+    by: 'file/parts',
+  },
+  {
+    name: 'a part whose whole was removed fails for ever',
+    file: 'file/share.ts',
+    from: `file.look() === 'missing' ? remains.isGone(error) : error`,
+    to: `error`,
+    by: 'file/parts',
+  },
+  {
+    name: 'close leaves the items of parts in the file of the whole',
+    file: 'file/batch-file.ts',
+    from: `    if (writer === undefined) await this.share.write().catch(tell);
+    else if (`,
+    to: `    if (writer !== undefined && `,
+    by: 'file/parts',
+  },
+  {
+    name: 'a file is written with items that were split off meanwhile',
+    file: 'file/share.ts',
+    from: `this.order === order && !this.#owner.over`,
+    to: `!this.#owner.over`,
+    by: 'file/lives',
+  },
+  {
+    name: 'a name has room for any number of divisions',
+    file: 'file/format.ts',
+    from: `numbers.length < MOST_DIVISIONS`,
+    to: `numbers.length < 1000`,
+    by: 'file/parts',
+  },
+  {
+    name: 'nothing is missing from the part of a damaged batch',
+    file: 'file/remains.ts',
+    from: `    part.#stored = stored;
+`,
+    to: ``,
+    by: 'file/lives',
   },
   {
     name: 'a copy takes the old name of a file that an attempt has renamed',
