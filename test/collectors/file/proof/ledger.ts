@@ -108,7 +108,8 @@ export class Ledger {
     if (before !== undefined) this.again[this.generation]?.add(batch);
     this.committed.set(batch, this.generation);
     // Without a sync that counts a file's old name may be there beside its new one: two files are two batches.
-    const crashed = this.closedCleanly.size < this.generation || this.powerLosses > 0;
+    const kept = this.powerLosses > 0 || this.notRemoved.some((files) => files > 0);
+    const crashed = kept || this.closedCleanly.size < this.generation;
     const doubled = (this.lied || this.unsynced > 0) && this.powerLosses > 0;
     for (const record of records) {
       if (record.delivered === this.generation && !doubled && !((record.split || this.#isHalved) && crashed)) {
