@@ -1,3 +1,4 @@
+import { isBacklogged } from './closing.js';
 import type {
   Awaitable,
   BatchPleaseEvents,
@@ -89,7 +90,8 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   resume(): void {
-    if (this.closing === undefined) this.collector.resume();
+    // Closing begins with the last batch: the others would wait for a lane as attempts, and time out.
+    if (this.closing === undefined || isBacklogged(this.collector.state)) this.collector.resume();
     else this.closing();
   }
 

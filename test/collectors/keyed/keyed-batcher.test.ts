@@ -620,6 +620,21 @@ describe('verbs', () => {
     expect(began().slice(3)).toEqual(['a:3 size']);
   });
 
+  test('close: a second batch of a key waits longer than flushTimeout for the lane: it is tried, and not given up', async () => {
+    const options = { maxBatchSize: 1, flushConcurrency: 1, flushTimeout: 50, retry: false, giveUp: 'drop' } as const;
+    const { batcher, sink, clock } = gated(options);
+    batcher.addItems(notes('a1 b1 b2 c1 c2 d1 d2'));
+    const closing = watch(batcher.close());
+    for (let attempts = 0; attempts < 7; attempts++) {
+      await clock.advance(30);
+      sink.open();
+      await settled();
+    }
+    await clock.advance(1000);
+    expect(batcher.state.counts).toMatchObject({ delivered: 7, dropped: 0 });
+    expect(closing.state).toBe('resolved');
+  });
+
   test('close: a hung sink on the only lane: ends in time, and begins nothing at the end', async () => {
     const { batcher, began, clock } = gated({ maxBatchSize: 1 });
     batcher.addItems(notes('a1 b1'));

@@ -453,9 +453,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nothing is missing from the part of a damaged batch',
     file: 'file/remains.ts',
-    from: `    part.#stored = stored;
-`,
-    to: ``,
+    from: `    this.#stored -= stored;`,
+    to: `    this.#stored -= size;`,
     by: 'file/lives',
   },
   {
