@@ -434,14 +434,14 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    if (writer === undefined) await this.share.write().catch(tell);
     else if (`,
     to: `    if (writer !== undefined && `,
-    by: 'file/parts',
+    by: 'lives',
   },
   {
     name: 'a file is written with items that were split off meanwhile',
     file: 'file/share.ts',
     from: `this.order === order && !this.#owner.over`,
     to: `!this.#owner.over`,
-    by: 'file/lives',
+    by: 'lives',
   },
   {
     name: 'a name has room for any number of divisions',
