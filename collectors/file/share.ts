@@ -18,6 +18,8 @@ interface Owner<Item> {
 export class Share<Item> {
   /** Positions in the file; `undefined` for all. */
   order: readonly number[] | undefined;
+  /** The bad lines of the file that `order` does not count. */
+  #known: ReadonlySet<number> = new Set();
   readonly #spool: Spool<Item>;
   readonly #owner: Owner<Item>;
   /** Parts that were split off, and have no file of their own yet. */
@@ -40,6 +42,8 @@ export class Share<Item> {
 
   /** Gives the items at these places to a part, of `size`; answers how many. */
   give(part: Share<Item>, places: readonly number[], size: number): number {
+    if (this.order === undefined) this.#known = this.#owner.remains.file.badLines;
+    part.#known = this.#known;
     const order = this.order ?? Array.from({ length: size }, (_, index) => index);
     const taken = new Set(places);
     part.order = order.filter((_, place) => taken.has(place));
@@ -83,7 +87,7 @@ export class Share<Item> {
     const own = remains.file;
     try {
       await copyItems(
-        ...([this.#spool, file.name, own.name, order, file.bytes, file.badLines] as const),
+        ...([this.#spool, file.name, own.name, order, file.bytes, this.#known] as const),
         () => this.order === order && !this.#owner.over,
         (copy) => {
           own.written(copy);

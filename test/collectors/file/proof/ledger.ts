@@ -108,17 +108,24 @@ export class Ledger {
     if (before !== undefined) this.again[this.generation]?.add(batch);
     this.committed.set(batch, this.generation);
     // Without a sync that counts a file's old name may be there beside its new one: two files are two batches.
-    const kept = this.powerLosses > 0 || this.notRemoved.some((files) => files > 0);
+    const kept = this.sabotaged || this.powerLosses > 0 || this.notRemoved.some((files) => files > 0);
     const crashed = kept || this.closedCleanly.size < this.generation;
+    const moved = this.sabotaged && batch.includes('/');
     const doubled = (this.lied || this.unsynced > 0) && this.powerLosses > 0;
     for (const record of records) {
-      if (record.delivered === this.generation && !doubled && !((record.split || this.#isHalved) && crashed)) {
+      if (
+        record.delivered === this.generation &&
+        !doubled &&
+        !moved &&
+        !((record.split || this.#isHalved) && crashed)
+      ) {
         this.bad(`G8: item ${record.id} is delivered twice by one process`);
       }
       if (
         record.delivered >= 0 &&
         record.batch !== batch &&
         !doubled &&
+        !moved &&
         !((record.split || this.#isHalved) && crashed)
       ) {
         this.bad(`G8: item ${record.id} is delivered again under another id: ${record.batch ?? ''}, then ${batch}`);
@@ -174,7 +181,7 @@ export class Ledger {
       if (record.generation !== this.generation || record.durability !== 'batch' || record.said !== 'stored') continue;
       record.safe = true;
       record.ghost = false;
-      if (!this.anyRemoval && this.lost === 0) record.excused = false;
+      if (!this.anyRemoval && this.lost === 0 && !this.lied) record.excused = false;
     }
   }
 
@@ -205,7 +212,7 @@ export class Ledger {
     this.sabotaged = this.damage = this.replaced = true;
     const hits = this.items.filter(({ id }) => hit.includes(id));
     for (const record of hits) record.harmed = true;
-    // A hole may hide how many lines it hit, so that the parts that are being written get the wrong ones of their neighbours.
+    // A hole hides how many lines it hit: parts that are being written may get their neighbours.
     const torn = hits.some(({ split }) => split);
     for (const record of torn ? this.items : []) record.harmed ||= record.split;
     for (const id of nameless) {

@@ -41,7 +41,8 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
   }
   if (sim.files.dead) throw new Refusal('it is dead');
   if (context.signal.aborted) throw new Refusal('too late');
-  if (records.length !== batch.size) {
+  // A failed sync may have taken the damage back.
+  if (records.length !== batch.size && !(sim.ledger.sabotaged && sim.ledger.anyEviction)) {
     sim.ledger.bad(`G1: batch ${batch.id} says ${batch.size} items, and has ${records.length}`);
   }
   const { delivered, error } = drawAnswer(sim, records);
@@ -49,6 +50,8 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
   if (delivered.length > 0) sim.ledger.commit(context.id, delivered);
   if (error !== undefined) {
     sim.splits++;
+    // The file may have been damaged since it was read: a hole hides how many lines it hit.
+    for (const record of sim.ledger.sabotaged ? records : []) record.harmed = true;
     throw error;
   }
   const { dead, powerLosses, begun } = sim.ledger;
