@@ -1,4 +1,4 @@
-import { type BatchPleaseState, CloseError } from '../../src/index.js';
+import { CloseError } from '../../src/index.js';
 import type { Keys } from './keys.js';
 import type { Lanes } from './lanes.js';
 
@@ -55,16 +55,6 @@ export async function closeAll<Item, Key, Batch>(
     errors.flatMap((error) => error.batches),
     errors[0]?.cause,
   );
-}
-
-/** More than one batch of the key could start. */
-export function isBacklogged({
-  batches,
-  waiting,
-}: Pick<BatchPleaseState<unknown, unknown>, 'batches' | 'waiting'>): boolean {
-  const queued = batches.filter(({ status }) => status === 'queued').length;
-  const open = batches.reduce((rest, { status, size }) => (status === 'running' ? rest : rest - size), waiting);
-  return queued + (open > 0 ? 1 : 0) > 1;
 }
 
 async function outcome(closed: Promise<void>): Promise<CloseError | undefined> {

@@ -1,4 +1,3 @@
-import { isBacklogged } from './closing.js';
 import type {
   Awaitable,
   BatchPleaseEvents,
@@ -10,7 +9,7 @@ import type {
 import { type Attempt, hop, isThenable, then } from './attempt.js';
 import { collectorOf } from './calls.js';
 import { Context } from './context.js';
-import { type Lanes, Seat, type Tenant } from './lanes.js';
+import { type Lanes, Seat, type Tenant, isBacklogged } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
 import type { KeyCollector, KeyedContext, KeyedHooks } from './types.js';
 

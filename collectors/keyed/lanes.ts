@@ -1,4 +1,4 @@
-import { ClosedError } from '../../src/index.js';
+import { type BatchPleaseState, ClosedError } from '../../src/index.js';
 
 /** The part of a key's collector that the lanes use. */
 export interface Tenant {
@@ -222,4 +222,14 @@ export class Lanes {
     this.#ready.delete(seat);
     seat.tenant.pause();
   }
+}
+
+/** More than one batch of the key could start. */
+export function isBacklogged({
+  batches,
+  waiting,
+}: Pick<BatchPleaseState<unknown, unknown>, 'batches' | 'waiting'>): boolean {
+  const queued = batches.filter(({ status }) => status === 'queued').length;
+  const open = batches.reduce((rest, { status, size }) => (status === 'running' ? rest : rest - size), waiting);
+  return queued + (open > 0 ? 1 : 0) > 1;
 }
