@@ -92,9 +92,10 @@ export class SealedFile<Item> {
 
   async #sync(): Promise<void> {
     if (this.#doubtful) {
-      const name = this.#name;
-      // An attempt that has begun meanwhile, and `dead/`, have given it another name.
-      const stays = (): boolean => this.#name === name && this.look() === 'same';
+      if (this.look() !== 'same') throw new Error('the file was changed, moved or removed');
+      const [name, stat] = [this.#name, this.#stat];
+      // An attempt that has begun meanwhile, and `dead/`, have given it another name; a split has written it anew.
+      const stays = (): boolean => this.#name === name && this.#stat === stat && this.look() === 'same';
       this.#count(await copyWhole(this.#spool, name, this.bytes, stays));
       await this.#spool.sync();
       this.#doubtful = false;

@@ -82,7 +82,7 @@ export abstract class Runner<State> extends Fates<State> {
       } else if (this.ending?.retries === false) {
         continue; // a hook called during this look has closed
       } else if (batch.lane >= 0 || batch.work !== undefined) {
-        if (!this.paused) this.start(batch, now);
+        if (!this.paused || batch.work !== undefined) this.start(batch, now); // work is the end of what was in flight
       } else if (this.idle) {
         this.takeLane(batch);
         this.start(batch, now);

@@ -73,6 +73,21 @@ describe('pause and resume', () => {
     expect(batcher.state.paused).toBe(false);
   });
 
+  test('batchPostFlush of what was delivered is repeated: it is the end of what was in flight', async () => {
+    const post = gate<[], undefined>();
+    const { clock, batcher } = bench({ maxBatchSize: 1, retry: { jitter: false }, batchPostFlush: () => post() });
+    batcher.on('failed', () => {});
+    const added = watch(batcher.syncAddItem(1));
+    batcher.pause();
+    post.fail(new Error('no'));
+    await settled();
+    await clock.advance(1000);
+    expect(post.calls).toHaveLength(2);
+    post.open();
+    await settled();
+    expect(added.state).toBe('resolved');
+  });
+
   test('a retry that falls due waits for resume', async () => {
     const flush = sink();
     const { clock, batcher } = bench({ maxBatchSize: 1, retry: { jitter: false }, batchFlush: flush });

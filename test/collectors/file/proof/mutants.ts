@@ -460,8 +460,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a copy takes the old name of a file that an attempt has renamed',
     file: 'file/sealed-file.ts',
-    from: `this.#name === name && this.look() === 'same'`,
-    to: `this.look() === 'same'`,
+    from: `this.#name === name && this.#stat === stat`,
+    to: `this.#stat === stat`,
     by: 'file/lives',
   },
 ];

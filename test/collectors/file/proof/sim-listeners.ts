@@ -1,3 +1,4 @@
+import { isMissing } from '../../../../collectors/file/writing.js';
 import { Refusal } from './refusal.js';
 import type { SimProcess } from './sim-process.js';
 
@@ -37,7 +38,9 @@ export function listen(sim: SimProcess): void {
   batcher.on('unreadable', ({ filename, error }) => {
     sim.note(`unreadable: ${filename}: ${String(error)}`);
     sim.ledger.unreadable = true;
-    if (!sim.files.trouble && !sim.files.dead && !sim.removed && sim.sabotages === 0) {
+    // Power loss may leave one batch under two names, the second of which the first attempt of the first takes.
+    const twice = sim.ledger.powerLosses > 0 && isMissing(error);
+    if (!sim.files.trouble && !sim.files.dead && !sim.removed && sim.sabotages === 0 && !twice) {
       sim.ledger.bad(`G9: ${filename} cannot be recovered though nothing failed: ${String(error)}`);
     }
   });
