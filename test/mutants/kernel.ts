@@ -380,8 +380,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'a retry that is due starts while paused',
     file: RUNNER,
     by: CONTROL,
-    from: `        if (!this.paused) this.start(batch, now);`,
-    to: `        this.start(batch, now);`,
+    from: `if (!this.paused || batch.work !== undefined) this.start(batch, now);`,
+    to: `this.start(batch, now);`,
   },
   {
     name: 'resume wakes nothing',
@@ -526,6 +526,14 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: ``,
     by: ['test/collectors/file/lives.test.ts'],
     tests: ['test/collectors/file/lives.test.ts'],
+  },
+  {
+    name: 'work after a flush waits for resume',
+    file: RUNNER,
+    from: `if (!this.paused || batch.work !== undefined) this`,
+    to: `if (!this.paused) this`,
+    by: CONTROL,
+    tests: CONTROL,
   },
   {
     name: 'pause() while closing pauses',

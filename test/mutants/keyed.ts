@@ -33,6 +33,14 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     tests,
   },
   {
+    name: 'keyed: close begins attempts that wait for a lane',
+    file: 'collectors/keyed/entry.ts',
+    from: ` || isBacklogged(this.collector.state)`,
+    to: ``,
+    by,
+    tests,
+  },
+  {
     name: 'keyed: pause leaves seats ready',
     file: LANES,
     from: `    for (const seat of this.#ready) this.#revoke(seat);\n  }\n\n  resume`,
