@@ -53,7 +53,11 @@ export class Delivery<Item> {
       batchId: (batch) => batch.id,
       batchPreFlush: (batch, context) => this.#preFlush(fileOf(batch), context),
       batchPostFlush: (state, context) => this.#postFlush(state, context),
-      batchSplit: (batch, indexes) => fileOf(batch).split(indexes),
+      batchSplit: (batch, indexes) => {
+        const part = fileOf(batch).split(indexes);
+        this.#inFlight.set(part.id, part); // one that is given up at once is being written as well when we close
+        return part;
+      },
       batchDeadLetter: (batch, error) => this.#deadLetter(fileOf(batch), error),
       batchTerminate: (batch) => {
         if (batch !== undefined) {

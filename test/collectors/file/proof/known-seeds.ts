@@ -35,6 +35,7 @@ export const PARTS_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [5621, 'G8: the last attempt that maxAttempts allows fails in part, and counts as failed as a whole'],
   [6019, 'G1: a process without syncs splits a file that was on the disk: power loss takes both'],
   [7721, 'G17: a line that is damaged between a failure in part and the writing of the part moves the next items up'],
+  [47029504, 'A6: close() does not wait for the file of a part that is being given up'],
   [46157520, 'G1: a copy of a file whose sync had failed took the place of what was left of it after a split'],
   [46131598, 'G1: a bad line is found between the writing of two parts, and the second gets other items'],
   [14888, 'G17: no event reports damaged lines that go with the file of the whole'],

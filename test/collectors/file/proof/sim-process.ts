@@ -273,7 +273,14 @@ export class SimProcess {
       }
     }
     const unused = this.files.inUse - this.files.reading;
-    if (!this.files.trouble && unused > 0 && this.hanging === 0 && closed.state === 'resolved') {
+    // A copy of damaged lines that an attempt has begun ends by itself after the attempt has expired.
+    if (
+      !this.files.trouble &&
+      this.sabotages === 0 &&
+      unused > 0 &&
+      this.hanging === 0 &&
+      closed.state === 'resolved'
+    ) {
       this.ledger.bad(`A6: ${unused} descriptors are open after close()`);
     }
   }
