@@ -13,6 +13,11 @@ export const KNOWN_SEEDS: Known = [
   [1419, 'an item was refused as closed: its key was given up between the look for room and its add'],
   [62001110, 'the model took a sink that answers at once, while its listeners add, for a key that keeps its lane'],
   [62002356, 'syncAddItem resolved although the hook had refused its item'],
+  [
+    64003370,
+    'close() began attempts that waited for a lane while their timeout ran; a batch that was never tried was dropped',
+  ],
+  [66007718, 'batchPostFlush of a paused key was not repeated, and syncAddItem waited for it for ever'],
   [62005340, 'the model took a caller, let in before the key of an earlier one was made, for one that overtakes it'],
 ];
 
