@@ -12,8 +12,8 @@ export interface Copy {
 
 /**
  * Writes some of the items of a file into another one, or into its own place: it has all of them, and is on the disk, before
- * it has its name, which is not synced. `order` counts the lines from 0, but for the `known` bad ones; `isWanted` is asked before it takes its name,
- * and `placed` is called at once after that.
+ * it has its name, which is not synced. `order` counts the lines from 0, but for the `known` bad ones; `isWanted` is asked
+ * before it takes its name, and `placed` is called at once after that.
  */
 export async function copyItems<Item>(
   spool: Spool<Item>,

@@ -27,7 +27,7 @@ export class FailurePolicy<State> {
 
   decide(batch: Batch<State>, error: unknown, spent: boolean, unseen: boolean): Decision<State> {
     this.#spent = spent;
-    if (unseen && !spent) return this.wait(batch, error) ?? 'hold';
+    if (unseen && !spent) return this.#wait(batch, error) ?? 'hold';
     const code = codeOf(error);
     if (code !== 'ERR_BATCH_PARTIAL' && code !== 'ERR_BATCH_TOO_LARGE') return this.#fate(batch, error);
     try {
@@ -44,13 +44,13 @@ export class FailurePolicy<State> {
 
   /** The error of a batch as a whole. */
   #fate(batch: Batch<State>, error: unknown): Decision<State> {
-    const wait = this.wait(batch, error);
+    const wait = this.#wait(batch, error);
     if (wait !== undefined) return wait;
     return this.#giveUp === 'split' ? this.#isolate(batch, error) : this.#giveUp;
   }
 
   /** The delay before the next attempt; `undefined` when there is none. */
-  wait({ attempt, firstStartedAt }: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
+  #wait({ attempt, firstStartedAt }: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
     const { retry, now } = this.parts;
     const elapsed = Math.max(now() - firstStartedAt, 0);
     const delay = backoff(retry, attempt);
@@ -84,7 +84,7 @@ export class FailurePolicy<State> {
     const lost: number[] = [];
     let longest: { retryIn: number; set: boolean } | undefined;
     for (const [index, reason] of named) {
-      const wait = this.wait(batch, reason);
+      const wait = this.#wait(batch, reason);
       if (wait === undefined) lost.push(index);
       else {
         again.push(index);
@@ -181,7 +181,7 @@ export class FailurePolicy<State> {
         // Parts that were taken out before stay out. All of the rest is one batch, since it cannot be divided.
         const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
         const all = remaining.map((_, place) => place);
-        const wait = this.wait(batch, broken) ?? givenUp;
+        const wait = this.#wait(batch, broken) ?? givenUp;
         return [...taken, { state: batch.state, indexes: all, fate: wait, error: broken, attempt }];
       }
       remaining = remaining.filter((original) => !wanted.has(original));

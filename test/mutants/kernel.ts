@@ -522,7 +522,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   {
     name: 'parts: an attempt that the sink has not seen splits the batch',
     file: FAILURES,
-    from: `    if (unseen && !spent) return this.wait(batch, error) ?? 'hold';\n`,
+    from: `    if (unseen && !spent) return this.#wait(batch, error) ?? 'hold';\n`,
     to: ``,
     by: ['test/collectors/file/lives.test.ts'],
     tests: ['test/collectors/file/lives.test.ts'],

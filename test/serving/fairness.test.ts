@@ -60,16 +60,15 @@ describe('a call that stays whole was split when time passed while it entered', 
 });
 
 describe.each(['reject', 'dropNewest'] as const)('a stream locked callers out with overflow: %s', (overflow) => {
+  const limits = { batchSize: 5, batchTimeout: 5, maxPending: 10, overflow };
+
   test.each([1, 2])('%i streams over sources that never pause', async (streams) => {
     const handle = gate<[readonly number[]], number[]>();
     const clock = new TestClock();
     let run = true;
     const serving = new BatchServing<number, number>({
+      ...limits,
       clock,
-      batchSize: 5,
-      batchTimeout: 5,
-      maxPending: 10,
-      overflow,
       handleBatch: (values) => handle(values).then(() => [...values]),
     });
     async function* source(): AsyncGenerator<number> {
@@ -101,11 +100,8 @@ describe.each(['reject', 'dropNewest'] as const)('a stream locked callers out wi
     const clock = new TestClock();
     let run = true;
     const serving = new BatchServing<number, number>({
+      ...limits,
       clock,
-      batchSize: 5,
-      batchTimeout: 5,
-      maxPending: 10,
-      overflow,
       handleBatch: (values) => settled().then(() => [...values]),
     });
     async function* source(): AsyncGenerator<number> {

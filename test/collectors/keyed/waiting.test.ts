@@ -67,7 +67,7 @@ describe('callers that wait for a key', () => {
     void batcher.syncAddItem('b1').then(() => (entered = true));
     await microtasks();
     expect(entered).toBe(false);
-    leaves.abort(new BatchError('no patience'));
+    leaves.abort(new BatchError('left'));
     await microtasks();
     expect(entered).toBe(true);
     closing.openAll();

@@ -68,7 +68,7 @@ export class Workload {
     // Whether it still waits is known only if all hooks answer at once.
     if (item.waits && !item.called) this.#world.fate(item, 'out');
     item.abandoned = true;
-    leave?.abort(new BatchError('no patience'));
+    leave?.abort(new BatchError('left'));
   }
 
   add(random: Random = this.#world.random): void {
