@@ -1,7 +1,7 @@
 import { StorageError, type Awaitable } from '../../src/index.js';
 import { AppendFile } from './append-file.js';
 import type { FileBatch } from './contract.js';
-import { DEAD, QUARANTINE, RETURNED, batchId, fileId, fileName, parseName, partNonce } from './format.js';
+import { DEAD, QUARANTINE, RETURNED, batchId, fileName, parseName, partNonce } from './format.js';
 import type { Line } from './line.js';
 import { onDisk } from './measure.js';
 import { type Reader, readItems } from './reading.js';
@@ -42,7 +42,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   }
 
   get id(): string {
-    return this.#writer === undefined ? fileId(this.file.name) : batchId(this.#writer.live.name);
+    return this.#writer === undefined ? this.#remains.id : batchId(this.#writer.live.name);
   }
 
   /** This, and `file`, once the batch takes no more items. */

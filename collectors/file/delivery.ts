@@ -106,6 +106,9 @@ export class Delivery<Item> {
     this.#letGo(file);
     const returning = file
       .giveBack()
+      .then(async () => {
+        await this.#ahead.sync(file);
+      })
       .catch((error: unknown) => {
         const { id, filename } = file;
         this.#spool.tell('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
@@ -180,6 +183,7 @@ export class Delivery<Item> {
       if (batch.over || batch.remains.gone) this.#countBuried(batch);
     }
     this.#letGo(batch);
+    await this.#ahead.sync(batch); // no later attempt does
     await this.#users.batchDeadLetter?.call(this.#batcher, batch, error);
   }
 

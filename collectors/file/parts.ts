@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { FileStat, OpenFile } from './file-system.js';
 import { fileName, parseName, temporaryName } from './format.js';
 import { visitLines } from './lines.js';
@@ -87,9 +88,10 @@ export async function copyWhole<Item>(
   stays: () => boolean,
 ): Promise<FileStat> {
   const { files } = spool;
-  const parsed = parseName(name);
+  const own = basename(name); // a copy that is not finished is removed from the directory itself at the next start
+  const parsed = parseName(own);
   // No other call copies to this name, whatever is done to the file meanwhile.
-  const unique = parsed === undefined ? name : fileName({ ...parsed, nonce: files.nonce() });
+  const unique = parsed === undefined ? own : fileName({ ...parsed, nonce: files.nonce() });
   const temporary = spool.path(temporaryName(unique));
   const source = files.open(spool.path(name), 'read');
   try {

@@ -8,8 +8,9 @@ export class Remains<Item> {
   /** Nothing of the batch is left. */
   gone = false;
   readonly file: SealedFile<Item>;
+  /** Of the batch: in another folder, a file may get another name. */
+  readonly id: string;
   readonly #spool: Spool<Item>;
-  readonly #id: string;
   /** Items in the file. */
   #size: number;
   /** Items that were stored, whatever became of them. */
@@ -24,7 +25,7 @@ export class Remains<Item> {
   constructor(spool: Spool<Item>, file: SealedFile<Item>, size: number, lost = 0) {
     this.#spool = spool;
     this.file = file;
-    this.#id = fileId(file.name);
+    this.id = fileId(file.name);
     this.#size = size;
     this.#stored = size + lost;
     this.#told = lost;
@@ -104,7 +105,7 @@ export class Remains<Item> {
       this.#size = 0;
       this.#tellLost(cause);
     }
-    return new StorageError(`nothing is left of batch ${this.#id}`, cause);
+    return new StorageError(`nothing is left of batch ${this.id}`, cause);
   }
 
   #tellLost(error: unknown = new Error('the file was damaged')): void {
@@ -112,7 +113,7 @@ export class Remains<Item> {
     // Lines that are in the file only are not lost yet.
     if (this.file.unsafe || items <= 0) return;
     this.#told += items;
-    const id = this.#id;
+    const id = this.id;
     this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { examine } from './examine.js';
 import type { FileStat, OpenFile } from './file-system.js';
 import { parseName, fileName } from './format.js';
@@ -97,7 +98,8 @@ export class SealedFile<Item> {
       // An attempt that has begun meanwhile, and `dead/`, have given it another name; a split has written it anew.
       const stays = (): boolean => this.#name === name && this.#stat === stat && this.look() === 'same';
       this.#count(await copyWhole(this.#spool, name, this.bytes, stays));
-      await this.#spool.sync();
+      const folder = dirname(name);
+      await this.#spool.sync(folder === '.' ? '' : folder);
       this.#doubtful = false;
       return;
     }
@@ -170,6 +172,7 @@ export class SealedFile<Item> {
     } catch (error) {
       if (this.look() !== 'missing') throw error;
     }
+    this.#synced = true; // nothing is left to sync
     this.close();
   }
 

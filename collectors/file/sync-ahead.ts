@@ -36,7 +36,7 @@ export class SyncAhead<Item> {
   async #run(): Promise<void> {
     for (const batch of this.#waiting) {
       this.#waiting.delete(batch);
-      await this.#try(batch);
+      await this.sync(batch);
     }
     this.#running = undefined;
   }
@@ -46,12 +46,12 @@ export class SyncAhead<Item> {
     await this.stop();
     for (const batch of this.#failed) {
       this.#failed.delete(batch);
-      if (!(await this.#try(batch))) return;
+      if (!(await this.sync(batch))) return;
     }
   }
 
-  async #try(batch: BatchFile<Item>): Promise<boolean> {
-    if (batch.over) return true;
+  /** Answers whether it is on the disk, as durably as asked; if not, it is tried again at the end. */
+  async sync(batch: BatchFile<Item>): Promise<boolean> {
     try {
       await batch.sync();
       return true;

@@ -1,0 +1,106 @@
+// Files that are kept for the user, in dead/ and in returned/: their ids, and whether they are on the disk.
+import { TestClock, random } from 'batch-please/testing';
+import { FileBatcher, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
+import { directory, life, removeDirectories } from '../../support/spool.js';
+import { Disk } from './proof/disk.js';
+import { CALM, SimFiles, type Trouble } from './proof/sim-files.js';
+
+afterEach(removeDirectories);
+
+test('a batch that is given up keeps its id, in the event and for batchDeadLetter (G19)', async () => {
+  const ids: Record<string, string> = {};
+  const { batcher } = life(directory(), {
+    maxAttempts: 1,
+    batchFlush: (batch, { id }) => {
+      Object.assign(ids, { attempt: id, before: batch.id });
+      throw new Error('down');
+    },
+    batchDeadLetter: (batch) => void (ids['deadLetter'] = batch.id),
+  });
+  batcher.on('dead', ({ id }) => (ids['event'] = id));
+  batcher.addItem(1);
+  await batcher.flush().catch(() => undefined);
+  await batcher.close().catch(() => undefined);
+  expect(ids).toEqual(
+    Object.fromEntries(['attempt', 'before', 'event', 'deadLetter'].map((key) => [key, ids['attempt']])),
+  );
+});
+
+test('a batch that clear() hands back keeps its id (G19)', async () => {
+  const { batcher } = life(directory(), { batchFlush: () => undefined });
+  await batcher.syncAddItem(1);
+  const { id } = batcher.state.batch ?? {};
+  const [batch] = batcher.clear();
+  await batcher.close();
+  expect(batch).toMatchObject({ id, size: 1 });
+  expect(batch?.filename).toContain('/returned/');
+});
+
+const DIRECTORY = '/data/spool';
+
+/** A batch of three items whose sync fails; then the disk works again. */
+async function unsynced(seed: number, evict: boolean, options: Partial<FileBatcherOptions<number>>) {
+  const disk = new Disk();
+  for (const path of ['', '/data', DIRECTORY]) {
+    disk.makeDirectory(path);
+    disk.syncNewDirectory(path);
+  }
+  const trouble: Trouble[] = [];
+  const clock = new TestClock();
+  const files = new SimFiles(disk, { ...CALM, trouble, evict }, random(1), clock, 1_700_000_000_000, undefined);
+  const batcher = new FileBatcher<number>(
+    {
+      batchDirectory: DIRECTORY,
+      maxBatchSize: 3,
+      clock,
+      batchFlush() {
+        throw new Error('the sink is down');
+      },
+      ...options,
+    },
+    files,
+  );
+  for (const event of ['failed', 'dropped', 'unsynced', 'dead', 'closed'] as const) batcher.on(event, () => undefined);
+  await clock.advance(0);
+  trouble.push({ from: 0, to: Infinity, calls: ['sync'], chance: 1, code: 'EIO' });
+  batcher.addItems([1, 2, 3]);
+  await clock.advance(0);
+  trouble.length = 0;
+  return {
+    batcher,
+    clock,
+    /** The text of the files in a folder, after power loss. */
+    afterPowerLoss(folder: string): string {
+      files.die();
+      disk.powerLoss(random(seed));
+      const names = disk.names(`${DIRECTORY}/${folder}`);
+      return names.map((name) => Buffer.from(disk.find(`${DIRECTORY}/${folder}/${name}`).current).toString()).join('');
+    },
+  };
+}
+
+// What a power loss leaves is drawn: each seed is another one. Both ways of a failed sync: what it dropped is shown, or not.
+const cases = [1, 2, 3, 4, 5, 6, 7, 8].flatMap((seed) => [true, false].map((evict) => [seed, evict] as const));
+const LINES = /^1\s+2\s+3\s+$/;
+
+test.each(cases)(
+  'a batch in dead/ whose sync had failed is on the disk after close() (power loss %i, evicted: %s)',
+  async (seed, evict) => {
+    const { batcher, clock, afterPowerLoss } = await unsynced(seed, evict, { maxAttempts: 1 });
+    batcher.close().catch(() => undefined);
+    await clock.advance(50);
+    expect(afterPowerLoss('dead')).toMatch(LINES);
+  },
+);
+
+test.each(cases)(
+  'a batch that clear() hands back is on the disk after close() (power loss %i, evicted: %s)',
+  async (seed, evict) => {
+    const retry = { minDelay: 10_000, maxDelay: 10_000 };
+    const { batcher, clock, afterPowerLoss } = await unsynced(seed, evict, { retry });
+    expect(batcher.clear()).toHaveLength(1);
+    batcher.close().catch(() => undefined);
+    await clock.advance(50);
+    expect(afterPowerLoss('returned')).toMatch(LINES);
+  },
+);
