@@ -8,7 +8,7 @@ export class Remains<Item> {
   /** Nothing of the batch is left. */
   gone = false;
   readonly file: SealedFile<Item>;
-  /** Of the batch: in another folder, a file may get another name. */
+  /** The batch's: in another folder, a file may get another name. */
   readonly id: string;
   readonly #spool: Spool<Item>;
   /** Items in the file. */
