@@ -1,48 +1,49 @@
-import { Deferred } from './promise.js';
+import { Deferred, type Settle, capture, captured, ignorableRejection } from './promise.js';
 
 const ignore = (): void => undefined;
 
 /**
- * The promises of callers that wait for the entries of one batch. A batch that cannot fail in part has one promise for
- * all of them. Else the promise of each is derived from one gate, which resolves with the delivery of all: no function runs
- * for an entry then. Otherwise the gate rejects, and one handler for all finds the answer of each without a closure:
- * reactions of a promise run in the order in which they were attached, so the handler counts.
+ * The promises of callers that wait for the entries of one batch: one for each, or for a batch that cannot fail in part one
+ * for all.
  */
 export class Outcome {
   /** Callers that handle a failure by `onError`. */
   handled = 0;
-  readonly #gate = new Deferred();
-  /** The promise of each caller. */
+  readonly #all: Deferred | undefined;
+  /**
+   * The promise of each caller, and the function that resolves it. To keep the one that rejects it as well costs a third
+   * more (docs/decisions/02), so a failure resolves it with a promise that rejects.
+   */
   readonly #promises: Promise<void>[] = [];
+  readonly #resolves: Settle[] = [];
   /** The places of the callers' entries, from 0; left out while they are all those from the first on. */
   #places: number[] | undefined;
-  #answered = 0;
-  #delivered = false;
-  #failure: { error: unknown } | undefined;
-  /** After a split: which of its outcomes answers each caller, and as which of its callers. */
-  #heirs: { outcome: Outcome; caller: number }[] | undefined;
 
-  constructor(readonly perEntry: boolean) {}
+  constructor(perEntry: boolean) {
+    this.#all = perEntry ? undefined : new Deferred();
+  }
 
   /** `place`: where the entry is in its batch, from 0; larger at each call. */
   wait(place: number): Promise<void> {
-    if (!this.perEntry) return this.#gate.promise;
+    if (this.#all !== undefined) return this.#all.promise;
     const promises = this.#promises;
     if (this.#places !== undefined || place !== promises.length) this.#placed(place);
-    const promise = this.#gate.promise.then(undefined, this.#answerNext);
+    const promise = new Promise<void>(capture);
     promises.push(promise);
+    this.#resolves.push(captured.resolve);
     return promise;
   }
 
   resolve(): void {
-    this.#delivered = true;
-    this.#gate.resolve();
+    this.#all?.resolve();
+    for (const resolve of this.#resolves) resolve(undefined);
   }
 
   reject(error: unknown): void {
-    this.#failure = { error };
+    this.#all?.reject(error);
     for (const promise of this.#promises) promise.catch(ignore);
-    this.#gate.reject(error);
+    const rejection = ignorableRejection(error);
+    for (const resolve of this.#resolves) resolve(rejection);
   }
 
   /**
@@ -54,24 +55,14 @@ export class Outcome {
     taken.handled = left.handled = this.handled;
     taken.#places = [];
     left.#places = [];
-    this.#heirs = this.#promises.map((promise, caller) => {
+    for (const [caller, promise] of this.#promises.entries()) {
       const place = places(this.#places?.[caller] ?? caller);
       const outcome = place < 0 ? taken : left;
       outcome.#places?.push(place < 0 ? -1 - place : place);
-      return { outcome, caller: outcome.#promises.push(promise) - 1 };
-    });
-    this.#gate.reject(undefined);
+      outcome.#promises.push(promise);
+      outcome.#resolves.push(this.#resolves[caller] as Settle); // each caller has one
+    }
     return { taken, left };
-  }
-
-  readonly #answerNext = (): void | Promise<void> => this.#answer(this.#answered++);
-
-  #answer(caller: number): void | Promise<void> {
-    const heir = this.#heirs?.[caller];
-    if (heir !== undefined) return heir.outcome.#answer(heir.caller);
-    if (this.#delivered) return;
-    if (this.#failure === undefined) return this.#gate.promise.then(undefined, () => this.#answer(caller));
-    throw this.#failure.error;
   }
 
   #placed(place: number): void {

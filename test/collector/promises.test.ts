@@ -525,3 +525,24 @@ test('A2: an awaited item that its hook refuses rejects with its own error, also
   expect(added.error).toMatchObject({ name: 'ItemError', cause: new Error('no 3') });
   batcher.clear();
 });
+
+test.each([
+  ['delivered', () => undefined],
+  [
+    'given up',
+    () => {
+      throw new Error('down');
+    },
+  ],
+])(
+  'the promises of items that are %s settle in their order, before the flush() that covers them',
+  async (_, batchFlush) => {
+    const { batcher } = bench({ retry: false, giveUp: 'drop', batchFlush });
+    const order: unknown[] = [];
+    const note = (name: string) => (): void => void order.push(name);
+    for (const item of [1, 2]) void batcher.deliverItem(item).then(note(`${item}`), note(`${item}`));
+    void batcher.flush().then(note('flush'), note('flush'));
+    await settled();
+    expect(order).toEqual(['1', '2', 'flush']);
+  },
+);
