@@ -171,8 +171,6 @@ export class BatchFile<Item> implements FileBatch<Item> {
     if (!this.over) this.#remains.wasRead(good, bad, safe);
   }
 
-  // The end
-
   /** The batch is delivered, or was dropped. */
   remove(): Awaitable<void> {
     if (this.over) return;
@@ -184,6 +182,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     if (this.file.unsafe) return this.#setAside();
     this.forget();
+    return this.share.stopped();
   }
 
   /** Removes the file, whatever state it is in. */

@@ -66,16 +66,20 @@ export class Share<Item> {
     return this.#writing;
   }
 
+  /** Resolves when no copy is being written: one that is not wanted any more still has two descriptors. */
+  stopped(): Promise<void> | undefined {
+    return this.#writing?.catch(() => undefined);
+  }
+
   /** Never rejects: a part that cannot be written yet keeps the file that has its items. */
   async writeParts(): Promise<void> {
     await Promise.allSettled([...(this.#parts ?? [])].map((part) => part.write()));
   }
 
   async #write(): Promise<void> {
-    do {
-      await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));
-      if (this.order !== undefined && !this.#owner.over) await this.#copy(this.order);
-    } while (this.order !== undefined && !this.#owner.over); // an attempt that expired meanwhile has split it again
+    // Those as well that are split off meanwhile: their items are in this file only.
+    for (const part of this.#parts ?? []) await part.write();
+    if (this.order !== undefined && !this.#owner.over) await this.#copy(this.order);
     if (this.#unsynced) await this.#spool.sync();
     this.#unsynced = false;
     this.leaveWhole();
@@ -88,7 +92,7 @@ export class Share<Item> {
     try {
       await copyItems(
         ...([this.#spool, file.name, own.name, order, file.bytes, this.#known] as const),
-        () => this.order === order && !this.#owner.over,
+        () => !this.#owner.over,
         (copy) => {
           own.written(copy);
           this.order = undefined;

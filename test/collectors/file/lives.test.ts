@@ -1,5 +1,5 @@
 import { testKnownSeeds, testProof } from '../../sim/test-proof.js';
-import { KNOWN_SEEDS, LATER_SEEDS, PARTS_SEEDS } from './proof/known-seeds.js';
+import { FATES_SEEDS, KNOWN_SEEDS, LATER_SEEDS, PARTS_SEEDS } from './proof/known-seeds.js';
 import { FILE_PROOF } from './proof/proof.js';
 
 describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the sink do', () => {
@@ -7,7 +7,8 @@ describe('simulated lives: G1 to G21 hold, whatever the disk, the power and the 
 });
 
 describe('seeds that once found a bug', () => {
-  testKnownSeeds(FILE_PROOF, KNOWN_SEEDS, ['trials', 'parts']);
-  testKnownSeeds(FILE_PROOF, LATER_SEEDS, ['parts']);
-  testKnownSeeds(FILE_PROOF, PARTS_SEEDS);
+  testKnownSeeds(FILE_PROOF, KNOWN_SEEDS, ['trials', 'parts', 'fates']);
+  testKnownSeeds(FILE_PROOF, LATER_SEEDS, ['parts', 'fates']);
+  testKnownSeeds(FILE_PROOF, PARTS_SEEDS, ['fates']);
+  testKnownSeeds(FILE_PROOF, FATES_SEEDS);
 });

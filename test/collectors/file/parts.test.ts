@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ClearedError, PartialFlushError, TooLargeError } from 'batch-please';
 import { FileBatcher, type FileBatch, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
 import { gate } from '../../../src/testing.js';
+import { expectSoon } from '../../support/soon.js';
 import { directory, failure, filesIn, life, removeDirectories, traced } from '../../support/spool.js';
 
 afterEach(removeDirectories);
@@ -401,4 +402,41 @@ test('a batch that fails in part 21 times is found again by the next process', a
   await second.batcher.close();
   expect(report).toMatchObject({ files: 1, items: 39, unreadableFiles: 0 });
   expect(second.delivered()).toEqual(Array.from({ length: 39 }, (_, index) => index + 21));
+});
+
+test('a batch fails in part, and some items are never tried again: the file of those has them, however long batchPostFlush takes', async () => {
+  const path = directory();
+  const posted = gate();
+  const seen: number[][] = [];
+  const batcher = collector(
+    path,
+    (items) => {
+      seen.push(items);
+      const error = (text: string): Error => new Error(text);
+      if (seen.length === 1)
+        throw new PartialFlushError([
+          [1, error('later')],
+          [2, error('never')],
+          [4, error('later')],
+        ]);
+    },
+    {
+      maxBatchSize: 6,
+      giveUp: 'drop',
+      retry: { delay: ({ error }) => (String(error) === 'Error: never' ? false : 1) },
+      batchPostFlush: posted,
+    },
+  );
+  for (const event of ['failed', 'dropped', 'dead'] as const) batcher.on(event, () => undefined);
+  batcher.addItems([0, 1, 2, 3, 4, 5]);
+  await expectSoon(() => Promise.resolve(texts(path).includes('0\n3\n5\n')), 10_000); // what is left of the whole is written anew
+  posted.openAll();
+  await batcher.flush().catch(() => undefined);
+  await batcher.close();
+  expect(seen).toEqual([
+    [0, 1, 2, 3, 4, 5],
+    [1, 4],
+  ]);
+  const [dead = ''] = readdirSync(join(path, 'dead'));
+  expect(readFileSync(join(path, 'dead', dead), 'utf8').trim()).toBe('2');
 });

@@ -13,8 +13,8 @@ export function judge(ledger: Ledger): void {
     if (record.said !== 'stored' || record.delivered >= 0) continue;
     const inQuarantine = bytes.includes(`"id":${record.id},`);
     const inDead = dead.includes(`"id":${record.id},`);
-    const givesUp = ledger.plan.generations.some(({ maxAttempts, retries, giveUp }) => {
-      return maxAttempts < Infinity || (retries < Infinity && giveUp !== 'hold');
+    const givesUp = ledger.plan.generations.some(({ maxAttempts, retries, giveUp, final }) => {
+      return maxAttempts < Infinity || ((retries < Infinity || final > 0) && giveUp !== 'hold');
     });
     if (inDead && !givesUp) {
       ledger.bad(`G14: item ${record.id} is in dead/ though nobody gave it up`);

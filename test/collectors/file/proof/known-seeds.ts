@@ -41,6 +41,12 @@ export const PARTS_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [14888, 'G17: no event reports damaged lines that go with the file of the whole'],
 ];
 
+/** The same for items that are never tried again, beside others that are. */
+export const FATES_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [57002161, 'G1: the file of a whole was written anew while a part that was split off meanwhile had none'],
+  [57001835, 'G8: the same'],
+];
+
 /** The same for what came later: files that others move and spoil, few descriptors, calls that hang, disks that lie. */
 export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [27, 'G11: a lock that a hung disk gives after the end of close is kept'],

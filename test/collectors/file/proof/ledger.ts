@@ -60,6 +60,7 @@ export class Ledger {
     readonly more: Random,
     readonly trials: Random,
     readonly parts: Random,
+    readonly fates: Random,
     readonly trace?: (line: string) => void,
   ) {
     this.disk.makeDirectory('/data');

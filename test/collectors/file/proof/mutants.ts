@@ -13,6 +13,7 @@ export interface Mutant {
     | 'file/damage'
     | 'file/fuzz'
     | 'file/holes'
+    | 'file/kept-files'
     | 'file/processes.long'
     | 'file/surroundings'
     | 'file/reported-faults'
@@ -437,11 +438,39 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'lives',
   },
   {
-    name: 'a file is written with items that were split off meanwhile',
-    file: 'file/share.ts',
-    from: `this.order === order && !this.#owner.over`,
-    to: `!this.#owner.over`,
+    name: 'a batch is over while a copy of it is being written, and nothing waits for that',
+    file: 'file/batch-file.ts',
+    from: `return this.share.stopped();`,
+    to: `return;`,
     by: 'lives',
+  },
+  {
+    name: 'a file in dead/ whose sync had failed is not synced again',
+    file: 'file/delivery.ts',
+    from: `await this.#ahead.sync(batch); // no later attempt does`,
+    to: ``,
+    by: 'file/kept-files',
+  },
+  {
+    name: 'a file that clear() hands back is not synced again',
+    file: 'file/delivery.ts',
+    from: `await this.#ahead.sync(file);`,
+    to: ``,
+    by: 'file/kept-files',
+  },
+  {
+    name: 'the id of a batch is that of its file in another folder',
+    file: 'file/batch-file.ts',
+    from: `this.#writer === undefined ? this.#remains.id : batchId`,
+    to: `this.#writer === undefined ? fileName({ sequence: 1, nonce: this.file.name, attempts: 0, integrity: 'none' }) : batchId`,
+    by: 'file/kept-files',
+  },
+  {
+    name: 'a file is written anew while a part that was split off meanwhile has none',
+    file: 'file/share.ts',
+    from: `for (const part of this.#parts ?? []) await part.write();`,
+    to: `await Promise.all([...(this.#parts ?? [])].map((part) => part.write()));`,
+    by: 'file/parts',
   },
   {
     name: 'a name has room for any number of divisions',

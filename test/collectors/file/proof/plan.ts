@@ -27,6 +27,9 @@ export interface Generation {
   /** How often a batch that is read fails in part, and how often it is too large. */
   partly: number;
   tooLarge: number;
+  /** How often an item that fails is never to be tried again, and how often `batchPostFlush` takes time. */
+  final: number;
+  slowPost: number;
   /** How often a caller gives a signal, and aborts; and how often an item has no text. */
   aborts: number;
   mute: number;
@@ -166,6 +169,17 @@ export function drawParts({ generations }: Plan, random: Random): void {
   }
 }
 
+/** Items that are given up at once, beside others that are tried again, and a user's `batchPostFlush`. */
+export function drawFates({ generations }: Plan, random: Random): void {
+  if (random.chance(0.4)) return;
+  for (const generation of generations.slice(0, -1)) {
+    generation.final = random.pick([0, 0.3, 0.6]);
+    generation.slowPost = random.pick([0, 0.3, 0.8]);
+    if (random.chance(0.5)) generation.giveUp = 'drop';
+    if (random.chance(0.5)) generation.partly = Math.max(generation.partly, 0.5);
+  }
+}
+
 function pickOptions(from: Generation): Partial<Generation> {
   const { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes } = from;
   return { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes };
@@ -192,6 +206,8 @@ function drawGeneration(random: Random): Generation {
     giveUp: 'hold',
     partly: 0,
     tooLarge: 0,
+    final: 0,
+    slowPost: 0,
     aborts: 0,
     mute: 0,
     minDelay: random.pick([0, 5, 50]),

@@ -2,13 +2,13 @@ import { random } from 'batch-please/testing';
 import { describeError, type Outcome, type Proof, type RunOptions } from '../../../sim/harness.js';
 import { Ledger } from './ledger.js';
 import { live } from './life.js';
-import { drawMore, drawParts, drawPlan, drawTrials } from './plan.js';
+import { drawFates, drawMore, drawParts, drawPlan, drawTrials } from './plan.js';
 
 export const FILE_PROOF: Proof = {
   command: 'npm run proof:file --',
   runs: 100_000,
   // Seeds are known for what happened before they were there.
-  features: ['trials', 'parts'],
+  features: ['trials', 'parts', 'fates'],
   run,
 };
 
@@ -21,11 +21,13 @@ async function run(seed: number, { trace, without }: RunOptions): Promise<Outcom
   if (!without.has('trials')) drawTrials(plan, trials);
   const parts = random(seed + 4);
   if (!without.has('parts')) drawParts(plan, parts);
+  const fates = random(seed + 5);
+  if (!without.has('fates')) drawFates(plan, fates);
   const realRandom = Math.random;
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // Stacks that are not read take half of the time.
   Math.random = random(seed + 1).next;
-  const ledger = new Ledger(plan, source, more, trials, parts, trace);
+  const ledger = new Ledger(plan, source, more, trials, parts, fates, trace);
   try {
     await live(ledger);
   } catch (error) {

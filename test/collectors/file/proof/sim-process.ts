@@ -9,7 +9,7 @@ import { sabotage, type Sabotage } from './sabotage.js';
 import { add, contend, openFirst } from './sim-callers.js';
 import { type Manners, SimFiles, SLOWEST } from './sim-files.js';
 import { listen } from './sim-listeners.js';
-import { sink } from './sim-sink.js';
+import { isFinal, post, sink } from './sim-sink.js';
 
 /** How long a process is watched before it is looked whether it is still alive. */
 const STEP = 100;
@@ -35,6 +35,8 @@ export class SimProcess {
   hanging = 0;
   /** The item that `encode` throws for. */
   mute = 0;
+  /** Calls of `batchPostFlush` that take time: the file of a delivered batch goes after that. */
+  posting = 0;
   /** Batches that have failed in part. */
   splits = 0;
   removed = false;
@@ -101,10 +103,17 @@ export class SimProcess {
           if (thing.id === this.mute) throw new Refusal('it has no text');
           return JSON.stringify(thing);
         },
-        retry: { attempts: generation.retries, minDelay: generation.minDelay, maxDelay: 100, jitter: false },
+        retry: {
+          attempts: generation.retries,
+          minDelay: generation.minDelay,
+          maxDelay: 100,
+          jitter: false,
+          delay: ({ error }) => (isFinal(error) ? false : undefined),
+        },
         unref: true,
         clock: this.clock,
         batchFlush: (batch, context) => sink(this, batch, context),
+        batchPostFlush: () => post(this),
       },
       this.files,
     );
@@ -140,7 +149,7 @@ export class SimProcess {
     if (this.files.failedOnly('write')) this.ledger.firm(this.closed, this.files.diedAt);
     // A part that could not be written keeps the file of the whole.
     const kept = this.files.trouble ? this.splits : 0;
-    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove') + kept;
+    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove') + kept + this.posting;
     this.ledger.ops += this.files.ops;
     if (ending === 'power' || ending === 'closeThenPower') {
       this.ledger.powerLoss(this.generation, this.files.diedAt, this.files.trouble);

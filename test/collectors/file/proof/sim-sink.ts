@@ -63,18 +63,42 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
 /** Which of the items are delivered, and what is said of the others. */
 function drawAnswer(sim: SimProcess, records: StoredItem[]): { delivered: StoredItem[]; error: Error | undefined } {
   const { parts } = sim.ledger;
-  const { partly, tooLarge } = sim.generation;
+  const { partly, tooLarge, final } = sim.generation;
   if (tooLarge > 0 && records.length > 1 && parts.chance(tooLarge)) {
     for (const record of records) record.split = true;
     return { delivered: [], error: new TooLargeError() };
   }
   const fails = partly > 0 && parts.chance(partly);
-  const errors = records.map(() => (fails && parts.chance(0.4) ? new Refusal('not this one') : undefined));
+  const why = (): string => (final > 0 && sim.ledger.fates.chance(final) ? FINAL : 'not this one');
+  const errors = records.map(() => (fails && parts.chance(0.4) ? new Refusal(why()) : undefined));
   const delivered = records.filter((record, index) => {
     record.split ||= errors[index] !== undefined;
     return errors[index] === undefined;
   });
   return { delivered, error: delivered.length < records.length ? new PartialFlushError(errors) : undefined };
+}
+
+const FINAL = 'never again';
+
+/** The item is never to be tried again. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof Refusal && error.message === FINAL;
+}
+
+/** The user's `batchPostFlush`. */
+export function post(sim: SimProcess): Promise<void> | undefined {
+  const { slowPost } = sim.generation;
+  if (slowPost === 0 || !sim.ledger.fates.chance(slowPost)) return undefined;
+  sim.posting++;
+  return new Promise((resolve) => {
+    sim.clock.setTimer(
+      () => {
+        sim.posting--;
+        resolve();
+      },
+      1 + sim.ledger.fates.int(60),
+    );
+  });
 }
 
 /** G13. */
