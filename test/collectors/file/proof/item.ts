@@ -45,6 +45,8 @@ export interface StoredItem {
   owed: boolean;
   /** It may be in two files after a crash: that of a part, and that of the whole. */
   split: boolean;
+  /** The process that `clear` has handed it back in; -1 for none. */
+  cleared: number;
 }
 
 export function newThing(id: number, random: Random): Thing {
@@ -77,5 +79,6 @@ export function storedItem(thing: Thing, generation: number, durability: Durabil
     harmed: false,
     owed: false,
     split: false,
+    cleared: -1,
   };
 }

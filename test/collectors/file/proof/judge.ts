@@ -1,7 +1,7 @@
 import { DIRECTORY, type Ledger } from './ledger.js';
 
 export function judge(ledger: Ledger): void {
-  const { bytes, dead } = leftovers(ledger);
+  const { bytes, dead, returned } = leftovers(ledger);
   let missing = 0;
   let dropped = 0;
   for (const record of ledger.items) {
@@ -12,6 +12,11 @@ export function judge(ledger: Ledger): void {
     }
     if (record.said !== 'stored' || record.delivered >= 0) continue;
     const inQuarantine = bytes.includes(`"id":${record.id},`);
+    if (returned.includes(`"id":${record.id},`)) {
+      const clears = ledger.plan.generations.some(({ verbs }) => verbs > 0);
+      if (!clears) ledger.bad(`G8: item ${record.id} is in returned/, and nobody took it back`);
+      continue;
+    }
     const inDead = dead.includes(`"id":${record.id},`);
     const givesUp = ledger.plan.generations.some(({ maxAttempts, retries, giveUp, final }) => {
       return maxAttempts < Infinity || ((retries < Infinity || final > 0) && giveUp !== 'hold');
@@ -55,9 +60,9 @@ function judgeLosses(ledger: Ledger): void {
   )
     return;
   if (ledger.ended.size < ledger.plan.generations.length) return;
-  const { bytes, dead } = leftovers(ledger);
+  const { bytes, dead, returned } = leftovers(ledger);
   const missing = ledger.items.filter(({ id, said, delivered }) => {
-    const kept = bytes.includes(`"id":${id},`) || dead.includes(`"id":${id},`);
+    const kept = [bytes, dead, returned].some((text) => text.includes(`"id":${id},`));
     return said === 'stored' && delivered < 0 && !kept;
   });
   if (missing.length > ledger.accounted) {
@@ -88,7 +93,7 @@ function judgeDuplicates(ledger: Ledger): void {
   }
 }
 
-function leftovers(ledger: Ledger): { bytes: string; dead: string } {
+function leftovers(ledger: Ledger): { bytes: string; dead: string; returned: string } {
   // Also in directories that were moved away.
   const text = (folder: string): string => {
     let sum = '';
@@ -101,5 +106,5 @@ function leftovers(ledger: Ledger): { bytes: string; dead: string } {
   for (const name of ledger.disk.current.get(DIRECTORY)?.keys() ?? []) {
     ledger.bad(`A6: ${name} is left behind`);
   }
-  return { bytes: text('/quarantine'), dead: text('/dead') };
+  return { bytes: text('/quarantine'), dead: text('/dead'), returned: text('/returned') };
 }

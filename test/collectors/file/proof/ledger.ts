@@ -61,6 +61,7 @@ export class Ledger {
     readonly trials: Random,
     readonly parts: Random,
     readonly fates: Random,
+    readonly verbs: Random,
     readonly trace?: (line: string) => void,
   ) {
     this.disk.makeDirectory('/data');
@@ -114,6 +115,9 @@ export class Ledger {
     const moved = this.sabotaged && batch.includes('/');
     const doubled = (this.lied || this.unsynced > 0) && this.powerLosses > 0;
     for (const record of records) {
+      if (record.cleared === this.generation && !doubled && !moved) {
+        this.bad(`G8: item ${record.id} was handed back by clear(), and is delivered`);
+      }
       if (
         record.delivered === this.generation &&
         !doubled &&

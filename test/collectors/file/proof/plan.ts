@@ -30,6 +30,9 @@ export interface Generation {
   /** How often an item that fails is never to be tried again, and how often `batchPostFlush` takes time. */
   final: number;
   slowPost: number;
+  /** How often a user clears, pauses, resumes or configures before a step; and how often other hooks take time or fail. */
+  verbs: number;
+  hooks: number;
   /** How often a caller gives a signal, and aborts; and how often an item has no text. */
   aborts: number;
   mute: number;
@@ -180,6 +183,15 @@ export function drawFates({ generations }: Plan, random: Random): void {
   }
 }
 
+/** Batches that are taken back, pauses, limits that change, and a user's other hooks. */
+export function drawVerbs({ generations }: Plan, random: Random): void {
+  if (random.chance(0.4)) return;
+  for (const generation of generations.slice(0, -1)) {
+    generation.verbs = random.pick([0, 0.2, 0.5]);
+    generation.hooks = random.pick([0, 0, 0.2, 0.6]);
+  }
+}
+
 function pickOptions(from: Generation): Partial<Generation> {
   const { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes } = from;
   return { durability, integrity, maxBatchSize, maxBytes, maxAttempts, lanes };
@@ -208,6 +220,8 @@ function drawGeneration(random: Random): Generation {
     tooLarge: 0,
     final: 0,
     slowPost: 0,
+    verbs: 0,
+    hooks: 0,
     aborts: 0,
     mute: 0,
     minDelay: random.pick([0, 5, 50]),

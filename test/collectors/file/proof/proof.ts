@@ -2,13 +2,13 @@ import { random } from 'batch-please/testing';
 import { describeError, type Outcome, type Proof, type RunOptions } from '../../../sim/harness.js';
 import { Ledger } from './ledger.js';
 import { live } from './life.js';
-import { drawFates, drawMore, drawParts, drawPlan, drawTrials } from './plan.js';
+import { drawFates, drawMore, drawParts, drawPlan, drawTrials, drawVerbs } from './plan.js';
 
 export const FILE_PROOF: Proof = {
   command: 'npm run proof:file --',
   runs: 100_000,
   // Seeds are known for what happened before they were there.
-  features: ['trials', 'parts', 'fates'],
+  features: ['trials', 'parts', 'fates', 'verbs'],
   run,
 };
 
@@ -23,11 +23,13 @@ async function run(seed: number, { trace, without }: RunOptions): Promise<Outcom
   if (!without.has('parts')) drawParts(plan, parts);
   const fates = random(seed + 5);
   if (!without.has('fates')) drawFates(plan, fates);
+  const verbs = random(seed + 6);
+  if (!without.has('verbs')) drawVerbs(plan, verbs);
   const realRandom = Math.random;
   const { stackTraceLimit } = Error;
   if (trace === undefined) Error.stackTraceLimit = 1; // Stacks that are not read take half of the time.
   Math.random = random(seed + 1).next;
-  const ledger = new Ledger(plan, source, more, trials, parts, fates, trace);
+  const ledger = new Ledger(plan, source, more, trials, parts, fates, verbs, trace);
   try {
     await live(ledger);
   } catch (error) {

@@ -105,7 +105,15 @@ function stored(sim: SimProcess, { record, verb, muted, beforehand }: Call): voi
   else sim.ledger.bad(`A2: deliverItem(${record.id}) resolves, and it is not delivered`);
 }
 
-const REASONS = ['StorageError', 'OverflowError', 'ClosedError', 'ItemError', 'TimeoutError', 'FlushError'];
+const REASONS = [
+  'ClearedError',
+  'StorageError',
+  'OverflowError',
+  'ClosedError',
+  'ItemError',
+  'TimeoutError',
+  'FlushError',
+];
 
 function refused(sim: SimProcess, { record, verb, muted, aborting, beforehand }: Call, error: unknown): void {
   sim.open.delete(record.id);
@@ -117,7 +125,7 @@ function refused(sim: SimProcess, { record, verb, muted, aborting, beforehand }:
   }
   const name = (error as { name?: string }).name ?? '';
   // It may be stored, and be in dead/: this promise was about its delivery.
-  const aboutDelivery = ['ClosedError', 'FlushError'].includes(name);
+  const aboutDelivery = ['ClosedError', 'ClearedError', 'FlushError'].includes(name);
   // It made room for another when it had been stored: a crash may bring it back.
   const displaced = verb !== 'syncAddItem' && sim.generation.overflow === 'dropOldest';
   if ((!aboutDelivery && !displaced) || verb === 'syncAddItem') record.said = 'refused';

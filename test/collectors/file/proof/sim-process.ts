@@ -10,6 +10,7 @@ import { add, contend, openFirst } from './sim-callers.js';
 import { type Manners, SimFiles, SLOWEST } from './sim-files.js';
 import { listen } from './sim-listeners.js';
 import { isFinal, post, sink } from './sim-sink.js';
+import { hook, use } from './sim-verbs.js';
 
 /** How long a process is watched before it is looked whether it is still alive. */
 const STEP = 100;
@@ -114,6 +115,8 @@ export class SimProcess {
         clock: this.clock,
         batchFlush: (batch, context) => sink(this, batch, context),
         batchPostFlush: () => post(this),
+        batchPreFlush: () => hook(this),
+        batchDeadLetter: () => hook(this),
       },
       this.files,
     );
@@ -129,6 +132,7 @@ export class SimProcess {
         this.ledger.removeDirectory();
       }
       for (const [at, kind] of this.generation.sabotage) if (at === step) this.sabotage(kind);
+      if (this.generation.verbs > 0 && this.ledger.verbs.chance(this.generation.verbs)) use(this);
       this.step();
       this.addUp();
       if (this.random.chance(0.8))
@@ -210,12 +214,12 @@ export class SimProcess {
   addUp(): void {
     if (this.files.dead) return;
     const { spool } = this.batcher.state;
-    const { added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes } = spool;
-    if (added !== delivered + refused + dropped + quarantined + dead + lost + pending) {
+    const { added, delivered, refused, dropped, quarantined, dead, lost, returned, pending, bytes } = spool;
+    if (added !== delivered + refused + dropped + quarantined + dead + lost + returned + pending) {
       this.ledger.bad(`A1: the counters do not add up: ${JSON.stringify({ ...spool })}`);
     }
     if (lost > this.lost) this.ledger.bad(`G17: ${lost} items are counted as lost, and ${this.lost} were told`);
-    if (Math.min(added, delivered, refused, dropped, quarantined, dead, lost, pending, bytes) < 0) {
+    if (Math.min(added, delivered, refused, dropped, quarantined, dead, lost, returned, pending, bytes) < 0) {
       this.ledger.bad(`A1: a counter is below zero: ${JSON.stringify({ ...spool })}`);
     }
   }
@@ -269,9 +273,9 @@ export class SimProcess {
     for (const [id, verb] of this.open) this.ledger.bad(`A2: ${verb}(${id}) does not settle by close()`);
     if (this.ledger.disk.owners.get(DIRECTORY)?.() === true)
       this.ledger.bad('G11: the directory is locked after close()');
-    const { quarantined, lost, dead, pending, dropped } = this.batcher.state.spool;
-    // A file in dead/ is as it was; one that could not be moved there counts as dropped.
-    this.ledger.accounted += quarantined + lost + dead + dropped - this.displaced;
+    const { quarantined, lost, dead, pending, dropped, returned } = this.batcher.state.spool;
+    // A file in dead/ or returned/ is as it was; one that could not be moved there counts as dropped.
+    this.ledger.accounted += quarantined + lost + dead + dropped + returned - this.displaced;
     if (this.sabotages > 0 && pending > 0) this.ledger.unaccountable = true;
     if (this.files.failed() === failed && this.files.hung === 0) this.ledger.closeCleanly();
     const { hang } = this.generation.files;
