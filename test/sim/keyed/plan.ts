@@ -3,13 +3,13 @@ import type { Random } from 'batch-please/testing';
 /** What a run is decided by. */
 export interface Plan {
   readonly keys: number;
-  readonly flushConcurrency: number;
+  flushConcurrency: number;
   readonly keyConcurrency: number;
-  readonly maxPending: number;
+  maxPending: number;
   readonly maxKeys: number;
   readonly idleTimeout: number;
   readonly overflow: 'wait' | 'reject' | 'dropNewest' | 'dropOldest';
-  readonly maxBatchSize: number;
+  maxBatchSize: number;
   readonly maxTimeSinceFirstItem: number | null;
   readonly flushTimeout: number | null;
   readonly retry: false | { attempts: number; minDelay: number; maxDelay: number; jitter: false };
@@ -75,9 +75,11 @@ export interface More {
   /** How often the factory throws, and how often a collector takes its time to close. */
   readonly factoryFails: number;
   readonly slowClose: number;
+  /** How often a step changes limits. */
+  readonly limits: number;
 }
 
-export const FEATURES = ['hooks', 'rooms', 'factories'] as const;
+export const FEATURES = ['hooks', 'rooms', 'factories', 'limits'] as const;
 
 export function moreOf(random: Random, without: ReadonlySet<string>): More {
   const answers = (): Answers => random.pick(['now', 'soon', 'later']);
@@ -87,12 +89,16 @@ export function moreOf(random: Random, without: ReadonlySet<string>): More {
   const [crowds, leaves] = [random.pick([0.05, 0.2]), random.pick([0, 0.1])];
   const [factory, slow] = [random.pick(['spread', 'timers', 'timers', 'alone'] as const), random.pick([0, 0.5])];
   const factoryFails = random.pick([0, 0, 0.1]);
+  const limits = !without.has('limits') && random.chance(0.4) ? random.pick([0.02, 0.1]) : 0;
+  const factoryOr = has('factories') ? factory : 'none';
   return {
     hooks: has('hooks') ? hooks : null,
     crowds: has('rooms') ? crowds : 0,
     leaves: has('rooms') ? leaves : 0,
-    factory: has('factories') ? factory : 'none',
+    factory: factoryOr,
     factoryFails: has('factories') ? factoryFails : 0,
     slowClose: has('factories') ? slow : 0,
+    // Collectors of a factory have limits of their own.
+    limits: factoryOr === 'none' ? limits : 0,
   };
 }

@@ -17,6 +17,7 @@ export class Workload {
     const { random, extra, plan, more, batcher, order } = this.#world;
     if (extra.chance(more.crowds)) this.#crowd();
     if (extra.chance(more.leaves)) this.#leave();
+    if (more.limits > 0 && extra.chance(more.limits)) this.#configure();
     const one = random.chance(0.3) ? { key: random.int(plan.keys) } : undefined;
     switch (random.int(14)) {
       case 0:
@@ -48,6 +49,18 @@ export class Workload {
     this.#world.paused = !this.#world.paused;
     if (this.#world.paused) batcher.pause();
     else batcher.resume();
+    order.waits.clear();
+  }
+
+  /** Bounds only rise: what is in flight or pending may exceed a lower one. */
+  #configure(): void {
+    const { extra, plan, batcher, order } = this.#world;
+    plan.maxBatchSize = extra.pick([1, 2, 3, 7]);
+    plan.flushConcurrency = Math.max(plan.flushConcurrency, extra.int(6));
+    plan.maxPending = Math.max(plan.maxPending, extra.int(40));
+    const { maxBatchSize, flushConcurrency, maxPending } = plan;
+    this.#world.trace(`configure ${maxBatchSize} ${flushConcurrency} ${maxPending}`);
+    batcher.configure({ maxBatchSize, flushConcurrency, maxPending });
     order.waits.clear();
   }
 
