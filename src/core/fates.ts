@@ -231,7 +231,7 @@ export abstract class Fates<State> extends Lanes<State> {
     this.driver.waits(batch, error, Infinity);
   }
 
-  /** Given up, and nobody has taken it over yet; what is durable has its file. */
+  /** Given up, and without an owner while `batchDeadLetter` has not taken it over; what is durable has its file. */
   #unowned(batch: Batch<State>): boolean {
     return batch.refusal !== undefined && !this.durable;
   }
