@@ -96,7 +96,10 @@ export class FailurePolicy<State> {
     const all = named.length === batch.size;
     if (longest !== undefined && all && lost.length === 0) return longest;
     const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
-    if (all && again.length === 0) return givenUp;
+    if (all && again.length === 0) {
+      if (batch.size === 1) batch.failure = named[0]?.[1];
+      return givenUp;
+    }
     const errorOf = new Map(named);
     const plan: { indexes: number[]; fate: Fate; error: unknown }[] = [];
     if (longest !== undefined) plan.push({ indexes: again, fate: longest, error: errorOf.get(again[0] as number) });

@@ -209,7 +209,8 @@ export abstract class Fates<State> extends Lanes<State> {
   /** The batch has ended all the same; only the work is repeated, on the batch's lane. */
   protected failWork(batch: Batch<State>, error: unknown, fate: Fate): void {
     this.log.remove(batch);
-    if (typeof fate === 'object' && this.ending === undefined) {
+    const { ending } = this;
+    if (typeof fate === 'object' && (ending === undefined || (ending.retries && this.#unowned(batch)))) {
       this.move(batch, 'retrying');
       batch.delaySet = true; // hurrying it would deliver nothing
       batch.wakeAt = this.clock.now() + Math.max(fate.retryIn, SOON);
@@ -220,7 +221,18 @@ export abstract class Fates<State> extends Lanes<State> {
   }
 
   protected giveUpWork(batch: Batch<State>, error: unknown): void {
+    const left = this.ending?.left;
+    if (left !== undefined && this.#unowned(batch)) {
+      left.states.push(batch.state);
+      left.entries += batch.size;
+      left.cause ??= error;
+    }
     this.remove(batch);
     this.driver.waits(batch, error, Infinity);
+  }
+
+  /** Given up, and without an owner while `batchDeadLetter` has not taken it over; what is durable has its file. */
+  #unowned(batch: Batch<State>): boolean {
+    return batch.refusal !== undefined && !this.durable;
   }
 }

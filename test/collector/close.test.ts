@@ -378,3 +378,50 @@ test('A8: nothing starts once the time of close is up', async () => {
   expect(asked).toBeGreaterThanOrEqual(6);
   expect(flushedBy(flush)).toEqual([[1]]);
 });
+
+describe('close, and a dead letter hook that fails', () => {
+  function poisoned(batchDeadLetter: (batch: Numbers, error: unknown) => Promise<void>) {
+    const terminated: unknown[] = [];
+    const { clock, batcher } = bench({
+      retry: { attempts: 3, minDelay: 10, jitter: false },
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new Error('refused by the sink');
+      },
+      batchDeadLetter,
+      batchTerminate: (batch) => void terminated.push(batch),
+    });
+    for (const name of ['failed', 'dropped', 'closed'] as const) batcher.on(name, () => {});
+    batcher.addItems([1, 2]);
+    return { clock, batcher, terminated };
+  }
+
+  test('A8, A12: a dead letter hook that failed once while closing lost the batch, and close() resolved', async () => {
+    const letters: number[] = [];
+    let calls = 0;
+    const { clock, batcher, terminated } = poisoned(async ({ items }) => {
+      await Promise.resolve();
+      if (++calls === 1) throw new Error('no dead letters now');
+      letters.push(...items);
+    });
+    const closed = watch(batcher.close({ timeout: 5000 }));
+    await clock.advance(5000);
+    expect(closed.state).toBe('resolved');
+    expect(letters).toEqual([1, 2]);
+    expect(terminated).toEqual([undefined]);
+    expectBalanced(batcher);
+  });
+
+  test.each([
+    ['failed each time', () => Promise.reject(new Error('no dead letters'))],
+    ['never settled', () => new Promise<void>(() => {})],
+  ])('A8, A12: the batch of a dead letter hook that %s was neither in CloseError nor terminated', async (_, hook) => {
+    const { clock, batcher, terminated } = poisoned(hook);
+    const closed = watch(batcher.close({ timeout: 500 }));
+    await clock.advance(5000);
+    expect(closed.error).toMatchObject({ name: 'CloseError', undelivered: 2, batches: [{ items: [1, 2] }] });
+    expect(terminated).toEqual([{ items: [1, 2] }]);
+    expect(clock.pendingTimers).toBe(0);
+    expectBalanced(batcher);
+  });
+});

@@ -96,6 +96,25 @@ describe('PartialFlushError', () => {
     expectBalanced(batcher);
   });
 
+  test('the only item of a batch was given up without its own error, unlike one of several', async () => {
+    const { batcher } = bench({
+      maxBatchSize: 1,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new PartialFlushError([new Error('bad row')]);
+      },
+      batchDeadLetter: (_, error) => void letters.push(error),
+    });
+    const letters: unknown[] = [];
+    const dropped = jest.fn();
+    batcher.on('dropped', dropped);
+    const error = new Error('bad row');
+    await expect(batcher.deliverItem(1)).rejects.toMatchObject({ name: 'FlushError', cause: error });
+    expect(letters).toEqual([error]);
+    expect(dropped.mock.calls).toMatchObject([[{ error }]]);
+  });
+
   test('of all items: the batch is tried again as it is, with its id', async () => {
     const { attempts, ids, flush } = picky((_item, attempt) => (attempt === 1 ? 'no' : undefined));
     const { clock, batcher } = bench({ maxBatchSize: 2, retry: RETRY, batchFlush: flush });

@@ -101,6 +101,9 @@ export class Listeners {
       if (chore?.running !== true && !model.abandoned) model.bad(`${info.hook} failed, and does not run`);
       if (chore !== undefined) Object.assign(chore, { running: false, retryAt: info.retryAt, seq: model.next() });
       if (info.retryAt === Infinity) model.release(delivery);
+      // `batchDeadLetter` has not taken it over: close() says so.
+      if (info.retryAt === Infinity && model.closing !== undefined && delivery.phase === 'dropped')
+        model.droppedLate.push(...delivery.items);
     }
   }
 

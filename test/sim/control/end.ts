@@ -17,7 +17,10 @@ export function checkEnd(world: World, closing: NonNullable<World['closing']>): 
     return;
   }
   const reported = closing.error instanceof CloseError ? (closing.error.batches as State[]) : [];
-  for (const id of reported.flatMap(({ items }) => items)) world.move(id, 'left');
+  for (const id of reported.flatMap(({ items }) => items)) {
+    // A dropped one that `batchDeadLetter` has not taken over has no owner.
+    if (world.item(id).fate !== 'dropped' || world.buried.has(id)) world.move(id, 'left');
+  }
   for (const item of world.items) checkItem(world, item, closing.flush);
   const { pending, counts } = world.batcher.state;
   const left = world.items.filter(({ fate }) => fate === 'left').length;

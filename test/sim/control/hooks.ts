@@ -77,7 +77,13 @@ export class Hooks {
     this.#world.note(`${hook} [${items.join(' ')}]`);
     this.#world.enter(hook);
     if (!calm && random.chance(0.2)) throw new Oops(hook);
-    return random.chance(0.3) ? this.#later(5, () => undefined) : undefined;
+    const done = (): void => {
+      const { closing, now, buried } = this.#world;
+      if (closing !== undefined && now >= closing.at + closing.timeout) return;
+      if (hook === 'batchDeadLetter') for (const id of items) buried.add(id);
+    };
+    if (random.chance(0.3)) return this.#later(5, done);
+    done();
   }
 
   #split(state: State, indexes: readonly number[]): State {

@@ -23,6 +23,8 @@ export class World {
   limits: Limits;
   calm = false;
   paused = false;
+  /** Taken over by `batchDeadLetter` in time. */
+  readonly buried = new Set<number>();
   closing: { at: number; flush: boolean; timeout: number; outcome: string; error: unknown } | undefined;
   /** When `flush()` was last called with `hurry`; when anything was given up. */
   hurriedAt = -1;
