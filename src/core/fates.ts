@@ -133,15 +133,20 @@ export abstract class Fates<State> extends Lanes<State> {
     }
   }
 
-  protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {
+  protected split(batch: Batch<State>, { parts, result }: Parts<State>, extra: boolean): void {
+    const ended = batch.attempt;
     const children = parts.map(({ state, indexes, fate, error, attempt }) => {
       const part = batch.split(state, indexes, this.durable);
       part.attempt = attempt;
       if (typeof fate === 'object') {
         part.status = 'retrying';
         part.delaySet = fate.set === true;
+        part.hurried = extra && !part.delaySet;
         part.wakeAt = part.dueAt = fate.retryIn <= 0 ? -Infinity : this.clock.now() + fate.retryIn;
-      } else part.condemned = { error, fate };
+      } else {
+        part.condemned = { error, fate };
+        part.attempt = ended;
+      }
       return part;
     });
     let after = batch;
@@ -154,7 +159,11 @@ export abstract class Fates<State> extends Lanes<State> {
     this.skipTo(this.log.first);
     children.forEach((part, i) => {
       const fate = parts[i]?.fate;
-      if (typeof fate === 'object' && fate.retryIn > 0) this.driver.waits(part, parts[i]?.error, part.dueAt);
+      if (typeof fate !== 'object' || fate.retryIn <= 0) return;
+      const counted = part.attempt;
+      part.attempt = ended;
+      this.driver.waits(part, parts[i]?.error, part.dueAt);
+      part.attempt = counted;
     });
   }
 

@@ -188,15 +188,17 @@ export abstract class Runner<State> extends Fates<State> {
     batch.failure = error;
     if (batch.work === undefined) this.failures++;
     const { extra } = batch;
-    if (extra) batch.attempt--;
+    if (extra) batch.attempt--; // it uses up none
     const decision = this.driver.failed(batch, error);
     const why = batch.failure; // the family may know better
     batch.extra = false;
+    if (extra) batch.attempt++; // reported as its hooks saw it
     if (batch.work !== undefined) this.failWork(batch, why, decision as Fate);
-    else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision);
-    else if (extra && typeof decision === 'object' && decision.set !== true) {
-      batch.attempt++;
-      this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+    else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision, extra);
+    else if (extra && typeof decision === 'object') {
+      batch.hurried = decision.set !== true;
+      if (batch.hurried) this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+      else this.meet(batch, why, decision);
       batch.attempt--;
     } else {
       batch.hurried = false;
