@@ -60,7 +60,7 @@ export abstract class Fates<State> extends Lanes<State> {
   protected deliver(batch: Batch<State>, result: unknown): void {
     this.deliveries++;
     this.failures = 0;
-    this.schedule.delivered(this.clock.now());
+    this.schedule.delivered(batch.endedAt);
     if (this.asides > 0) this.noteWake(-Infinity);
     this.finish(batch, { result });
   }

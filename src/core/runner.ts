@@ -167,6 +167,7 @@ export abstract class Runner<State> extends Fates<State> {
   /** The run is over; what it answers later is ignored. */
   protected endRun(batch: Batch<State>, aborted?: unknown): void {
     batch.ended = batch.begun;
+    batch.endedAt = this.clock.now();
     batch.wakeAt = Infinity;
     if (aborted !== undefined) batch.context?.abort(aborted);
     batch.context = undefined;

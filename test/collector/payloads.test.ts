@@ -1,0 +1,41 @@
+import { BatchPlease, PartialFlushError, TooLargeError } from 'batch-please';
+import { TestClock } from 'batch-please/testing';
+import { bench, errorWith, settled, sink, watch } from '../support/collectors.js';
+
+const NO_JITTER = { jitter: false } as const;
+
+test('what was given up of a batch was said to have taken the time that it then waited for a lane', async () => {
+  const { clock, batcher } = bench({
+    retry: { ...NO_JITTER, delay: ({ error }) => (error === 'useless' ? false : 1000) },
+    batchFlush: async (_batch, { attempt }) => {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 10));
+      if (attempt === 1) throw new PartialFlushError(['busy', 'useless']);
+    },
+  });
+  const held = jest.fn();
+  batcher.on('held', held);
+  batcher.on('failed', () => {});
+  batcher.addItems([1, 2]);
+  void batcher.flush();
+  await clock.advance(2000);
+  expect(held).toHaveBeenCalledTimes(1);
+  expect(held).toHaveBeenCalledWith(expect.objectContaining({ size: 1, attempt: 1, duration: 10 }));
+});
+
+test('an item that had stepped aside was said to have taken the time until it was held', async () => {
+  const { clock, batcher } = bench({
+    maxBatchSize: 1,
+    giveUp: 'split',
+    retry: { attempts: 1 },
+    batchFlush: async () => {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 10));
+      throw new Error('down');
+    },
+  });
+  const durations: number[] = [];
+  batcher.on('failed', ({ duration }) => durations.push(duration));
+  batcher.on('held', ({ duration }) => durations.push(duration));
+  batcher.addItems([1, 2]);
+  await clock.advance(100);
+  expect(durations).toEqual([10, 10, 10, 10]);
+});
