@@ -138,14 +138,14 @@ export abstract class Fates<State> extends Lanes<State> {
     const children = parts.map(({ state, indexes, fate, error, attempt }) => {
       const part = batch.split(state, indexes, this.durable);
       part.attempt = attempt;
-      if (typeof fate === 'object') {
+      if (typeof fate !== 'object') {
+        part.condemned = { error, fate };
+        part.attempt = ended;
+      } else if (fate.retryIn > 0) {
         part.status = 'retrying';
         part.delaySet = fate.set === true;
         part.hurried = extra && !part.delaySet;
-        part.wakeAt = part.dueAt = fate.retryIn <= 0 ? -Infinity : this.clock.now() + fate.retryIn;
-      } else {
-        part.condemned = { error, fate };
-        part.attempt = ended;
+        part.wakeAt = part.dueAt = this.clock.now() + fate.retryIn;
       }
       return part;
     });

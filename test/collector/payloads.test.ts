@@ -39,3 +39,23 @@ test('an item that had stepped aside was said to have taken the time until it wa
   await clock.advance(100);
   expect(durations).toEqual([10, 10, 10, 10]);
 });
+
+test('a half of a too large batch that waited for a lane was shown as due at -Infinity', async () => {
+  const flush = sink();
+  const { batcher } = bench({
+    batchFlush: (batch, context) => {
+      if (batch.items.length > 1) throw new TooLargeError();
+      return flush(batch, context);
+    },
+  });
+  batcher.addItems([1, 2]);
+  void batcher.flush();
+  await settled();
+  expect(batcher.state.batches).toMatchObject([
+    { size: 1, attempt: 1, status: 'running', retryAt: undefined },
+    { size: 1, attempt: 0, status: 'queued', retryAt: undefined },
+  ]);
+  flush.openAll();
+  await batcher.close();
+  expect(batcher.state.counts).toMatchObject({ delivered: 2, flushes: 2 });
+});
