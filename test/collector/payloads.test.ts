@@ -59,3 +59,13 @@ test('a half of a too large batch that waited for a lane was shown as due at -In
   await batcher.close();
   expect(batcher.state.counts).toMatchObject({ delivered: 2, flushes: 2 });
 });
+
+test('drained was emitted when close() had given up what was pending', async () => {
+  const { batcher } = bench({ retry: false, batchFlush: () => Promise.reject(new Error('down')) });
+  const seen: unknown[] = [];
+  batcher.on('drained', () => seen.push(`drained with ${batcher.state.pending} pending`));
+  batcher.on('closed', ({ undelivered }) => seen.push(undelivered));
+  batcher.addItem(1);
+  await expect(batcher.close()).rejects.toThrow('closed with 1 undelivered');
+  expect(seen).toEqual([1]);
+});
