@@ -18,6 +18,8 @@ export class Batch<State> {
   attempt = 0;
   startedAt = NaN;
   endedAt = NaN;
+  /** How long the present attempt may take. */
+  limit = Infinity;
   /**
    * When the first attempt began; -Infinity before it. An integer here (or above) would be stored in another way than the
    * time that replaces it, and V8 would then convert every batch that waits, at 10 µs each.

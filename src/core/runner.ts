@@ -96,7 +96,7 @@ export abstract class Runner<State> extends Fates<State> {
   #expire(batch: Batch<State>): void {
     this.expiries++;
     const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
-    const error = withoutStack(() => new TimeoutError(what, this.limits.attempt));
+    const error = withoutStack(() => new TimeoutError(what, batch.limit));
     this.#fail(batch, batch.begun, error, true);
   }
 
@@ -135,7 +135,8 @@ export abstract class Runner<State> extends Fates<State> {
     batch.heldAt = Infinity;
     // One that was hurried during a pause, and is due by now, is no extra attempt.
     if (batch.dueAt <= now) batch.extra = false;
-    batch.wakeAt = now + this.limits.attempt;
+    batch.limit = this.limits.attempt;
+    batch.wakeAt = now + batch.limit;
     this.noteWake(batch.wakeAt);
     this.active.add(batch);
     const run = ++batch.begun;

@@ -69,3 +69,25 @@ test('drained was emitted when close() had given up what was pending', async () 
   await expect(batcher.close()).rejects.toThrow('closed with 1 undelivered');
   expect(seen).toEqual([1]);
 });
+
+test('a timeout said the limit that configure() had set after the attempt had begun', async () => {
+  const { clock, batcher } = bench({ flushTimeout: 100, retry: false, batchFlush: sink() });
+  const held = jest.fn();
+  batcher.on('held', held);
+  batcher.addItem(1);
+  void batcher.flush();
+  await clock.advance(50);
+  batcher.configure({ flushTimeout: null });
+  await clock.advance(50);
+  const error = errorWith({ timeout: 100, message: 'a flush took longer than 100 ms' });
+  expect(held).toHaveBeenCalledWith(expect.objectContaining({ duration: 100, error }));
+});
+
+test('the timeout of an add hook said the limit that configure() had set after it had begun', async () => {
+  const { clock, batcher } = bench({ flushTimeout: 100, batchAddItem: () => new Promise<void>(() => {}) });
+  const added = watch(batcher.syncAddItem(1));
+  await clock.advance(50);
+  batcher.configure({ flushTimeout: 5000 });
+  await clock.advance(50);
+  expect(added.error).toMatchObject({ hook: 'batchAddItem', cause: errorWith({ timeout: 100 }) });
+});
