@@ -91,3 +91,25 @@ test('the timeout of an add hook said the limit that configure() had set after i
   await clock.advance(50);
   expect(added.error).toMatchObject({ hook: 'batchAddItem', cause: errorWith({ timeout: 100 }) });
 });
+
+test('an item that batchAddItems refused was said to be refused by batchAddItem', async () => {
+  class Groups extends BatchPlease<number, number[]> {
+    override batchInit(): number[] {
+      return [];
+    }
+    override batchAddItems(batch: number[], items: readonly number[]): (Error | undefined)[] {
+      batch.push(...items);
+      return items.map((item) => (item === 2 ? new Error('no 2') : undefined));
+    }
+    override batchFlush(): void {}
+  }
+  const batcher = new Groups({ clock: new TestClock() });
+  batcher.on('refused', () => {});
+  const adds = [1, 2].map((item) => watch(batcher.syncAddItem(item)));
+  await settled();
+  expect(adds[1]?.error).toMatchObject({
+    hook: 'batchAddItems',
+    message: 'an item was refused by batchAddItems: no 2',
+  });
+  await batcher.close();
+});

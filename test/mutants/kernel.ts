@@ -105,7 +105,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'flush timeouts are not armed',
     file: RUNNER,
     by: RETRY,
-    from: `batch.wakeAt = now + this.limits.attempt;`,
+    from: `batch.wakeAt = now + batch.limit;`,
     to: `batch.wakeAt = Infinity;`,
   },
   {
