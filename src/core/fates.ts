@@ -12,7 +12,7 @@ export const SOON = 1;
 
 /** The batches that `close` could not deliver, and the first error. */
 export interface Left<State> {
-  states: State[];
+  batches: Batch<State>[];
   entries: number;
   cause: unknown;
 }
@@ -179,7 +179,7 @@ export abstract class Fates<State> extends Lanes<State> {
   protected leave(batch: Batch<State>, error: unknown): void {
     const left = this.ending?.left;
     if (left !== undefined) {
-      left.states.push(batch.state);
+      left.batches.push(batch);
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }

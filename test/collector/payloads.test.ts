@@ -113,3 +113,20 @@ test('an item that batchAddItems refused was said to be refused by batchAddItem'
   });
   await batcher.close();
 });
+
+test('close() listed a batch that failed first before an older one', async () => {
+  const fails: ((error: unknown) => void)[] = [];
+  const { batcher } = bench({
+    maxBatchSize: 1,
+    flushConcurrency: 2,
+    retry: false,
+    batchFlush: () => new Promise((_, reject) => fails.push(reject)),
+  });
+  batcher.addItems([1, 2]);
+  const closed = watch(batcher.close());
+  fails[1]?.('down');
+  await settled();
+  fails[0]?.('down');
+  await settled();
+  expect(closed.error).toMatchObject({ undelivered: 2, batches: [{ items: [1] }, { items: [2] }] });
+});
