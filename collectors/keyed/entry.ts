@@ -22,6 +22,8 @@ export type Forwarded = (typeof FORWARDED)[number];
 export interface Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
   readonly clock: Clock;
+  /** `batchTerminate` has been called for a batch. */
+  terminated: boolean;
   /** Options of each collector but for its hooks. */
   readonly options: () => BatchPleaseOptions<Item, Batch>;
   readonly hooks: KeyedHooks<Item, Key, Batch> & Partial<BatchPleaseHooks<Item, Batch>>;
@@ -136,8 +138,11 @@ export class Entry<Item, Key, Batch> implements Tenant {
       }),
       ...(hooks.batchTerminate != null && {
         // Without a batch it is called once for all keys.
-        batchTerminate: (batch: Batch | undefined) =>
-          batch === undefined ? undefined : hooks.batchTerminate?.(batch, this.key),
+        batchTerminate: (batch: Batch | undefined) => {
+          if (batch === undefined) return undefined;
+          this.owner.terminated = true;
+          return hooks.batchTerminate?.(batch, this.key);
+        },
       }),
     } as BatchPleaseOptions<Item, Batch>;
   }

@@ -28,6 +28,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   readonly state: types.KeyedState<Item, Key, Batch>;
   readonly name: string;
   hooks: Hooks<Item, Key, Batch> = {};
+  terminated = false;
   protected readonly keys: Keys<Item, Key, Batch>;
   protected readonly entrance: Entrance<Item, Key, Batch>;
   /** Items that no key's collector has seen. */
@@ -174,7 +175,8 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     const error = await closeAll(this.keys, this.lanes, timeout, flush);
     // Without `flush` what is left is no error; its batches have been terminated one by one all the same.
     const undelivered = error?.undelivered ?? this.#left;
-    if (undelivered === 0) {
+    // There may be items left that are in no batch.
+    if (!this.terminated && (error?.batches ?? []).length === 0) {
       try {
         this.start();
       } catch {

@@ -105,7 +105,6 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
   /** The entry of the item's key, or why it cannot be accepted. */
   #find(item: Item): Entry<Item, Key, Batch> | Error {
     this.#key = undefined;
-    if (this.isShut) return new ClosedError('it takes no more items');
     let key: Key;
     try {
       key = this.hooks.key?.(item) as Key; // `start` has looked for it
@@ -114,9 +113,9 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
         throw new TypeError('it returned a promise');
       }
     } catch (error) {
-      return new ItemError('key', error);
+      return this.isShut ? new ClosedError('it takes no more items') : new ItemError('key', error);
     }
-    const found = this.#room(key);
+    const found = this.isShut ? new ClosedError('it takes no more items') : this.#room(key);
     this.#key = key; // making room calls user code, which may have added another item
     return found;
   }

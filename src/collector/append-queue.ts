@@ -99,9 +99,9 @@ export class AppendQueue<Entry, State> extends GroupAppender<Entry, State> {
   next(now: number): boolean {
     const core = this.core;
     if (this.late !== undefined && core.isUp(core.entryDeadline, now)) {
-      const { entries, stage } = this.late;
+      const { entries, stage, limit } = this.late;
       this.answered();
-      this.refuseAll(entries, new TimeoutError('adding an item', core.limits.attempt), stage);
+      this.refuseAll(entries, new TimeoutError('adding an item', limit), stage);
       return true;
     }
     if (core.waiting === 0 || !core.still) return false;

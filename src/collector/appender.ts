@@ -18,6 +18,8 @@ class Joiner extends Deferred {
 interface Late<Entry> {
   entries: readonly Entry[];
   stage: 'open' | 'add';
+  /** How long the hook may take. */
+  limit: number;
 }
 
 /** Joins entries with the open batch, settles the promises of their adds, and refuses entries. */
@@ -134,10 +136,10 @@ export abstract class Appender<Entry, State> {
     next: (value: T) => void,
   ): void {
     const core = this.core;
-    const late = { entries, stage };
+    const late = { entries, stage, limit: core.limits.attempt };
     this.late = late;
     core.fastLimit = 0;
-    core.entryDeadline = core.clock.now() + core.limits.attempt;
+    core.entryDeadline = core.clock.now() + late.limit;
     if (core.entryDeadline < Infinity) core.turn();
     const settle = (then: () => void): void => {
       if (this.late !== late) return;

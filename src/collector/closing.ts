@@ -15,7 +15,8 @@ export async function closeParts<Item, Batch>(
   const deadline = clock.now() + timeout;
   const turning = admission.room.close();
   while (turning.next().done !== true);
-  const { states, entries, cause } = await core.close(timeout, flush);
+  const { batches, entries, cause } = await core.close(timeout, flush);
+  const states = batches.map(({ state }) => state);
   const terminate = async (batch: Batch | undefined): Promise<void> => {
     try {
       await batcher.batchTerminate?.(batch);

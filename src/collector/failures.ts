@@ -50,10 +50,12 @@ export class FailurePolicy<State> {
   }
 
   /** The delay before the next attempt; `undefined` when there is none. */
-  #wait({ attempt, firstStartedAt }: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
+  #wait(batch: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
     const { retry, now } = this.parts;
+    const { attempt, firstStartedAt, dueAt, extra } = batch;
     const elapsed = Math.max(now() - firstStartedAt, 0);
-    const delay = backoff(retry, attempt);
+    // A batch that was hurried is due when it was due anyway.
+    const delay = extra ? Math.max(dueAt - now(), 0) : backoff(retry, attempt);
     const asked = this.#ask({ error, attempt, elapsed, delay });
     if (asked === false || attempt >= retry.attempts || this.#spent) return undefined;
     const wait = { retryIn: Math.max(asked ?? delay, SOON), set: asked !== undefined };
@@ -110,7 +112,7 @@ export class FailurePolicy<State> {
   #tooLarge(batch: Batch<State>): Decision<State> {
     // No later attempt would deliver it: held, it would be tried in front of newer batches for ever.
     if (batch.size <= 1) return 'drop';
-    return this.#halve(batch, batch.attempt - 1);
+    return this.#halve(batch, batch.extra ? batch.attempt : batch.attempt - 1);
   }
 
   // Isolating the items that fail

@@ -105,7 +105,8 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     storage?.refused(entry as Prepared<Item>);
     // A storage's own errors name their cause already.
     const own = stage === 'closed' || (storage !== undefined && error instanceof BatchError);
-    const refusal = own ? (error as Error) : new ItemError(HOOK_OF_STAGE[stage], error);
+    const grouped = stage === 'add' && storage === undefined && this.addAll !== undefined;
+    const refusal = own ? (error as Error) : new ItemError(grouped ? 'batchAddItems' : HOOK_OF_STAGE[stage], error);
     reports.refused(this.itemOf(entry), refusal, handled);
     return refusal;
   }

@@ -70,7 +70,7 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
   resolveHooks(given);
   const { batcher, options, config, clock, origin, events, storage, admit, flush } = given;
   const idOf = batcher.batchId == null ? undefined : (batch: Batch): string | undefined => batcher.batchId?.(batch);
-  const reports = new Reports<Item, Batch>(events, () => batcher.constructor.name, clock, idOf);
+  const reports = new Reports<Item, Batch>(events, () => batcher.constructor.name, idOf);
   const atExit = {
     flush,
     ends: (): void => {

@@ -1,5 +1,4 @@
 import type { Batch } from '../core/batch.js';
-import type { Clock } from '../core/clock.js';
 import { withoutStack } from '../core/deadlines.js';
 import { hush } from '../core/promise.js';
 import { FlushError, messageOf } from '../errors.js';
@@ -15,7 +14,6 @@ export class Reports<Item, State> {
   constructor(
     readonly events: Events<BatchPleaseEvents<Item, State>>,
     readonly owner: () => string,
-    readonly clock: Clock,
     readonly batchId: ((state: State) => string | undefined) | undefined,
   ) {}
 
@@ -39,8 +37,8 @@ export class Reports<Item, State> {
   }
 
   infoOf(batch: Batch<State>): BatchInfo {
-    const { reason, size, weight, attempt, startedAt } = batch;
-    return { id: this.idOf(batch), reason, size, weight, attempt, duration: this.clock.now() - startedAt };
+    const { reason, size, weight, attempt, startedAt, endedAt } = batch;
+    return { id: this.idOf(batch), reason, size, weight, attempt, duration: endedAt - startedAt };
   }
 
   flushed(batch: Batch<State>, result: unknown): void {

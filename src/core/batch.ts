@@ -17,6 +17,9 @@ export class Batch<State> {
   /** Number of the present or last attempt, from 1. */
   attempt = 0;
   startedAt = NaN;
+  endedAt = NaN;
+  /** How long the present attempt may take. */
+  limit = Infinity;
   /**
    * When the first attempt began; -Infinity before it. An integer here (or above) would be stored in another way than the
    * time that replaces it, and V8 would then convert every batch that waits, at 10 µs each.
@@ -99,6 +102,7 @@ export class Batch<State> {
     part.attempt = this.attempt;
     part.firstStartedAt = this.firstStartedAt;
     part.startedAt = this.startedAt;
+    part.endedAt = this.endedAt;
     part.failure = this.failure;
     part.splitFrom = this.splitFrom;
     if (this.id !== undefined && !named) part.id = `${this.id}/${++this.parts}`;

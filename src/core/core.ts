@@ -134,7 +134,7 @@ export class Core<State> extends Turns<State> {
 
   /** Takes no more: delivers what is pending until the deadline, or without `flush` waits only for what runs. */
   async close(timeout: number, flush: boolean): Promise<Left<State>> {
-    const left: Left<State> = { states: [], entries: 0, cause: undefined };
+    const left: Left<State> = { batches: [], entries: 0, cause: undefined };
     const done = new Deferred();
     this.ending = { deadline: this.clock.now() + timeout, retries: flush, left, done };
     this.paused = false;
@@ -144,6 +144,7 @@ export class Core<State> extends Turns<State> {
       this.demand('close');
     } else this.turn();
     await done.promise;
+    left.batches.sort((a, b) => a.from - b.from); // one may have failed before an older one
     return left;
   }
 

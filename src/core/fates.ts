@@ -12,7 +12,7 @@ export const SOON = 1;
 
 /** The batches that `close` could not deliver, and the first error. */
 export interface Left<State> {
-  states: State[];
+  batches: Batch<State>[];
   entries: number;
   cause: unknown;
 }
@@ -60,7 +60,7 @@ export abstract class Fates<State> extends Lanes<State> {
   protected deliver(batch: Batch<State>, result: unknown): void {
     this.deliveries++;
     this.failures = 0;
-    this.schedule.delivered(this.clock.now());
+    this.schedule.delivered(batch.endedAt);
     if (this.asides > 0) this.noteWake(-Infinity);
     this.finish(batch, { result });
   }
@@ -133,15 +133,20 @@ export abstract class Fates<State> extends Lanes<State> {
     }
   }
 
-  protected split(batch: Batch<State>, { parts, result }: Parts<State>): void {
+  protected split(batch: Batch<State>, { parts, result }: Parts<State>, extra: boolean): void {
+    const ended = batch.attempt;
     const children = parts.map(({ state, indexes, fate, error, attempt }) => {
       const part = batch.split(state, indexes, this.durable);
       part.attempt = attempt;
-      if (typeof fate === 'object') {
+      if (typeof fate !== 'object') {
+        part.condemned = { error, fate };
+        part.attempt = ended;
+      } else if (fate.retryIn > 0) {
         part.status = 'retrying';
         part.delaySet = fate.set === true;
-        part.wakeAt = part.dueAt = fate.retryIn <= 0 ? -Infinity : this.clock.now() + fate.retryIn;
-      } else part.condemned = { error, fate };
+        part.hurried = extra && !part.delaySet;
+        part.wakeAt = part.dueAt = this.clock.now() + fate.retryIn;
+      }
       return part;
     });
     let after = batch;
@@ -154,7 +159,11 @@ export abstract class Fates<State> extends Lanes<State> {
     this.skipTo(this.log.first);
     children.forEach((part, i) => {
       const fate = parts[i]?.fate;
-      if (typeof fate === 'object' && fate.retryIn > 0) this.driver.waits(part, parts[i]?.error, part.dueAt);
+      if (typeof fate !== 'object' || fate.retryIn <= 0) return;
+      const counted = part.attempt;
+      part.attempt = ended;
+      this.driver.waits(part, parts[i]?.error, part.dueAt);
+      part.attempt = counted;
     });
   }
 
@@ -170,7 +179,7 @@ export abstract class Fates<State> extends Lanes<State> {
   protected leave(batch: Batch<State>, error: unknown): void {
     const left = this.ending?.left;
     if (left !== undefined) {
-      left.states.push(batch.state);
+      left.batches.push(batch);
       left.entries += batch.size;
       left.cause ??= batch.failure ?? error;
     }

@@ -96,7 +96,7 @@ export abstract class Runner<State> extends Fates<State> {
   #expire(batch: Batch<State>): void {
     this.expiries++;
     const what = batch.work === undefined ? (this.driver.work ?? 'a flush') : 'the work after a flush';
-    const error = withoutStack(() => new TimeoutError(what, this.limits.attempt));
+    const error = withoutStack(() => new TimeoutError(what, batch.limit));
     this.#fail(batch, batch.begun, error, true);
   }
 
@@ -135,7 +135,8 @@ export abstract class Runner<State> extends Fates<State> {
     batch.heldAt = Infinity;
     // One that was hurried during a pause, and is due by now, is no extra attempt.
     if (batch.dueAt <= now) batch.extra = false;
-    batch.wakeAt = now + this.limits.attempt;
+    batch.limit = this.limits.attempt;
+    batch.wakeAt = now + batch.limit;
     this.noteWake(batch.wakeAt);
     this.active.add(batch);
     const run = ++batch.begun;
@@ -167,6 +168,7 @@ export abstract class Runner<State> extends Fates<State> {
   /** The run is over; what it answers later is ignored. */
   protected endRun(batch: Batch<State>, aborted?: unknown): void {
     batch.ended = batch.begun;
+    batch.endedAt = this.clock.now();
     batch.wakeAt = Infinity;
     if (aborted !== undefined) batch.context?.abort(aborted);
     batch.context = undefined;
@@ -188,15 +190,17 @@ export abstract class Runner<State> extends Fates<State> {
     batch.failure = error;
     if (batch.work === undefined) this.failures++;
     const { extra } = batch;
-    if (extra) batch.attempt--;
+    if (extra) batch.attempt--; // it uses up none
     const decision = this.driver.failed(batch, error);
     const why = batch.failure; // the family may know better
     batch.extra = false;
+    if (extra) batch.attempt++; // reported as its hooks saw it
     if (batch.work !== undefined) this.failWork(batch, why, decision as Fate);
-    else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision);
-    else if (extra && typeof decision === 'object' && decision.set !== true) {
-      batch.attempt++;
-      this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+    else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision, extra);
+    else if (extra && typeof decision === 'object') {
+      batch.hurried = decision.set !== true;
+      if (batch.hurried) this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
+      else this.meet(batch, why, decision);
       batch.attempt--;
     } else {
       batch.hurried = false;

@@ -224,7 +224,7 @@ export abstract class Turns<State> extends Runner<State> {
     }
     this.resolvePaced();
     const total = this.accepted + this.adopted;
-    const drained = this.#drainedAt < total && this.settled === this.accepted;
+    const drained = this.#drainedAt < total && this.settled === this.accepted && this.pending === 0;
     if (drained) this.#drainedAt = total;
     this.driver.changed(drained);
     if (this.empty) this.ending?.done.resolve();

@@ -80,14 +80,14 @@ export function instrumentCollector(target: CollectorTarget, recorder: Recorder)
     deliverItem: adding,
     batchFlush: flushing,
   });
-  const offs = [
-    listen(target, 'drained', () => {
-      arrivals.reset();
-      groups.clear();
-      ({ refused, returned } = state.counts);
-    }),
-    recorder.observe(() => levelsOf(target, oldestOf(target, arrivals, groups))),
-  ];
+  const reset = (): void => {
+    arrivals.reset();
+    groups.clear();
+    ({ refused, returned } = state.counts);
+  };
+  // At a close that has not delivered everything, nothing is drained.
+  const offs = ['drained', 'closed'].map((event) => listen(target, event, reset));
+  offs.push(recorder.observe(() => levelsOf(target, oldestOf(target, arrivals, groups))));
   return () => {
     unpatch();
     for (const off of offs) off();

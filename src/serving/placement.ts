@@ -225,8 +225,8 @@ export class Placement implements Leaver {
 
   /** Resolves when nothing runs any more, with the rows that were not executed. */
   async close(timeout: number): Promise<{ rows: Row[]; cause: unknown }> {
-    const { states, cause } = await this.#rows.close(timeout, true);
-    return { rows: states, cause };
+    const { batches, cause } = await this.#rows.close(timeout, true);
+    return { rows: batches.map(({ state }) => state), cause };
   }
 
   /** Its callers have their results or an error. */

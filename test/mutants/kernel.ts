@@ -105,14 +105,14 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'flush timeouts are not armed',
     file: RUNNER,
     by: RETRY,
-    from: `batch.wakeAt = now + this.limits.attempt;`,
+    from: `batch.wakeAt = now + batch.limit;`,
     to: `batch.wakeAt = Infinity;`,
   },
   {
     name: 'an extra attempt uses up one of retry.attempts',
     file: RUNNER,
     by: CONTROL,
-    from: `    if (extra) batch.attempt--;\n`,
+    from: `    if (extra) batch.attempt--; // it uses up none\n`,
     to: ``,
   },
   {
@@ -274,8 +274,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'a too large batch uses up an attempt',
     file: FAILURES,
     by: PARTIAL,
-    from: `return this.#halve(batch, batch.attempt - 1);`,
-    to: `return this.#halve(batch, batch.attempt);`,
+    from: `batch.extra ? batch.attempt : batch.attempt - 1`,
+    to: `batch.attempt`,
   },
   {
     name: 'poison is blamed at once',

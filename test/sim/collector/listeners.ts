@@ -250,6 +250,6 @@ export class Listeners {
     const { model } = this.#world;
     model.note('drained');
     leaveFailed(model);
-    if (model.pending > 0 && !model.abandoned) model.bad(`drained while ${model.pending} items are pending`);
+    if (model.pending > 0) model.bad(`drained while ${model.pending} items are pending`);
   }
 }
