@@ -177,12 +177,7 @@ export abstract class Fates<State> extends Lanes<State> {
 
   /** While closing: takes over a batch that was not delivered. */
   protected leave(batch: Batch<State>, error: unknown): void {
-    const left = this.ending?.left;
-    if (left !== undefined) {
-      left.batches.push(batch);
-      left.entries += batch.size;
-      left.cause ??= batch.failure ?? error;
-    }
+    this.#return(batch, batch.failure ?? error);
     // Without a waiting caller the error is not made: its stack is most of the cost of leaving.
     if (batch.outcome !== undefined || batch.pace !== undefined || !this.waiters.empty) {
       const closed = new ClosedError('closed before it was delivered', batch.failure, this.durable);
@@ -230,14 +225,18 @@ export abstract class Fates<State> extends Lanes<State> {
   }
 
   protected giveUpWork(batch: Batch<State>, error: unknown): void {
-    const left = this.ending?.left;
-    if (left !== undefined && this.#unowned(batch)) {
-      left.states.push(batch.state);
-      left.entries += batch.size;
-      left.cause ??= error;
-    }
+    if (this.#unowned(batch)) this.#return(batch, error);
     this.remove(batch);
     this.driver.waits(batch, error, Infinity);
+  }
+
+  /** While closing: hands the batch back to the caller of `close`. */
+  #return(batch: Batch<State>, cause: unknown): void {
+    const left = this.ending?.left;
+    if (left === undefined) return;
+    left.batches.push(batch);
+    left.entries += batch.size;
+    left.cause ??= cause;
   }
 
   /** Given up, and without an owner while `batchDeadLetter` has not taken it over; what is durable has its file. */
