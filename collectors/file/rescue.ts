@@ -80,5 +80,5 @@ async function copyLines<Item>(
 async function makeWay<Item>(spool: Spool<Item>, { name, path }: Damaged, old: OpenFile): Promise<void> {
   const found = spool.files.stat(path);
   if (found === undefined || isSame(found, old.stat())) return;
-  await spool.moveTo(QUARANTINE, fileName(name));
+  await spool.moveTo(QUARANTINE, fileName(name), () => undefined);
 }

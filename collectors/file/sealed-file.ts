@@ -161,8 +161,10 @@ export class SealedFile<Item> {
 
   /** Moves it to a folder whose files are not delivered. */
   async moveTo(folder: Folder): Promise<void> {
-    this.#name = await this.#spool.moveTo(folder, this.#name);
-    this.#spool.measure.aside += this.#counted;
+    await this.#spool.moveTo(folder, this.#name, (name) => {
+      this.#name = name;
+      this.#spool.measure.aside += this.#counted;
+    });
   }
 
   /** May throw; the file is there then. A directory that has taken its name stays. */

@@ -1,0 +1,41 @@
+// The values that a user sees: fields of batches and events, and the bytes on disk. On the real file system.
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { FileBatch } from '../../../collectors/file-batcher.js';
+import { directory, life, removeDirectories, traced } from '../../support/spool.js';
+
+afterEach(removeDirectories);
+
+async function itemsOf<Item>(batch: FileBatch<Item> | undefined): Promise<Item[]> {
+  const items: Item[] = [];
+  for await (const item of batch?.items() ?? []) items.push(item);
+  return items;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate);
+}
+
+/** Bytes of the files in a directory, and in its folders. */
+function used(path: string): number {
+  const names = fs.readdirSync(path, { recursive: true, encoding: 'utf8' });
+  const files = names.filter((name) => /\.(batch|bad)$/.test(name)).map((name) => fs.lstatSync(join(path, name)));
+  return files.reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
+}
+
+test('the file of a cleared batch has the name that the batch says, also while its folder is being synced', async () => {
+  const path = directory();
+  const { files, trace } = traced();
+  const { batcher } = life(path, { durability: 'none' }, files);
+  await batcher.syncAddItem(1);
+  let synced = (): void => undefined;
+  const sync = new Promise<void>((resolve) => (synced = resolve));
+  trace.wait = (call) => (call === 'syncDirectory' ? sync : undefined);
+  const [batch] = batcher.clear();
+  await until(() => trace.calls.includes('rename'));
+  const items = await itemsOf(batch).catch((error: unknown) => error);
+  synced();
+  expect(items).toEqual([1]);
+  await batcher.close();
+  expect(batcher.state.spool.bytes).toBe(used(path));
+});
