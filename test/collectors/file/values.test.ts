@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { FileBatch } from '../../../collectors/file-batcher.js';
-import { directory, life, removeDirectories, traced } from '../../support/spool.js';
+import { directory, leave, life, removeDirectories, traced } from '../../support/spool.js';
 
 afterEach(removeDirectories);
 
@@ -38,4 +38,18 @@ test('the file of a cleared batch has the name that the batch says, also while i
   expect(items).toEqual([1]);
   await batcher.close();
   expect(batcher.state.spool.bytes).toBe(used(path));
+});
+
+test('a returned file that its owner removes before it was moved takes no room any more, and is not unreadable', async () => {
+  const path = directory();
+  await leave(path, [1]);
+  const { batcher } = life(path, { maxBytes: 100 });
+  batcher.pause();
+  await batcher.open();
+  const unreadable: unknown[] = [];
+  batcher.on('unreadable', (event) => unreadable.push(event));
+  const [batch] = batcher.clear();
+  fs.rmSync(batch?.filename ?? '');
+  await batcher.close();
+  expect([batcher.state.spool.bytes, batcher.state.spool.returned, unreadable]).toEqual([0, 1, []]);
 });
