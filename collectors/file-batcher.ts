@@ -197,17 +197,20 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   /** Delivery begins while the rest is still being read. */
-  async #adopt(found: Found): Promise<void> {
+  async #adopt(found: Found): Promise<boolean> {
     const batch = new BatchFile(this.#spool, found);
     const { attempts, size } = batch;
     if (attempts >= this.#spool.config.maxAttempts) {
-      this.#delivery.counts.foundDead += size;
       await batch.bury(new Error('its last attempt did not end'));
-    } else if (!this.#ended) {
+      this.#delivery.counts.foundDead += batch.size; // of one that has vanished nothing is there
+      return false;
+    }
+    if (!this.#ended) {
       this.#delivery.found(batch);
       this.adopt(batch, size, attempts);
       this.look();
     }
+    return true;
   }
 
   /** Ends in bounded time, also when the disk does not answer: then its files stay as they are, for the next process. */

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { FileBatch } from '../../../collectors/file-batcher.js';
-import { directory, leave, life, removeDirectories, traced } from '../../support/spool.js';
+import { directory, filesIn, leave, life, removeDirectories, traced } from '../../support/spool.js';
 
 afterEach(removeDirectories);
 
@@ -52,4 +52,27 @@ test('a returned file that its owner removes before it was moved takes no room a
   fs.rmSync(batch?.filename ?? '');
   await batcher.close();
   expect([batcher.state.spool.bytes, batcher.state.spool.returned, unreadable]).toEqual([0, 1, []]);
+});
+
+test('a batch that open() cannot move to dead/ is not counted as dead, and its bytes are counted once', async () => {
+  const path = directory();
+  await leave(path, [1, 2, 3], { maxBatchSize: 2 });
+  for (const { name } of filesIn(path)) fs.renameSync(join(path, name), join(path, name.replace('-0-', '-1-')));
+  fs.writeFileSync(join(path, 'dead'), ''); // a file where the folder should be
+  const { batcher } = life(path, { maxAttempts: 1 });
+  const report = await batcher.open();
+  expect(report).toMatchObject({ files: 0, items: 0, unreadableFiles: 2 });
+  expect(batcher.state.spool).toMatchObject({ added: 0, dead: 0, bytes: used(path) });
+  await batcher.close();
+});
+
+test('open() reports the files that are delivered, and not those that it moves to dead/', async () => {
+  const path = directory();
+  await leave(path, [1, 2, 3], { maxBatchSize: 2 });
+  const [first] = filesIn(path);
+  fs.renameSync(join(path, first?.name ?? ''), join(path, (first?.name ?? '').replace('-0-', '-1-')));
+  const { batcher, delivered } = life(path, { maxAttempts: 1 });
+  expect(await batcher.open()).toMatchObject({ files: 1, items: 1 });
+  await batcher.close();
+  expect([delivered(), batcher.state.spool.dead]).toEqual([[3], 2]);
 });
