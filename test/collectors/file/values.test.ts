@@ -66,6 +66,18 @@ test('a batch that open() cannot move to dead/ is not counted as dead, and its b
   await batcher.close();
 });
 
+test("another program's file that is moved out of the way of an open file is counted in bytes", async () => {
+  const path = directory();
+  const { batcher } = life(path);
+  await batcher.syncAddItem(1);
+  fs.writeFileSync(join(path, 'other'), 'of another program\n');
+  fs.renameSync(join(path, 'other'), join(path, filesIn(path)[0]?.name ?? ''));
+  await batcher.flush();
+  expect(fs.readdirSync(join(path, 'quarantine'))).toHaveLength(1);
+  expect(batcher.state.spool).toMatchObject({ delivered: 1, bytes: used(path) });
+  await batcher.close();
+});
+
 test('open() reports the files that are delivered, and not those that it moves to dead/', async () => {
   const path = directory();
   await leave(path, [1, 2, 3], { maxBatchSize: 2 });
