@@ -179,8 +179,6 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #recover(names: Names): Promise<RecoveryReport> {
     // The next batch that begins waits for it.
     void this.#spool.syncFound();
-    // Adds need not wait for it where nothing is bounded.
-    const counted = this.#spool.config.maxBytes < Infinity ? undefined : this.#spool.measure.look();
     const report = await recover(
       this.#spool,
       names,
@@ -189,7 +187,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     ).finally(() => {
       this.recovering(false);
     });
-    await counted;
+    // Adds need not wait for it where nothing is bounded.
+    if (this.#spool.config.maxBytes === Infinity) await this.#spool.measure.look();
     this.#delivery.counts.foundBad += report.badLines;
     this.#opened = true;
     this.announce('recovered', report);

@@ -5,6 +5,9 @@ import { DEAD, QUARANTINE, RETURNED } from './format.js';
 /** Milliseconds between two looks at the disk while it is full. */
 const INTERVAL = 1000;
 
+/** How often a look begins again. */
+const TRIES = 5;
+
 /** How many names are looked at in one go, between which other work is done. */
 const AT_A_TIME = 500;
 
@@ -61,8 +64,8 @@ export class Measure {
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
-  /** Counts what is aside. Never rejects. */
-  async look(): Promise<void> {
+  /** Counts what is aside; again, so often, if a file was moved there meanwhile. Never rejects. */
+  async look(tries = TRIES): Promise<void> {
     this.#looked = this.#clock.now();
     const before = this.aside;
     let aside = 0;
@@ -78,7 +81,8 @@ export class Measure {
       this.#unreadable.set(name, bytes);
       aside += bytes;
     }
-    if (this.#stopped || this.aside !== before) return; // a file was moved there meanwhile: the next look counts it
+    if (this.#stopped) return;
+    if (this.aside !== before) return tries > 1 ? this.look(tries - 1) : undefined; // the next look counts it
     this.bytes += aside - this.aside;
     this.aside = aside;
     this.#changed();

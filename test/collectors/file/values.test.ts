@@ -88,3 +88,14 @@ test('open() reports the files that are delivered, and not those that it moves t
   await batcher.close();
   expect([delivered(), batcher.state.spool.dead]).toEqual([[3], 2]);
 });
+
+test('bytes include dead/ also where open() finds a file that it leaves alone', async () => {
+  const path = directory();
+  fs.mkdirSync(join(path, 'dead'));
+  fs.writeFileSync(join(path, 'dead', 'old.batch'), '1\n2\n');
+  fs.writeFileSync(join(path, 'a name.batch'), '3\n');
+  const { batcher } = life(path);
+  expect(await batcher.open()).toMatchObject({ unreadableFiles: 1 });
+  expect(batcher.state.spool.bytes).toBe(used(path));
+  await batcher.close();
+});
