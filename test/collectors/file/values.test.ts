@@ -78,6 +78,16 @@ test("another program's file that is moved out of the way of an open file is cou
   await batcher.close();
 });
 
+test('G21: a name like ours with a longer number is that of a newer version, and is left alone', async () => {
+  const path = directory();
+  const name = '000001763719000123-9f3a1c2b7d4e5f60-0-suffix1.batch';
+  fs.writeFileSync(join(path, name), '1\t778bf23d\n');
+  const { batcher, delivered } = life(path);
+  expect(await batcher.open()).toMatchObject({ files: 0, badLines: 0, unreadableFiles: 1 });
+  await batcher.close();
+  expect([delivered(), filesIn(path)]).toEqual([[], [{ name, text: '1\t778bf23d\n' }]]);
+});
+
 test('open() reports the files that are delivered, and not those that it moves to dead/', async () => {
   const path = directory();
   await leave(path, [1, 2, 3], { maxBatchSize: 2 });
