@@ -179,6 +179,9 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   async #recover(names: Names): Promise<RecoveryReport> {
     // The next batch that begins waits for it.
     void this.#spool.syncFound();
+    // Adds need not wait for it where nothing is bounded.
+    const { measure, config } = this.#spool;
+    const counted = config.maxBytes < Infinity || measure.look();
     const report = await recover(
       this.#spool,
       names,
@@ -187,8 +190,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     ).finally(() => {
       this.recovering(false);
     });
-    // Adds need not wait for it where nothing is bounded.
-    if (this.#spool.config.maxBytes === Infinity) await this.#spool.measure.look();
+    if (!(await counted)) await measure.look();
     this.#delivery.counts.foundBad += report.badLines;
     this.#opened = true;
     this.announce('recovered', report);

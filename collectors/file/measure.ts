@@ -64,8 +64,8 @@ export class Measure {
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
-  /** Counts what is aside; again, so often, if a file was moved there meanwhile. Never rejects. */
-  async look(tries = TRIES): Promise<void> {
+  /** Counts what is aside; again if a file was moved there meanwhile. Answers whether it is counted; never rejects. */
+  async look(tries = TRIES): Promise<boolean> {
     this.#looked = this.#clock.now();
     const before = this.aside;
     let aside = 0;
@@ -81,11 +81,12 @@ export class Measure {
       this.#unreadable.set(name, bytes);
       aside += bytes;
     }
-    if (this.#stopped) return;
-    if (this.aside !== before) return tries > 1 ? this.look(tries - 1) : undefined; // the next look counts it
+    if (this.#stopped) return true;
+    if (this.aside !== before) return tries > 1 && (await this.look(tries - 1));
     this.bytes += aside - this.aside;
     this.aside = aside;
     this.#changed();
+    return true;
   }
 
   stop(): void {
