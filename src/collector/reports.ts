@@ -40,7 +40,8 @@ export class Reports<Item, State> {
 
   infoOf(batch: Batch<State>): BatchInfo {
     const { reason, size, weight, attempt, startedAt } = batch;
-    return { id: this.idOf(batch), reason, size, weight, attempt, duration: this.clock.now() - startedAt };
+    const duration = Math.max(0, this.clock.now() - startedAt); // timers ring up to a millisecond early
+    return { id: this.idOf(batch), reason, size, weight, attempt, duration };
   }
 
   flushed(batch: Batch<State>, result: unknown): void {
