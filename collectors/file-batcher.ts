@@ -180,7 +180,8 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     // The next batch that begins waits for it.
     void this.#spool.syncFound();
     // Adds need not wait for it where nothing is bounded.
-    const counted = this.#spool.config.maxBytes < Infinity ? undefined : this.#spool.measure.look();
+    const { measure, config } = this.#spool;
+    const counted = config.maxBytes < Infinity || measure.look();
     const report = await recover(
       this.#spool,
       names,
@@ -189,7 +190,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     ).finally(() => {
       this.recovering(false);
     });
-    await counted;
+    if (!(await counted)) await measure.look();
     this.#delivery.counts.foundBad += report.badLines;
     this.#opened = true;
     this.announce('recovered', report);
@@ -197,17 +198,20 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
   }
 
   /** Delivery begins while the rest is still being read. */
-  async #adopt(found: Found): Promise<void> {
+  async #adopt(found: Found): Promise<boolean> {
     const batch = new BatchFile(this.#spool, found);
     const { attempts, size } = batch;
     if (attempts >= this.#spool.config.maxAttempts) {
-      this.#delivery.counts.foundDead += size;
       await batch.bury(new Error('its last attempt did not end'));
-    } else if (!this.#ended) {
+      this.#delivery.counts.foundDead += batch.size; // of one that has vanished nothing is there
+      return false;
+    }
+    if (!this.#ended) {
       this.#delivery.found(batch);
       this.adopt(batch, size, attempts);
       this.look();
     }
+    return true;
   }
 
   /** Ends in bounded time, also when the disk does not answer: then its files stay as they are, for the next process. */

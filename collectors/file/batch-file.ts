@@ -1,7 +1,7 @@
 import { StorageError, type Awaitable } from '../../src/index.js';
 import { AppendFile } from './append-file.js';
 import type { FileBatch } from './contract.js';
-import { DEAD, QUARANTINE, RETURNED, batchId, fileName, parseName, partNonce } from './format.js';
+import { DEAD, QUARANTINE, batchId, fileName, parseName, partNonce } from './format.js';
 import type { Line } from './line.js';
 import { onDisk } from './measure.js';
 import { type Reader, readItems } from './reading.js';
@@ -217,7 +217,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
   async giveBack(): Promise<void> {
     await this.whole();
-    await this.file.moveTo(RETURNED);
+    await this.file.giveBack();
   }
 
   /** The batch is given up: its file moves to `dead/`, untouched. */

@@ -34,9 +34,9 @@ const OURS = /^(\d{15})-([0-9a-f]{16}(?:\.\d{1,10}){0,20})-(\d{1,9})-(line|suffi
 /** A bare name, as other programs give to a file of lines for us. */
 const BARE = /^\w[\w.-]{0,199}\.batch$/;
 /** As ours, of a version that we do not know. */
-const LIKE_OURS = /^\d{15}-[0-9a-f]{16}[-.]/;
+const LIKE_OURS = /^\d{15,}-[0-9a-f]{16}[-.]/;
 
-/** `000001763719000123-9f3a1c2b7d4e5f60-0-line1.batch` */
+/** `001763719000123-9f3a1c2b7d4e5f60-0-line1.batch` */
 export function fileName({ sequence, nonce, attempts, integrity }: BatchName): string {
   // Joined, it is one string; a template of this length is kept as a tree of its parts, twice as large.
   return [String(sequence).padStart(15, '0'), nonce, attempts, `${integrity}${VERSION}.batch`].join('-');

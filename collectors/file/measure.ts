@@ -5,6 +5,9 @@ import { DEAD, QUARANTINE, RETURNED } from './format.js';
 /** Milliseconds between two looks at the disk while it is full. */
 const INTERVAL = 1000;
 
+/** How often a look begins again. */
+const TRIES = 5;
+
 /** How many names are looked at in one go, between which other work is done. */
 const AT_A_TIME = 500;
 
@@ -61,8 +64,8 @@ export class Measure {
     (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
-  /** Counts what is aside. Never rejects. */
-  async look(): Promise<void> {
+  /** Counts what is aside; again if a file was moved there meanwhile. Answers whether it is counted; never rejects. */
+  async look(tries = TRIES): Promise<boolean> {
     this.#looked = this.#clock.now();
     const before = this.aside;
     let aside = 0;
@@ -78,10 +81,12 @@ export class Measure {
       this.#unreadable.set(name, bytes);
       aside += bytes;
     }
-    if (this.#stopped || this.aside !== before) return; // a file was moved there meanwhile: the next look counts it
+    if (this.#stopped) return true;
+    if (this.aside !== before) return tries > 1 && (await this.look(tries - 1));
     this.bytes += aside - this.aside;
     this.aside = aside;
     this.#changed();
+    return true;
   }
 
   stop(): void {

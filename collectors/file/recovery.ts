@@ -82,12 +82,13 @@ function countFound<Item>(spool: Spool<Item>, names: readonly string[]): Readonl
  * Reads the files that earlier processes have left, oldest first. A crash may cut short any step, and the next open
  * repeats it.
  *
- * Nothing here fails because of what is in the directory. A file that cannot be read stays.
+ * Nothing here fails because of what is in the directory. A file that cannot be read stays. `adopt` answers whether the file
+ * is delivered now.
  */
 export async function recover<Item>(
   spool: Spool<Item>,
   { batches, foreign, sizes, parts }: Names,
-  adopt: (found: Found) => Promise<void>,
+  adopt: (found: Found) => Promise<boolean>,
   stopped: () => boolean,
 ): Promise<RecoveryReport> {
   const report = { files: 0, items: 0, tornLines: 0, badLines: 0, quarantinedFiles: 0, unreadableFiles: 0 };
@@ -111,9 +112,14 @@ export async function recover<Item>(
     const found = await ahead.shift();
     if (found instanceof Error) unreadable(name, found);
     else if (found !== undefined) {
-      await adopt(found).catch((error: unknown) => {
+      const delivered = await adopt(found).catch((error: unknown) => {
+        spool.bytes -= onDisk(found.stat); // they are counted with those that stay
         unreadable(found.name, error);
+        return false;
       });
+      if (delivered) continue;
+      report.files--;
+      report.items -= found.size;
     }
   }
   await Promise.all(ahead);

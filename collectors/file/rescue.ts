@@ -2,6 +2,7 @@ import { type BatchName, QUARANTINE, fileName, temporaryName } from './format.js
 import type { OpenFile } from './file-system.js';
 import type { Kept } from './kept.js';
 import { visitLines } from './lines.js';
+import { onDisk } from './measure.js';
 import { type Spool, isSame } from './spool.js';
 import { Writer, discard } from './writing.js';
 
@@ -80,5 +81,7 @@ async function copyLines<Item>(
 async function makeWay<Item>(spool: Spool<Item>, { name, path }: Damaged, old: OpenFile): Promise<void> {
   const found = spool.files.stat(path);
   if (found === undefined || isSame(found, old.stat())) return;
-  await spool.moveTo(QUARANTINE, fileName(name));
+  await spool.moveTo(QUARANTINE, fileName(name), () => {
+    spool.measure.addAside(onDisk(found));
+  });
 }

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { examine } from './examine.js';
 import type { FileStat, OpenFile } from './file-system.js';
-import { parseName, fileName } from './format.js';
+import { RETURNED, parseName, fileName } from './format.js';
 import { onDisk } from './measure.js';
 import { type Copy, copyWhole } from './parts.js';
 import { type Spool, isSame } from './spool.js';
@@ -161,8 +161,21 @@ export class SealedFile<Item> {
 
   /** Moves it to a folder whose files are not delivered. */
   async moveTo(folder: Folder): Promise<void> {
-    this.#name = await this.#spool.moveTo(folder, this.#name);
-    this.#spool.measure.aside += this.#counted;
+    await this.#spool.moveTo(folder, this.#name, (name) => {
+      this.#name = name;
+      this.#spool.measure.aside += this.#counted;
+    });
+  }
+
+  /** Moves it to its new owner's folder, who may have removed it already. */
+  async giveBack(): Promise<void> {
+    try {
+      await this.moveTo(RETURNED);
+    } catch (error) {
+      if (this.look() !== 'missing') throw error;
+      this.#synced = true; // nothing is left to sync
+      this.free();
+    }
   }
 
   /** May throw; the file is there then. A directory that has taken its name stays. */

@@ -215,16 +215,16 @@ export class Spool<Item> {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Moves a file to a folder, as it is; answers its name in the directory now. */
-  async moveTo(folder: Folder, name: string): Promise<string> {
+  /** Moves a file to a folder, as it is; `moved` is called at once with its name in the directory now. */
+  async moveTo(folder: Folder, name: string, moved: (name: string) => void): Promise<void> {
     await this.files.makeDirectory(this.path(folder), true);
     const wanted = folder === QUARANTINE ? `${name}.${this.files.nonce()}.bad` : name;
     const target = join(folder, freeName(this.files, this.path(folder), wanted));
     this.files.rename(this.path(name), this.path(target));
+    moved(target);
     this.#syncs.changes++;
     // The move has happened; that it survives power loss is worth no failure: it would be made again.
     await this.sync(folder).catch(() => undefined);
-    return target;
   }
 }
 

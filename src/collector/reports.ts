@@ -38,7 +38,8 @@ export class Reports<Item, State> {
 
   infoOf(batch: Batch<State>): BatchInfo {
     const { reason, size, weight, attempt, startedAt, endedAt } = batch;
-    return { id: this.idOf(batch), reason, size, weight, attempt, duration: endedAt - startedAt };
+    const duration = Math.max(0, endedAt - startedAt); // timers ring up to a millisecond early
+    return { id: this.idOf(batch), reason, size, weight, attempt, duration };
   }
 
   flushed(batch: Batch<State>, result: unknown): void {

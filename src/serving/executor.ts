@@ -172,7 +172,8 @@ export class Executor implements Driver<Row> {
 
   #infoOf({ lane, reason, attempt, startedAt, state }: Batch<Row>, now: number): ServingBatchInfo {
     const calls = new Set(state.slices.map(({ call }) => call)).size;
-    return { partition: lane, size: state.size, reason, attempt, duration: now - startedAt, calls };
+    const duration = Math.max(0, now - startedAt); // timers ring up to a millisecond early
+    return { partition: lane, size: state.size, reason, attempt, duration, calls };
   }
 }
 

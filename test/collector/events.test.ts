@@ -1,5 +1,6 @@
-import { BatchPlease, type BatchPleaseEvents } from 'batch-please';
-import { KeyedBatcher, type MemoryBatcher } from 'batch-please/collectors';
+import { BatchPlease, type BatchPleaseEvents, type Clock } from 'batch-please';
+import { KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
+import { TestClock } from 'batch-please/testing';
 import { bench, expectBalanced, settled, sink, warnings, type NumberOptions } from '../support/collectors.js';
 
 afterEach(() => jest.restoreAllMocks());
@@ -401,4 +402,30 @@ test('works without jest spies: a plain subclass and its events', () => {
   summer.addItem(2);
   summer.addItem(3);
   expect(sums).toEqual([6]);
+});
+
+test('an attempt that a timer starts a moment early has no negative duration', async () => {
+  const clock = new TestClock();
+  // As setTimeout does it: it may fire up to a millisecond early.
+  const early: Clock = {
+    now: () => clock.now(),
+    setTimer: (fn, ms) => clock.setTimer(fn, Math.max(0, ms - 1)),
+    clearTimer: (handle) => {
+      clock.clearTimer(handle);
+    },
+  };
+  const durations: number[] = [];
+  const batcher = new MemoryBatcher<number>({
+    clock: early,
+    maxBatchSize: 1,
+    retry: { attempts: 2, minDelay: 10, jitter: false },
+    batchFlush() {
+      throw new Error('down');
+    },
+  });
+  batcher.on('failed', ({ duration }) => durations.push(duration));
+  batcher.on('held', ({ duration }) => durations.push(duration));
+  batcher.addItem(1);
+  await clock.advance(20);
+  expect(durations).toEqual([0, 0]);
 });
