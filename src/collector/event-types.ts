@@ -8,7 +8,7 @@ export interface BatchInfo {
   reason: Trigger;
   /** Items in the batch. */
   size: number;
-  /** Sum of the items' weights; 0 without `weigh`. Of a part of a batch: its share by the number of items. */
+  /** Sum of the items' weights; 0 without `weigh`. A part of a batch has its share by the number of items. */
   weight: number;
   /** The attempt that ended, from 1. */
   attempt: number;

@@ -2,6 +2,7 @@ import type { Batch } from '../core/batch.js';
 import { SOON } from '../core/fates.js';
 import { hush, isThenable } from '../core/promise.js';
 import type { Decision, Fate, Parts } from '../core/driver.js';
+import { codeOf, oneError, readErrors } from './item-errors.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 
 type Split<State> = (state: State, indexes: readonly number[]) => State;
@@ -98,14 +99,18 @@ export class FailurePolicy<State> {
     const all = named.length === batch.size;
     if (longest !== undefined && all && lost.length === 0) return longest;
     const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
+    const errorOf = new Map(named);
+    const givenUpBy = oneError(
+      lost.map((index) => errorOf.get(index)),
+      error,
+    );
     if (all && again.length === 0) {
-      if (batch.size === 1) batch.failure = named[0]?.[1];
+      batch.failure = givenUpBy;
       return givenUp;
     }
-    const errorOf = new Map(named);
     const plan: { indexes: number[]; fate: Fate; error: unknown }[] = [];
     if (longest !== undefined) plan.push({ indexes: again, fate: longest, error: errorOf.get(again[0] as number) });
-    if (lost.length > 0) plan.push({ indexes: lost, fate: givenUp, error: errorOf.get(lost[0] as number) });
+    if (lost.length > 0) plan.push({ indexes: lost, fate: givenUp, error: givenUpBy });
     return { parts: this.#take(batch, plan, batch.attempt) };
   }
 
@@ -204,45 +209,5 @@ export class FailurePolicy<State> {
     }
     if (part == null) throw new TypeError(`batchSplit must return a batch, and returned ${String(part)}`);
     return part as State;
-  }
-}
-
-/** The items that failed and why, in the order of the batch. Throws if a position is out of range. */
-function readErrors(error: unknown, size: number): [number, unknown][] {
-  const given = (error as { errors?: unknown }).errors;
-  if (!Array.isArray(given)) throw new TypeError('PartialFlushError: errors must be a list');
-  const list = given as readonly unknown[];
-  const named = new Map<number, unknown>();
-  const arePairs = list.every((entry) => Array.isArray(entry));
-  // `forEach` passes over the holes of a sparse list, which stand for items that were delivered.
-  list.forEach((entry, place) => {
-    if (!arePairs && entry !== undefined) named.set(place, entry);
-    else if (arePairs) named.set(positionOf(entry as unknown[]), (entry as unknown[])[1]);
-  });
-  for (const index of named.keys()) {
-    if (!Number.isInteger(index) || index < 0 || index >= size) {
-      throw new RangeError(`PartialFlushError: there is no item at position ${String(index)} in a batch of ${size}`);
-    }
-  }
-  return [...named].sort(([a], [b]) => a - b);
-}
-
-/** The error of a hook before the flush: nothing was delivered, so the batch cannot have failed in part. */
-export function throwWhole(error: unknown): never {
-  if (codeOf(error) !== 'ERR_BATCH_PARTIAL') throw error;
-  throw new TypeError('batchPreFlush cannot fail in part, since nothing was delivered yet', { cause: error });
-}
-
-/** `Object.entries` makes pairs whose positions are text; taken for an aligned list, they would blame other items. */
-function positionOf([index]: readonly unknown[]): number {
-  return typeof index === 'string' && /^\d+$/.test(index) ? Number(index) : (index as number); // checked by the caller
-}
-
-/** Errors of another copy of the package have the same code. Never throws. */
-function codeOf(error: unknown): unknown {
-  try {
-    return (error as { code?: unknown } | null | undefined)?.code;
-  } catch {
-    return undefined;
   }
 }

@@ -1,14 +1,15 @@
-import type { Batch, Work } from '../core/batch.js';
+import type { Batch } from '../core/batch.js';
 import type { Core } from '../core/core.js';
 import { type Awaitable, adopt, hush, isThenable } from '../core/promise.js';
-import type { Decision, Driver, Ending } from '../core/driver.js';
+import type { Decision, Driver, Ending, Settled } from '../core/driver.js';
 import { BatchError, ItemError } from '../errors.js';
 import { retryDelay } from '../options/retry.js';
 import { type AppendHooks, type Stage, isGiven, ran } from './append-hooks.js';
 import type { AppendQueue } from './append-queue.js';
 import { type Flushable, flushBeforeExit, leaveBeforeExit } from './exit.js';
 import { HookContext } from './context.js';
-import { FailurePolicy, throwWhole } from './failures.js';
+import { FailurePolicy } from './failures.js';
+import { throwWhole } from './item-errors.js';
 import type { Reports } from './reports.js';
 import type { BatchPleaseConfig, BatchPleaseHooks, BatchPleaseOptions, BatchPleaseState } from './types.js';
 import type { FlushContext, Prepared, Storage } from './types.js';
@@ -187,7 +188,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     return error as Error;
   }
 
-  settled(batch: Batch<State>, ending: Ending): { error?: Error; work?: Work | undefined } {
+  settled(batch: Batch<State>, ending: Ending): Settled {
     if ('why' in ending) return this.#dropped(batch, ending.error, ending.why);
     const { state, result } = (ending.result ?? { state: batch.state }) as Flushed<State>;
     this.counts.flushes++;
@@ -201,7 +202,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     return new HookContext(batch, this.#parts.reports.idOf(batch));
   }
 
-  #dropped(batch: Batch<State>, error: unknown, why: 'overflow' | 'giveUp'): { error: Error; work?: Work | undefined } {
+  #dropped(batch: Batch<State>, error: unknown, why: 'overflow' | 'giveUp'): Settled {
     const { reports, storage } = this.#parts;
     const { size, state } = batch;
     this.counts.dropped += size;
@@ -214,8 +215,8 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     if (why === 'overflow') {
       return { error: error as Error, work: storage && ((): Awaitable<void> => storage.discard(state)) };
     }
-    const refusal = reports.flushError(batch, 'dropped', error);
-    if (!takesOver) return { error: refusal };
+    const refusals = reports.givenUp(batch, error);
+    if (!takesOver) return refusals;
     let reported = false;
     // The event follows the hand-over, and is emitted once, however often that is tried.
     const work = (): unknown => {
@@ -226,7 +227,7 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
         reported = true;
       }
     };
-    return { error: refusal, work };
+    return { ...refusals, work };
   }
 
   closed(): void {

@@ -3,6 +3,7 @@ import { withoutStack } from '../core/deadlines.js';
 import { hush } from '../core/promise.js';
 import { FlushError, messageOf } from '../errors.js';
 import { type Events, warn } from '../events.js';
+import { errorsOf } from './item-errors.js';
 import type { BatchInfo, BatchPleaseEvents } from './types.js';
 
 /** Events of a collector, and process warnings for failures without a listener: one per kind. */
@@ -58,6 +59,18 @@ export class Reports<Item, State> {
     this.events.emit('held', { ...info, error });
     this.warnUnless(this.events.has('held'), `a batch of ${info.size} is held after attempt ${info.attempt}`, error);
     return this.flushError(batch, 'held', error);
+  }
+
+  /** The errors for the callers of a batch that is given up: one for all, or one for each item where they differ. */
+  givenUp(batch: Batch<State>, cause: unknown): { error: FlushError; errorOf?: (place: number) => FlushError } {
+    const error = this.flushError(batch, 'dropped', cause);
+    const errors = errorsOf(cause, batch.size);
+    if (errors === undefined) return { error };
+    const errorOf = (place: number): FlushError => {
+      const own = errors.get(place);
+      return own === undefined ? error : this.flushError(batch, 'dropped', own);
+    };
+    return { error, errorOf };
   }
 
   flushError(batch: Batch<State>, fate: 'held' | 'dropped', cause: unknown): FlushError {

@@ -86,7 +86,7 @@ export interface BatchView {
   readonly id: string;
   /** Items. */
   readonly size: number;
-  /** Sum of the items' weights; 0 without `weigh`. Of a part of a batch: its share by the number of items. */
+  /** Sum of the items' weights; 0 without `weigh`. A part of a batch has its share by the number of items. */
   readonly weight: number;
   /** The trigger that cut the batch. */
   readonly reason: Trigger;

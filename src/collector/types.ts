@@ -14,7 +14,7 @@ export interface FlushContext {
   readonly attempt: number;
   /** Items in the batch. */
   readonly size: number;
-  /** Sum of the items' weights; 0 without `weigh`. Of a part of a batch: its share by the number of items. */
+  /** Sum of the items' weights; 0 without `weigh`. A part of a batch has its share by the number of items. */
   readonly weight: number;
   /** Aborts at the flush timeout, and when `close` gives up. */
   readonly signal: AbortSignal;

@@ -14,6 +14,14 @@ export interface Parts<State> {
 /** How a batch ended. */
 export type Ending = { result: unknown } | { error: unknown; why: 'overflow' | 'giveUp' };
 
+/** The answer of the family to an end: the error for its callers, if it was given up, and the work that follows. */
+export interface Settled {
+  error?: Error;
+  /** The error for the caller of the entry at that place, where they differ. */
+  errorOf?: ((place: number) => Error) | undefined;
+  work?: Work | undefined;
+}
+
 /** The port from the core to a family. None of its methods may throw, but for `run`, whose throw fails the attempt. */
 export interface Driver<State> {
   /** Lets the next entry join, or refuses one whose hook took too long; `false` if there is nothing to do. */
@@ -23,8 +31,7 @@ export interface Driver<State> {
   failed(batch: Batch<State>, error: unknown): Decision<State>;
   /** The batch waits until `retryAt`, or is held; the error is for pending `flush()` calls that cover a held batch. */
   waits(batch: Batch<State>, error: unknown, retryAt: number): Error;
-  /** The batch has ended; answers with the error for its callers, if it was given up, and with the work that follows. */
-  settled(batch: Batch<State>, ending: Ending): { error?: Error; work?: Work | undefined };
+  settled(batch: Batch<State>, ending: Ending): Settled;
   /** At the end: refuses every entry that has not joined, and answers how many those were. */
   abandon(error: Error): number;
   /** Room may be free; `drained`: nothing is pending any more. */

@@ -193,11 +193,11 @@ export abstract class Fates<State> extends Lanes<State> {
     this.finished += batch.size;
     this.move(batch, 'settled');
     const reject = 'why' in ending ? this.waiters.takeCovering(batch.from) : undefined;
-    const { error, work } = this.driver.settled(batch, ending);
+    const { error, errorOf, work } = this.driver.settled(batch, ending);
     if (error === undefined) batch.outcome?.resolve();
     else {
       batch.refusal = error;
-      batch.outcome?.reject(error);
+      batch.outcome?.reject(error, errorOf);
       batch.pace?.reject(error);
       reject?.(error);
     }

@@ -39,11 +39,14 @@ export class Outcome {
     for (const resolve of this.#resolves) resolve(undefined);
   }
 
-  reject(error: unknown): void {
+  /** `errorOf`: the error for the entry at a place, where they differ. */
+  reject(error: unknown, errorOf?: (place: number) => Error): void {
     this.#all?.reject(error);
     for (const promise of this.#promises) promise.catch(ignore);
     const rejection = ignorableRejection(error);
-    for (const resolve of this.#resolves) resolve(rejection);
+    for (const [caller, resolve] of this.#resolves.entries()) {
+      resolve(errorOf === undefined ? rejection : ignorableRejection(errorOf(this.#places?.[caller] ?? caller)));
+    }
   }
 
   /**

@@ -491,3 +491,51 @@ describe("giveUp: 'split'", () => {
     expectBalanced(batcher);
   });
 });
+
+describe('several items are given up, each with its own error: b and d of four', () => {
+  const [b, d] = [new Error('b'), new Error('d')];
+
+  test.each([
+    ['beside others that are delivered', [undefined, b, undefined, d], ['delivered', b, 'delivered', d]],
+    ['and they are the whole batch', [d, b, d, b], [d, b, d, b]],
+    ['in pairs', [[3, d], [1, b]], ['delivered', b, 'delivered', d]], // prettier-ignore
+  ])('%s: the promise of each rejects with its own', async (_, errors, expected) => {
+    const given: unknown[] = [];
+    const { batcher } = bench({
+      maxBatchSize: 4,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new PartialFlushError(errors as unknown[]);
+      },
+      batchDeadLetter: ({ items }, error) => {
+        given.push(items.map((item, place) => [item, (error as PartialFlushError).errors[place]]));
+      },
+    });
+    const outcomes = [0, 1, 2, 3].map((item) =>
+      batcher.deliverItem(item).then(
+        () => 'delivered',
+        (error: unknown) => (error as Error).cause,
+      ),
+    );
+    expect(await Promise.all(outcomes)).toEqual(expected);
+    if (expected[0] === 'delivered') expect(given).toEqual([[[1, b], [3, d]]]); // prettier-ignore
+    else expect(given).toEqual([[[0, d], [1, b], [2, d], [3, b]]]); // prettier-ignore
+  });
+
+  test('the same error for all of them stays that error', async () => {
+    const errors: unknown[] = [];
+    const { batcher } = bench({
+      maxBatchSize: 3,
+      retry: false,
+      giveUp: 'drop',
+      batchFlush: () => {
+        throw new PartialFlushError([undefined, b, b]);
+      },
+    });
+    batcher.on('dropped', ({ error }) => errors.push(error));
+    batcher.addItems([1, 2, 3]);
+    await settled();
+    expect(errors).toEqual([b]);
+  });
+});

@@ -47,6 +47,11 @@ export const FATES_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [57001835, 'G8: the same'],
 ];
 
+/** The same for batches that are taken back, limits that change, and hooks that take time or fail. */
+export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [54041279, 'G12: the model took the copy that an earlier process had begun for one that is still there'],
+];
+
 /** The same for what came later: files that others move and spoil, few descriptors, calls that hang, disks that lie. */
 export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [27, 'G11: a lock that a hung disk gives after the end of close is kept'],

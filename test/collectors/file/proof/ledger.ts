@@ -271,12 +271,12 @@ export class Ledger {
     }
   }
 
-  /** Bytes in quarantine, and in copies that are being made. */
-  get bytesAside(): number {
+  /** Bytes in quarantine, and in copies that are being made; those of an earlier process are removed at the start. */
+  bytesAside(copies: boolean): number {
     let sum = 0;
     for (const [path, names] of this.disk.current) {
       for (const [name, { current }] of names) {
-        if (path === `${DIRECTORY}/quarantine` || name.endsWith('.tmp')) sum += current.length;
+        if (path === `${DIRECTORY}/quarantine` || (copies && name.endsWith('.tmp'))) sum += current.length;
       }
     }
     return sum;

@@ -60,7 +60,7 @@ export class SimProcess {
     const wall = ledger.moveWall(generation.drift);
     // A last line that is whole gets the newline that it lacks.
     this.found = disk.bytesIn(DIRECTORY) + disk.unfinishedIn(DIRECTORY);
-    this.foundAside = ledger.bytesAside;
+    this.foundAside = ledger.bytesAside(false);
     const files: Manners = generation.files;
     this.files = new SimFiles(
       disk,
@@ -228,7 +228,7 @@ export class SimProcess {
     this.addUp();
     const { maxBytes } = this.generation;
     // What was there before is there; damaged lines are copied before they go.
-    const copied = Math.max(0, this.ledger.bytesAside - this.foundAside);
+    const copied = Math.max(0, this.ledger.bytesAside(true) - this.foundAside);
     // A part has a file of its own before that of the whole goes.
     const { partly, tooLarge, giveUp } = this.generation;
     const twice = partly > 0 || tooLarge > 0 || giveUp === 'split' ? 2 : 1;
