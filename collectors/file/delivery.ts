@@ -30,6 +30,8 @@ export class Delivery<Item> {
   readonly #returning = new Set<Promise<void>>();
   /** The batches that `close` leaves behind. */
   readonly #left: BatchFile<Item>[] = [];
+  /** Their `batchPostFlush` has begun, and their file is there. */
+  readonly #delivered = new Set<BatchFile<Item>>();
   /** Their `batchPostFlush` is done. */
   readonly #posted = new WeakSet<BatchFile<Item>>();
   /** Items that were counted as missing from them. */
@@ -89,8 +91,14 @@ export class Delivery<Item> {
   async release(): Promise<void> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
     // Some in flight are being moved to dead/, for which they need a file of their own.
-    const left = [...new Set([...this.#left, ...this.#inFlight.values()])].map((batch) => batch.release());
+    const left = [...new Set([...this.#left, ...this.#inFlight.values()])].map((batch) => this.#leave(batch));
     await Promise.all([...left, this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
+  }
+
+  async #leave(batch: BatchFile<Item>): Promise<void> {
+    // The user's batchPostFlush has not ended, and perhaps never will: the next process is not to deliver it again.
+    if (this.#delivered.has(batch)) await this.#remove(batch).catch(() => undefined);
+    await batch.release();
   }
 
   /** The batch was dropped. */
@@ -149,18 +157,22 @@ export class Delivery<Item> {
   async #postFlush(state: FileBatch<Item>, context: FlushContext): Promise<void> {
     const batch = this.#inFlight.get(context.id);
     if (batch === undefined) return;
+    this.#delivered.add(batch);
     // The end of `close` may cut short what follows. Lines that are in the file only go to `quarantine/` with it.
     if (!batch.over) this.#countMissing(batch, batch.file.unsafe);
     try {
       if (!this.#posted.has(batch)) await this.#users.batchPostFlush?.call(this.#batcher, state, context);
       this.#posted.add(batch);
     } finally {
-      if (!batch.over) {
-        await batch.remove();
-        this.#countMissing(batch, false);
-      }
+      await this.#remove(batch);
     }
     this.#letGo(batch);
+  }
+
+  async #remove(batch: BatchFile<Item>): Promise<void> {
+    if (batch.over) return;
+    await batch.remove();
+    this.#countMissing(batch, false);
   }
 
   /** Counts what the sink did not get of a batch that is delivered; `kept`: what is in no copy is not lost. */
@@ -200,6 +212,7 @@ export class Delivery<Item> {
   #letGo(batch: BatchFile<Item>): void {
     this.#sealing.forget(batch);
     this.#ahead.forget(batch);
+    this.#delivered.delete(batch);
     this.#inFlight.delete(batch.id);
   }
 }

@@ -115,24 +115,14 @@ export class Ledger {
     const moved = this.sabotaged && batch.includes('/');
     const doubled = (this.lied || this.unsynced > 0) && this.powerLosses > 0;
     for (const record of records) {
-      if (record.cleared === this.generation && !doubled && !moved) {
+      const twice = doubled || moved || ((record.split || this.#isHalved) && crashed);
+      if (record.cleared === this.generation && !twice) {
         this.bad(`G8: item ${record.id} was handed back by clear(), and is delivered`);
       }
-      if (
-        record.delivered === this.generation &&
-        !doubled &&
-        !moved &&
-        !((record.split || this.#isHalved) && crashed)
-      ) {
+      if (record.delivered === this.generation && !twice) {
         this.bad(`G8: item ${record.id} is delivered twice by one process`);
       }
-      if (
-        record.delivered >= 0 &&
-        record.batch !== batch &&
-        !doubled &&
-        !moved &&
-        !((record.split || this.#isHalved) && crashed)
-      ) {
+      if (record.delivered >= 0 && record.batch !== batch && !twice) {
         this.bad(`G8: item ${record.id} is delivered again under another id: ${record.batch ?? ''}, then ${batch}`);
       }
       record.delivered = this.generation;

@@ -36,8 +36,6 @@ export class SimProcess {
   hanging = 0;
   /** The item that `encode` throws for. */
   mute = 0;
-  /** Calls of `batchPostFlush` that take time: the file of a delivered batch goes after that. */
-  posting = 0;
   /** Batches that have failed in part. */
   splits = 0;
   removed = false;
@@ -153,7 +151,7 @@ export class SimProcess {
     if (this.files.failedOnly('write')) this.ledger.firm(this.closed, this.files.diedAt);
     // A part that could not be written keeps the file of the whole.
     const kept = this.files.trouble ? this.splits : 0;
-    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove') + kept + this.posting;
+    this.ledger.notRemoved[this.ledger.generation] = this.files.failed('remove') + kept;
     this.ledger.ops += this.files.ops;
     if (ending === 'power' || ending === 'closeThenPower') {
       this.ledger.powerLoss(this.generation, this.files.diedAt, this.files.trouble);

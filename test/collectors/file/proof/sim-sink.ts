@@ -89,15 +89,8 @@ export function isFinal(error: unknown): boolean {
 export function post(sim: SimProcess): Promise<void> | undefined {
   const { slowPost } = sim.generation;
   if (slowPost === 0 || !sim.ledger.fates.chance(slowPost)) return undefined;
-  sim.posting++;
   return new Promise((resolve) => {
-    sim.clock.setTimer(
-      () => {
-        sim.posting--;
-        resolve();
-      },
-      1 + sim.ledger.fates.int(60),
-    );
+    sim.clock.setTimer(resolve, 1 + sim.ledger.fates.int(60));
   });
 }
 
