@@ -124,13 +124,19 @@ export abstract class Fates<State> extends Lanes<State> {
 
   /** Tries batches below the position at once that wait for their retry, once per wait, and those that are held. */
   protected hurryTo(position: number, all: boolean): void {
-    for (const batch of this.active) {
-      const waits = batch.status === 'retrying' || batch.status === 'held' || batch.status === 'aside';
-      if (!waits || batch.running || (!all && (batch.from >= position || batch.delaySet || batch.hurried))) continue;
-      if (batch.status === 'retrying' && !all && batch.work === undefined) batch.extra = batch.hurried = true;
-      batch.wakeAt = -Infinity;
-      this.noteWake(-Infinity);
+    for (const batch of this.active) this.#hurry(batch, position, all);
+    // Parts that wait for a lane; no batch behind them was tried.
+    for (let part = this.queue; part !== undefined && part.firstStartedAt >= 0; part = part.next) {
+      this.#hurry(part, position, all);
     }
+  }
+
+  #hurry(batch: Batch<State>, position: number, all: boolean): void {
+    const waits = batch.status === 'retrying' || batch.status === 'held' || batch.status === 'aside';
+    if (!waits || batch.running || (!all && (batch.from >= position || batch.delaySet || batch.hurried))) return;
+    if (batch.status === 'retrying' && !all && batch.work === undefined) batch.extra = batch.hurried = true;
+    batch.wakeAt = -Infinity;
+    this.noteWake(-Infinity);
   }
 
   protected split(batch: Batch<State>, { parts, result }: Parts<State>, extra: boolean): void {
@@ -149,17 +155,12 @@ export abstract class Fates<State> extends Lanes<State> {
       }
       return part;
     });
-    let after = batch;
-    for (const part of children) {
-      this.log.insert(part, after);
-      after = part;
-    }
+    for (const part of [...children].reverse()) this.log.insert(part, batch);
     if (batch.size > 0) this.deliver(batch, result);
     else this.remove(batch);
     this.skipTo(this.log.first);
     children.forEach((part, i) => {
-      const fate = parts[i]?.fate;
-      if (typeof fate !== 'object' || fate.retryIn <= 0) return;
+      if (part.status !== 'retrying') return;
       const counted = part.attempt;
       part.attempt = ended;
       this.driver.waits(part, parts[i]?.error, part.dueAt);
