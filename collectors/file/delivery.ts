@@ -92,7 +92,8 @@ export class Delivery<Item> {
     for (const batch of this.#inFlight.values()) batch.endAttempt();
     // Some in flight are being moved to dead/, for which they need a file of their own.
     const left = [...new Set([...this.#left, ...this.#inFlight.values()])].map((batch) => this.#leave(batch));
-    await Promise.all([...left, this.#sealing.release(), this.#ahead.finish(), ...this.#returning]);
+    await Promise.all([...left, this.#sealing.release(), this.#ahead.stop(), ...this.#returning]);
+    await this.#ahead.finish();
   }
 
   async #leave(batch: BatchFile<Item>): Promise<void> {
@@ -114,8 +115,8 @@ export class Delivery<Item> {
     this.#letGo(file);
     const returning = file
       .giveBack()
-      .then(async () => {
-        await this.#ahead.sync(file);
+      .then(() => {
+        this.#ahead.addLast(file); // many may be cleared at once, and each sync takes a descriptor
       })
       .catch((error: unknown) => {
         const { id, filename } = file;

@@ -41,6 +41,7 @@ export class SealedFile<Item> {
   unsafe: boolean;
   readonly #spool: Spool<Item>;
   #name: string;
+  /** Bytes that the spool counts for it; -1 once they are free. */
   #counted: number;
   #stat: FileStat | undefined;
   #synced: boolean;
@@ -146,6 +147,7 @@ export class SealedFile<Item> {
 
   #count(stat: FileStat): void {
     this.#stat = stat;
+    if (this.#counted < 0) return; // it was removed while it was examined
     this.#spool.bytes += onDisk(stat) - this.#counted;
     this.#counted = onDisk(stat);
   }
@@ -191,7 +193,8 @@ export class SealedFile<Item> {
 
   /** The room that it took is free. */
   free(): void {
-    this.#spool.free(this.#counted);
+    if (this.#counted >= 0) this.#spool.free(this.#counted);
+    this.#counted = -1;
   }
 
   close(): void {

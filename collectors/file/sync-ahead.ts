@@ -22,6 +22,12 @@ export class SyncAhead<Item> {
     this.#failed.delete(batch);
   }
 
+  /** Its file is handed over: it is synced one after the other as well, at the latest at the end. */
+  addLast(batch: BatchFile<Item>): void {
+    this.#failed.add(batch);
+    this.add(batch);
+  }
+
   failed(batch: BatchFile<Item>): void {
     this.#failed.add(batch);
   }
@@ -54,6 +60,7 @@ export class SyncAhead<Item> {
   async sync(batch: BatchFile<Item>): Promise<boolean> {
     try {
       await batch.sync();
+      this.#failed.delete(batch);
       return true;
     } catch {
       this.failed(batch);

@@ -14,18 +14,21 @@ export function use(sim: SimProcess): void {
     batcher.configure({ maxBatchSize: 1 + verbs.int(6), flushConcurrency: lanes });
     // Batches of more lanes than one are in no order, and a crash may bring back more of them.
     sim.generation.lanes = Math.max(sim.generation.lanes, lanes);
-  } else if (verb === 'clear') for (const batch of batcher.clear()) readCleared(sim, batch).catch(() => undefined);
+  } else if (verb === 'clear') readCleared(sim, batcher.clear()).catch(() => undefined);
   else batcher[verb]();
 }
 
-async function readCleared(sim: SimProcess, batch: FileBatch<Thing>): Promise<void> {
-  const { id, size } = batch;
-  sim.note(`cleared: ${id} (${size})`);
-  for await (const { id: item } of batch.items()) {
-    const record = sim.ledger.items[item - 1];
-    if (record !== undefined && !sim.files.dead) record.cleared = sim.ledger.generation;
+/** One after the other: a reader has a descriptor. */
+async function readCleared(sim: SimProcess, batches: readonly FileBatch<Thing>[]): Promise<void> {
+  for (const batch of batches) {
+    const { id, size } = batch;
+    sim.note(`cleared: ${id} (${size})`);
+    for await (const { id: item } of batch.items()) {
+      const record = sim.ledger.items[item - 1];
+      if (record !== undefined && !sim.files.dead) record.cleared = sim.ledger.generation;
+    }
+    if (batch.id !== id && !sim.files.dead) sim.ledger.bad(`G19: batch ${id} is ${batch.id} once it was handed back`);
   }
-  if (batch.id !== id && !sim.files.dead) sim.ledger.bad(`G19: batch ${id} is ${batch.id} once it was handed back`);
 }
 
 /** A hook of the user's that takes time, or fails. */
