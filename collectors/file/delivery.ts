@@ -121,6 +121,7 @@ export class Delivery<Item> {
       .catch((error: unknown) => {
         const { id, filename } = file;
         this.#spool.tell('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
+        this.#left.push(file); // it stays, for the next process
       })
       .finally(() => this.#returning.delete(returning));
     this.#returning.add(returning);

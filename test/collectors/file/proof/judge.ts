@@ -28,7 +28,7 @@ export function judge(ledger: Ledger): void {
       ledger.bad(`G10: item ${record.id} is in quarantine/ though nothing was damaged`);
     if (inQuarantine || inDead) continue;
     if (record.evicted && !record.harmed && !ledger.anyRemoval && ledger.ended.has(record.generation)) missing++;
-    if (record.excused || record.harmed) continue;
+    if (record.excused || record.harmed || ledger.hidden) continue;
     if (dropped < ledger.dropped) {
       dropped++;
       continue;
@@ -51,6 +51,7 @@ export function judge(ledger: Ledger): void {
 function judgeLosses(ledger: Ledger): void {
   if (
     !ledger.sabotaged ||
+    ledger.hidden ||
     ledger.unaccountable ||
     ledger.unreadable ||
     ledger.anyEviction ||

@@ -3,7 +3,7 @@ import type { Durability } from '../../../../collectors/file-batcher.js';
 import { Disk } from './disk.js';
 import { newThing, storedItem, type StoredItem, type Thing } from './item.js';
 import type { Generation, Plan } from './plan.js';
-import { AWAY, itemsIn, type Harm } from './sabotage.js';
+import { AWAY, itemsIn, type Harm, type Sabotage } from './sabotage.js';
 import { SLOWEST } from './sim-files.js';
 
 /** Where the batchers of a life work. */
@@ -46,6 +46,8 @@ export class Ledger {
   readonly ended = new Set<number>();
   sabotaged = false;
   lied = false;
+  /** Newlines may be missing from a file whose batch is split: which lines its parts get is not known. */
+  hidden = false;
   /** What was on the disk may have been replaced by a copy that it only said to have. */
   replaced = false;
   /** Lines in `quarantine/` and items that are lost, as the processes count them. */
@@ -94,6 +96,8 @@ export class Ledger {
   seen(item: unknown, synced: boolean): StoredItem | undefined {
     const record = this.items[Number((item as Partial<Thing> | null)?.id) - 1];
     if (record === undefined || JSON.stringify(item) !== record.text) {
+      // Without checksums what power loss has left of a line may by chance be a line.
+      if (this.powerLosses > 0 && this.plan.generations.some(({ integrity }) => integrity === 'none')) return undefined;
       this.bad(`G2: flush sees what was not added: ${JSON.stringify(item)}`);
       return undefined;
     }
@@ -144,9 +148,7 @@ export class Ledger {
 
   /** Batches may have been halved. */
   get #isHalved(): boolean {
-    return this.plan.generations.some(({ giveUp, tooLarge }, index) => {
-      return (giveUp === 'split' || tooLarge > 0) && index <= this.generation;
-    });
+    return this.plan.generations.some((generation, index) => isSplit(generation) && index <= this.generation);
   }
 
   /** What waits for room comes late, and what could not be read comes with the next process. */
@@ -203,13 +205,15 @@ export class Ledger {
   }
 
   /** Files were damaged. */
-  harm({ hit, nameless }: Harm): void {
+  harm({ hit, nameless }: Harm, kind: Sabotage): void {
     this.sabotaged = this.damage = this.replaced = true;
     const hits = this.items.filter(({ id }) => hit.includes(id));
     for (const record of hits) record.harmed = true;
     // A hole hides how many lines it hit: parts that are being written may get their neighbours.
     const torn = hits.some(({ split }) => split);
     for (const record of torn ? this.items : []) record.harmed ||= record.split;
+    const splits = this.plan.generations.some(({ partly }) => partly > 0) || this.plan.generations.some(isSplit);
+    this.hidden ||= splits && (kind === 'hole' || kind === 'shorten');
     for (const id of nameless) {
       const record = this.items[id - 1];
       if (record !== undefined) record.risk = this.generation;
@@ -271,4 +275,8 @@ export class Ledger {
     }
     return sum;
   }
+}
+
+function isSplit({ giveUp, tooLarge }: Generation): boolean {
+  return giveUp === 'split' || tooLarge > 0;
 }

@@ -205,7 +205,7 @@ export class SimProcess {
     this.sabotages++;
     if (!this.recovered) this.ledger.unaccountable = true;
     this.note(`  hit: ${harm.hit.join(' ')}; nameless: ${harm.nameless.join(' ')}`);
-    this.ledger.harm(harm);
+    this.ledger.harm(harm, kind);
   }
 
   /** A1. */
