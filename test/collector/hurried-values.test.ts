@@ -133,3 +133,22 @@ test('what is given up of a hurried attempt is said to be so after that attempt'
   ]);
   expect(flushed.error).toMatchObject({ size: 1, attempt: 2 });
 });
+
+test('flush() did not hurry a part that waited for its retry and had no lane yet: 2 at 0, not at 80', async () => {
+  const post = sink();
+  const partial = new PartialFlushError([undefined, new Error('later')]);
+  const made = hurried([partial], { retry: { minDelay: 80 }, batchPostFlush: post });
+  made.batcher.addItems([1, 2]);
+  await settled();
+  const flushed = watch(made.batcher.flush()); // batchPostFlush of 1 has the lane
+  post.openAll();
+  await settled();
+  expect(made.seen).toEqual([
+    [0, 'flush 1,2', 1],
+    [0, 'flushed 1', 1],
+    [0, 'failed 1', 1, 80],
+    [0, 'flush 2', 2],
+    [0, 'flushed 1', 2],
+  ]);
+  expect(flushed.state).toBe('resolved');
+});

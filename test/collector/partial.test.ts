@@ -506,7 +506,7 @@ describe('several items are given up, each with its own error: b and d of four',
       retry: false,
       giveUp: 'drop',
       batchFlush: () => {
-        throw new PartialFlushError(errors as unknown[]);
+        throw new PartialFlushError(errors);
       },
       batchDeadLetter: ({ items }, error) => {
         given.push(items.map((item, place) => [item, (error as PartialFlushError).errors[place]]));

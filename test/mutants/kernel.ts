@@ -133,7 +133,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     name: 'hurry tries nothing',
     file: FATES,
     by: CONTROL,
-    from: `      batch.wakeAt = -Infinity;\n      this.noteWake(-Infinity);`,
+    from: `    batch.wakeAt = -Infinity;\n    this.noteWake(-Infinity);`,
     to: ``,
   },
   {
@@ -604,6 +604,14 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     file: FAILURES,
     from: `batch.extra ? batch.attempt : batch.attempt - 1`,
     to: `batch.attempt - 1`,
+    by: ['test/collector/hurried-values.test.ts'],
+    tests: ['test/collector/hurried-values.test.ts'],
+  },
+  {
+    name: 'flush() hurries no part that waits for a lane',
+    file: FATES,
+    from: `part !== undefined && part.firstStartedAt >= 0`,
+    to: `part !== undefined && part.firstStartedAt >= Infinity`,
     by: ['test/collector/hurried-values.test.ts'],
     tests: ['test/collector/hurried-values.test.ts'],
   },

@@ -1,7 +1,9 @@
 // Files that are kept for the user, in dead/ and in returned/: their ids, and whether they are on the disk.
 import { TestClock, random } from 'batch-please/testing';
 import { FileBatcher, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
-import { directory, life, removeDirectories } from '../../support/spool.js';
+import { type FileSystem, type OpenFile, nodeFileSystem } from '../../../collectors/file/file-system.js';
+import { expectSoon } from '../../support/soon.js';
+import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
 import { Disk } from './proof/disk.js';
 import { CALM, SimFiles, type Trouble } from './proof/sim-files.js';
 
@@ -35,6 +37,70 @@ test('a batch that clear() hands back keeps its id (G19)', async () => {
   expect(batch).toMatchObject({ id, size: 1 });
   expect(batch?.filename).toContain('/returned/');
 });
+
+test('a batch whose batchPostFlush never ends is delivered: the next process finds no file of it (G8)', async () => {
+  const path = directory();
+  const { batcher, delivered } = life(path, { batchPostFlush: () => new Promise<never>(() => undefined) });
+  batcher.on('failed', () => undefined);
+  await batcher.syncAddItem(1);
+  void batcher.flush().catch(() => undefined);
+  await batcher.close({ timeout: 200 }).catch(() => undefined);
+  expect(delivered()).toEqual([1]);
+  expect(filesIn(path)).toEqual([]);
+});
+
+test('clear() of 200 batches that were found takes few descriptors at a time (G16)', async () => {
+  const path = directory();
+  const { batcher: first } = life(path, {
+    maxBatchSize: 1,
+    batchFlush: () => Promise.reject(new Error('down')),
+  });
+  first.on('failed', () => undefined);
+  for (let item = 0; item < 200; item++) await first.syncAddItem(item);
+  await first.close({ flush: false });
+  const { files, most, answer } = counted();
+  const { batcher } = life(path, {}, files);
+  batcher.pause();
+  await batcher.open();
+  expect(batcher.clear()).toHaveLength(200);
+  await expectSoon(() => Promise.resolve(filesIn(path).length === 0), 10_000);
+  answer();
+  await batcher.close();
+  expect(most()).toBeLessThan(24);
+});
+
+/** A file system that counts the open descriptors of batch files, and syncs none of them before `answer`. */
+function counted(): { files: FileSystem; most: () => number; answer: () => void } {
+  const real = nodeFileSystem;
+  let open = 0;
+  let most = 0;
+  let answer = (): void => undefined;
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const count = (file: OpenFile): OpenFile => {
+    most = Math.max(most, ++open);
+    const { close, sync } = file;
+    file.sync = () => answered.then(() => sync.call(file));
+    file.close = () => {
+      open--;
+      close.call(file);
+    };
+    return file;
+  };
+  const files = Object.create(real) as FileSystem;
+  Object.assign(files, {
+    open: (...args: Parameters<FileSystem['open']>) => count(real.open(...args)),
+    create: (...args: Parameters<FileSystem['create']>) => count(real.create(...args)),
+  });
+  return {
+    files,
+    most: () => most,
+    answer: () => {
+      answer();
+    },
+  };
+}
 
 const DIRECTORY = '/data/spool';
 

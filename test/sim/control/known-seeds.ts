@@ -9,5 +9,6 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
     'the model took an attempt that flush() had asked for during a pause, and that close() begins, for one of the schedule',
   ],
   [55042326, 'what a listener cleared while close() gave up the batch in front of it was reported by close() as well'],
+  [73012008, 'flush() did not hurry a part that waited for its retry and had no lane yet'],
   [61007463, 'the model took a flush() during close() for one that hurries; it only waits for close()'],
 ];

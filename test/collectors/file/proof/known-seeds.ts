@@ -49,6 +49,13 @@ export const FATES_SEEDS: readonly (readonly [seed: number, found: string])[] = 
 
 /** The same for batches that are taken back, limits that change, and hooks that take time or fail. */
 export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [60012945, 'G8: close() left the file of a delivered batch whose batchPostFlush had not ended'],
+  [60083270, 'G1: a cleared batch whose file could not be moved was not synced at close()'],
+  [60050674, 'A1: the room of a file that was removed while it was examined was freed twice'],
+  [60043806, 'G16: the model read all cleared batches at once'],
+  [60000132, 'G8: the model did not know that a batch and its part may both be there after a crash'],
+  [60131976, 'G17: the model did not know that a split hides damage where a newline is missing'],
+  [60132219, 'G2: the model did not know that a torn line without a checksum may be a line'],
   [54041279, 'G12: the model took the copy that an earlier process had begun for one that is still there'],
 ];
 

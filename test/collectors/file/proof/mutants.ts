@@ -173,9 +173,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what is delivered is not removed',
     file: 'file/delivery.ts',
-    from: `        await batch.remove();
-        this.#countMissing(batch, false);`,
-    to: `        this.#countMissing(batch, false);`,
+    from: `    await batch.remove();
+    this.#countMissing(batch, false);`,
+    to: `    this.#countMissing(batch, false);`,
     by: 'lives',
   },
   {
@@ -366,8 +366,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what has failed to sync is not tried again at the end',
     file: 'file/delivery.ts',
-    from: `this.#ahead.finish(),`,
-    to: `this.#ahead.stop(),`,
+    from: `await this.#ahead.finish();`,
+    to: `await this.#ahead.stop();`,
     by: 'file/simulated',
   },
   {
@@ -454,8 +454,22 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a file that clear() hands back is not synced again',
     file: 'file/delivery.ts',
-    from: `await this.#ahead.sync(file);`,
+    from: `this.#ahead.addLast(file);`,
     to: ``,
+    by: 'file/kept-files',
+  },
+  {
+    name: 'cleared files are all synced at once',
+    file: 'file/delivery.ts',
+    from: `this.#ahead.addLast(file);`,
+    to: `void this.#ahead.sync(file);`,
+    by: 'file/kept-files',
+  },
+  {
+    name: 'close leaves the file of a delivered batch whose batchPostFlush has not ended',
+    file: 'file/delivery.ts',
+    from: `if (this.#delivered.has(batch)) await`,
+    to: `if ((0 as number) > 0) await`,
     by: 'file/kept-files',
   },
   {
