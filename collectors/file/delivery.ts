@@ -100,6 +100,7 @@ export class Delivery<Item> {
     // The user's batchPostFlush has not ended, and perhaps never will: the next process is not to deliver it again.
     if (this.#delivered.has(batch)) await this.#remove(batch).catch(() => undefined);
     await batch.release();
+    await batch.share.stopped();
   }
 
   /** The batch was dropped. */

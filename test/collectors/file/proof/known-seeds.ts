@@ -50,6 +50,7 @@ export const FATES_SEEDS: readonly (readonly [seed: number, found: string])[] = 
 /** The same for batches that are taken back, limits that change, and hooks that take time or fail. */
 export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [60012945, 'G8: close() left the file of a delivered batch whose batchPostFlush had not ended'],
+  [62030962, 'A6: close() ended while a copy that was not wanted any more was being written'],
   [60083270, 'G1: a cleared batch whose file could not be moved was not synced at close()'],
   [60050674, 'A1: the room of a file that was removed while it was examined was freed twice'],
   [60043806, 'G16: the model read all cleared batches at once'],
