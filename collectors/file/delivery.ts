@@ -123,6 +123,7 @@ export class Delivery<Item> {
         const { id, filename } = file;
         this.#spool.tell('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
         this.#left.push(file); // it stays, for the next process
+        this.#ahead.failed(file);
       })
       .finally(() => this.#returning.delete(returning));
     this.#returning.add(returning);

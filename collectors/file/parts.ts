@@ -89,7 +89,7 @@ export async function copyWhole<Item>(
 ): Promise<FileStat> {
   const { files } = spool;
   const own = basename(name); // a copy that is not finished is removed from the directory itself at the next start
-  const parsed = parseName(own);
+  const parsed = parseName(own.replace(/\.batch\..*$/, '.batch')); // in quarantine/ more follows
   // No other call copies to this name, whatever is done to the file meanwhile.
   const unique = parsed === undefined ? own : fileName({ ...parsed, nonce: files.nonce() });
   const temporary = spool.path(temporaryName(unique));

@@ -78,7 +78,7 @@ function judgeDuplicates(ledger: Ledger): void {
   // A crash may bring back a batch for each lane; what could not be removed comes back as well.
   let allowed = 0;
   let again = 0;
-  for (const [index, { lanes, durability }] of ledger.plan.generations.entries()) {
+  for (const [index, { lanes, durability, slowPost, flushTimeout }] of ledger.plan.generations.entries()) {
     again += ledger.again[index]?.size ?? 0;
     if (again > allowed) {
       const before = ledger.plan.generations[index - 1]?.ending ?? 'nothing';
@@ -89,6 +89,8 @@ function judgeDuplicates(ledger: Ledger): void {
     }
     // Without syncs nothing bounds what power loss undoes.
     if ((durability === 'none' || ledger.unsyncedNames.has(index)) && ledger.powerLosses > 0) return;
+    // Nor while batchPostFlush takes longer than it may: it is tried again, and other batches are delivered meanwhile.
+    if (slowPost > 0 && flushTimeout < Infinity) return;
     if (!ledger.closedCleanly.has(index)) allowed += lanes;
     allowed += ledger.notRemoved[index] ?? 0;
   }

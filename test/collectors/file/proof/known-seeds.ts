@@ -51,6 +51,13 @@ export const FATES_SEEDS: readonly (readonly [seed: number, found: string])[] = 
 export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [60012945, 'G8: close() left the file of a delivered batch whose batchPostFlush had not ended'],
   [62030962, 'A6: close() ended while a copy that was not wanted any more was being written'],
+  [65022549, 'G1: the same as 60083270, where the sync had failed before'],
+  [65073854, 'A6: the copy of a file in quarantine/ was left behind by a kill, under a name that no start removes'],
+  [65064264, 'G8: the model did not know that the file of a whole may be written anew under a name of its own'],
+  [
+    64066241,
+    'G8: the model did not know that a batchPostFlush that is too slow is tried again while others are delivered',
+  ],
   [60083270, 'G1: a cleared batch whose file could not be moved was not synced at close()'],
   [60050674, 'A1: the room of a file that was removed while it was examined was freed twice'],
   [60043806, 'G16: the model read all cleared batches at once'],

@@ -63,7 +63,7 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
 /** Which of the items are delivered, and what is said of the others. */
 function drawAnswer(sim: SimProcess, records: StoredItem[]): { delivered: StoredItem[]; error: Error | undefined } {
   const { parts } = sim.ledger;
-  const { partly, tooLarge, final } = sim.generation;
+  const { partly, tooLarge, final, slowPost } = sim.generation;
   if (tooLarge > 0 && records.length > 1 && parts.chance(tooLarge)) {
     for (const record of records) record.split = true;
     return { delivered: [], error: new TooLargeError() };
@@ -72,7 +72,8 @@ function drawAnswer(sim: SimProcess, records: StoredItem[]): { delivered: Stored
   const why = (): string => (final > 0 && sim.ledger.fates.chance(final) ? FINAL : 'not this one');
   const errors = records.map(() => (fails && parts.chance(0.4) ? new Refusal(why()) : undefined));
   const delivered = records.filter((record, index) => {
-    record.split ||= errors[index] !== undefined;
+    // The file of the others may be written anew, with a name of its own, before they are removed.
+    record.split ||= errors[index] !== undefined || (fails && slowPost > 0);
     return errors[index] === undefined;
   });
   return { delivered, error: delivered.length < records.length ? new PartialFlushError(errors) : undefined };
