@@ -175,7 +175,6 @@ export class SealedFile<Item> {
       await this.moveTo(RETURNED);
     } catch (error) {
       if (this.look() !== 'missing') throw error;
-      this.#synced = true; // nothing is left to sync
       this.free();
     }
   }
@@ -187,12 +186,12 @@ export class SealedFile<Item> {
     } catch (error) {
       if (this.look() !== 'missing') throw error;
     }
-    this.#synced = true; // nothing is left to sync
     this.close();
   }
 
-  /** The room that it took is free. */
+  /** The file is not there any more: the room that it took is free, and nothing is left to sync. */
   free(): void {
+    this.#synced = true;
     if (this.#counted >= 0) this.#spool.free(this.#counted);
     this.#counted = -1;
   }

@@ -113,11 +113,15 @@ export class Intake<Item, Key, Batch> extends Group<Item, Key, Batch> {
         throw new TypeError('it returned a promise');
       }
     } catch (error) {
-      return this.isShut ? new ClosedError('it takes no more items') : new ItemError('key', error);
+      return this.#closed() ?? new ItemError('key', error);
     }
-    const found = this.isShut ? new ClosedError('it takes no more items') : this.#room(key);
+    const found = this.#closed() ?? this.#room(key);
     this.#key = key; // making room calls user code, which may have added another item
     return found;
+  }
+
+  #closed(): ClosedError | undefined {
+    return this.isShut ? new ClosedError('it takes no more items') : undefined;
   }
 
   #room(key: Key): Entry<Item, Key, Batch> | Error {

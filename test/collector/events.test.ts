@@ -1,7 +1,8 @@
-import { BatchPlease, type BatchPleaseEvents, type Clock } from 'batch-please';
+import { BatchPlease, type BatchPleaseEvents } from 'batch-please';
 import { KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
 import { bench, expectBalanced, settled, sink, warnings, type NumberOptions } from '../support/collectors.js';
+import { earlyClock } from '../support/early-clock.js';
 
 afterEach(() => jest.restoreAllMocks());
 
@@ -406,17 +407,9 @@ test('works without jest spies: a plain subclass and its events', () => {
 
 test('an attempt that a timer starts a moment early has no negative duration', async () => {
   const clock = new TestClock();
-  // As setTimeout does it: it may fire up to a millisecond early.
-  const early: Clock = {
-    now: () => clock.now(),
-    setTimer: (fn, ms) => clock.setTimer(fn, Math.max(0, ms - 1)),
-    clearTimer: (handle) => {
-      clock.clearTimer(handle);
-    },
-  };
   const durations: number[] = [];
   const batcher = new MemoryBatcher<number>({
-    clock: early,
+    clock: earlyClock(clock),
     maxBatchSize: 1,
     retry: { attempts: 2, minDelay: 10, jitter: false },
     batchFlush() {

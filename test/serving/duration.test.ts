@@ -1,19 +1,12 @@
-import { BatchServing, type Clock } from 'batch-please';
+import { BatchServing } from 'batch-please';
 import { TestClock } from 'batch-please/testing';
+import { earlyClock } from '../support/early-clock.js';
 
 test('a batch that a timer starts a moment early has no negative duration', async () => {
   const clock = new TestClock();
-  // As setTimeout does it: it may fire up to a millisecond early.
-  const early: Clock = {
-    now: () => clock.now(),
-    setTimer: (fn, ms) => clock.setTimer(fn, Math.max(0, ms - 1)),
-    clearTimer: (handle) => {
-      clock.clearTimer(handle);
-    },
-  };
   const durations: number[] = [];
   const serving = new BatchServing({
-    clock: early,
+    clock: earlyClock(clock),
     batchSize: 10,
     batchTimeout: 10,
     handleBatch: (values: readonly number[]) => values,
