@@ -58,8 +58,12 @@ test('an idle server kept the requests of its last burst until the next message'
     return server.call(request);
   };
   await Promise.all(Array.from({ length: 500 }, ask));
-  await turns();
-  collect();
-  expect(requests.filter((request) => request.deref() !== undefined)).toEqual([]);
+  const kept = (): number => requests.filter((request) => request.deref() !== undefined).length;
+  // V8 may hold a few of them for a while, for a compilation in another thread; a server that keeps them keeps all 500.
+  for (let round = 0; round === 0 || (round < 10 && kept() > 0); round++) {
+    await turns();
+    collect();
+  }
+  expect(kept()).toBeLessThan(50);
   await server.stop();
 });
