@@ -121,10 +121,11 @@ export class BatchFile<Item> implements FileBatch<Item> {
   async release(): Promise<void> {
     const writer = this.#writer;
     const { id, size } = this;
-    const tell = (error: unknown): void =>
-      this.#spool.tell('unsynced', { id, size, error }, `batch ${id} stays, and may not be whole on the disk`);
-    if (writer === undefined) await this.share.write().catch(tell);
-    else if (writer.live.bytes > 0) await this.seal().catch(tell);
+    try {
+      if (writer === undefined || writer.live.bytes > 0) await this.whole();
+    } catch (error) {
+      if (!this.#remains.gone) this.#spool.tell('unsynced', { id, size, error }, `batch ${id} may not be on the disk`);
+    }
     await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {

@@ -193,7 +193,7 @@ export class Delivery<Item> {
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
     try {
-      if (!batch.over) await batch.bury(error);
+      await batch.bury(error); // that of an earlier call may be under way, and decides what is counted
     } finally {
       // The items of a batch of which nothing is left are lost, whatever is at its name.
       if (batch.over || batch.remains.gone) this.#countBuried(batch);

@@ -61,6 +61,8 @@ export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [60083270, 'G1: a cleared batch whose file could not be moved was not synced at close()'],
   [60050674, 'A1: the room of a file that was removed while it was examined was freed twice'],
   [60043806, 'G16: the model read all cleared batches at once'],
+  [66013419, 'G17: the items of a damaged file count as lost while it is being moved to quarantine/'],
+  [67015664, 'G5: unsynced is emitted for a part whose file was removed, beside lost'],
   [60000132, 'G8: the model did not know that a batch and its part may both be there after a crash'],
   [60131976, 'G17: the model did not know that a split hides damage where a newline is missing'],
   [60132219, 'G2: the model did not know that a torn line without a checksum may be a line'],
