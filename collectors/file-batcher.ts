@@ -81,7 +81,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     const config = spoolConfig(options, this.#clock);
     this.#spool = new Spool(config, files, {
-      tell: (event, payload, warning) => {
+      report: (event, payload, warning) => {
         this.announce(event, payload, warning);
       },
       endBatch: () => {
@@ -202,7 +202,7 @@ export class FileBatcher<Item> extends BatchPlease<Item, FileBatch<Item>, FileBa
     const batch = new BatchFile(this.#spool, found);
     const { attempts, size } = batch;
     if (attempts >= this.#spool.config.maxAttempts) {
-      await batch.bury(new Error('its last attempt did not end'));
+      await batch.moveToDead(new Error('its last attempt did not end'));
       this.#delivery.counts.foundDead += batch.size; // of one that has vanished nothing is there
       return false;
     }

@@ -47,7 +47,7 @@ export class AppendFile<Item> {
     const { live } = this;
     if (live.file === undefined) return;
     if (live.bytes > 0) {
-      live.letGo()?.close();
+      live.detach()?.close();
       return;
     }
     // A group that was refused meanwhile may still be written.
@@ -59,7 +59,7 @@ export class AppendFile<Item> {
     const { live } = this;
     live.dropped = true;
     this.#syncs.stop();
-    const file = live.letGo();
+    const file = live.detach();
     if (file !== undefined) {
       const { idle } = this.#syncs;
       void this.#turns.take(() =>

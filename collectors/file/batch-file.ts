@@ -27,7 +27,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
   #remains: Remains<Item>;
   #sealing: Promise<void> | undefined;
   #readers: Set<Reader> | undefined;
-  #burial: Promise<void> | undefined;
+  #moving: Promise<void> | undefined;
   #splits: number;
 
   constructor(spool: Spool<Item>, found?: Found) {
@@ -124,12 +124,12 @@ export class BatchFile<Item> implements FileBatch<Item> {
     try {
       if (writer === undefined || writer.live.bytes > 0) await this.whole();
     } catch (error) {
-      if (!this.#remains.gone) this.#spool.tell('unsynced', { id, size, error }, `batch ${id} may not be on the disk`);
+      if (!this.#remains.isEmpty) this.#spool.report('unsynced', { id, size, error }, 'a batch may not be on the disk');
     }
     await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
-      this.remains.isGone(new Error('the file had lost its name, and no copy was made'));
+      this.remains.becomesEmpty(new Error('the file had lost its name, and no copy was made'));
     }
     this.file.close();
   }
@@ -147,7 +147,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
 
   /** Notes in the name that an attempt begins, so that it is counted whatever happens to us. */
   beginAttempt(signal: AbortSignal): void {
-    if (this.over || this.#burial !== undefined) throw new StorageError(`batch ${this.id} is over`); // an attempt that has expired
+    if (this.over || this.#moving !== undefined) throw new StorageError(`batch ${this.id} is over`); // an attempt that has expired
     this.endAttempt();
     signal.addEventListener('abort', () => {
       this.endAttempt();
@@ -155,7 +155,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     try {
       this.file.note(this.attempts + 1);
     } catch (error) {
-      if (isMissing(error)) throw this.#remains.isGone(error);
+      if (isMissing(error)) throw this.#remains.becomesEmpty(error);
       // Delivery matters more than that the next process counts this attempt.
     }
     this.attempts++;
@@ -212,7 +212,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     }
     const { id, bytes, filename } = this;
     const lines = this.#remains.setAside();
-    this.#spool.tell('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
+    this.#spool.report('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
   }
 
   /** Hands the batch back to the caller of `clear`: it is not delivered any more. */
@@ -222,29 +222,29 @@ export class BatchFile<Item> implements FileBatch<Item> {
   }
 
   /** The batch is given up: its file moves to `dead/`, untouched. */
-  bury(error: unknown): Promise<void> {
+  moveToDead(error: unknown): Promise<void> {
     // One that took too long may still be under way when the next attempt is made.
-    this.#burial ??= this.#bury(error).finally(() => {
-      this.#burial = undefined;
+    this.#moving ??= this.#moveToDead(error).finally(() => {
+      this.#moving = undefined;
     });
-    return this.#burial;
+    return this.#moving;
   }
 
-  async #bury(error: unknown): Promise<void> {
+  async #moveToDead(error: unknown): Promise<void> {
     if (this.over) return;
     await this.whole();
     this.endAttempt();
     try {
-      if (!this.#remains.gone) await this.file.moveTo(DEAD);
+      if (!this.#remains.isEmpty) await this.file.moveTo(DEAD);
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
-      this.#remains.isGone(problem);
+      this.#remains.becomesEmpty(problem);
     }
-    if (this.#remains.gone) return this.remove();
+    if (this.#remains.isEmpty) return this.remove();
     this.over = true;
     this.#spool.free(0);
     this.#remains.giveUpUnsafe(); // damaged lines without a copy are never delivered from dead/
     const { id, size, filename } = this;
-    this.#spool.tell('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
+    this.#spool.report('dead', { id, size, filename, error }, 'a batch was given up, and is in dead/');
   }
 }

@@ -50,12 +50,13 @@ export async function closeFile<Item>(spool: Spool<Item>, live: LiveFile<Item>):
     } catch (problem) {
       if (!live.readable) throw problem;
       doubtful = true;
-      const { size } = live;
+      const { size, dropped } = live;
       const id = batchId(live.name);
-      spool.tell('unsynced', { id, size, error: problem }, `batch ${id} is delivered without being on the disk`);
+      const consequence = `batch ${id} is delivered without being on the disk`;
+      if (!dropped) spool.report('unsynced', { id, size, error: problem }, consequence);
     }
   }
-  return { ...closeNamed(spool, live.path, live.letGo()), doubtful };
+  return { ...closeNamed(spool, live.path, live.detach()), doubtful };
 }
 
 async function repair<Item>(live: LiveFile<Item>, cause: Error): Promise<void> {

@@ -37,7 +37,7 @@ export class Delivery<Item> {
   /** Items that were counted as missing from them. */
   readonly #missing = new WeakMap<BatchFile<Item>, { quarantined: number; lost: number }>();
   /** They are counted as dead. */
-  readonly #buried = new WeakSet<BatchFile<Item>>();
+  readonly #countedAsDead = new WeakSet<BatchFile<Item>>();
 
   constructor(spool: Spool<Item>, batcher: object) {
     this.#spool = spool;
@@ -106,14 +106,14 @@ export class Delivery<Item> {
   /** The batch was dropped. */
   async discard(batch: FileBatch<Item>): Promise<void> {
     const file = fileOf(batch);
-    this.#letGo(file);
+    this.#forget(file);
     await file.remove();
   }
 
   /** The batch was cleared: its file becomes the caller's. */
   giveBack(batch: FileBatch<Item>): void {
     const file = fileOf(batch);
-    this.#letGo(file);
+    this.#forget(file);
     const returning = file
       .giveBack()
       .then(() => {
@@ -121,7 +121,7 @@ export class Delivery<Item> {
       })
       .catch((error: unknown) => {
         const { id, filename } = file;
-        this.#spool.tell('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
+        this.#spool.report('unreadable', { filename, error }, `batch ${id} was cleared, and its file cannot be moved`);
         this.#left.push(file); // it stays, for the next process
         this.#ahead.failed(file);
       })
@@ -148,7 +148,7 @@ export class Delivery<Item> {
       // A file that was removed is reported below.
       if (isMissing(error)) return;
       const { id, size } = batch;
-      this.#spool.tell('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
+      this.#spool.report('unsynced', { id, size, error }, `batch ${id} is delivered without being on the disk`);
     });
     await batch.verify();
     await this.#spool.syncNames();
@@ -170,7 +170,7 @@ export class Delivery<Item> {
     } finally {
       await this.#remove(batch);
     }
-    this.#letGo(batch);
+    this.#forget(batch);
   }
 
   async #remove(batch: BatchFile<Item>): Promise<void> {
@@ -193,27 +193,27 @@ export class Delivery<Item> {
 
   async #deadLetter(batch: BatchFile<Item>, error: unknown): Promise<void> {
     try {
-      await batch.bury(error); // that of an earlier call may be under way, and decides what is counted
+      await batch.moveToDead(error); // that of an earlier call may be under way, and decides what is counted
     } finally {
       // The items of a batch of which nothing is left are lost, whatever is at its name.
-      if (batch.over || batch.remains.gone) this.#countBuried(batch);
+      if (batch.over || batch.remains.isEmpty) this.#countDead(batch);
     }
-    this.#letGo(batch);
+    this.#forget(batch);
     await this.#ahead.sync(batch); // no later attempt does
     await this.#users.batchDeadLetter?.call(this.#batcher, batch, error);
   }
 
   /** Once for each batch: a call that took too long may still run when the next one begins, and both come here. */
-  #countBuried(batch: BatchFile<Item>): void {
-    if (this.#buried.has(batch)) return;
-    this.#buried.add(batch);
+  #countDead(batch: BatchFile<Item>): void {
+    if (this.#countedAsDead.has(batch)) return;
+    this.#countedAsDead.add(batch);
     const { quarantined, lost } = batch.remains.missing;
-    this.counts.goneQuarantined += quarantined;
-    this.counts.goneLost += lost;
-    if (!batch.remains.gone) this.counts.dead += batch.size;
+    this.counts.givenUpQuarantined += quarantined;
+    this.counts.givenUpLost += lost;
+    if (!batch.remains.isEmpty) this.counts.dead += batch.size;
   }
 
-  #letGo(batch: BatchFile<Item>): void {
+  #forget(batch: BatchFile<Item>): void {
     this.#sealing.forget(batch);
     this.#ahead.forget(batch);
     this.#delivered.delete(batch);

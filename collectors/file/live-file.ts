@@ -36,7 +36,7 @@ export class LiveFile<Item> {
   #synced = 0;
   #named = false;
   /** How many of the lost lines were reported. */
-  #told = 0;
+  #reported = 0;
 
   constructor(spool: Spool<Item>) {
     this.#spool = spool;
@@ -139,7 +139,7 @@ export class LiveFile<Item> {
   }
 
   /** The descriptor, which is the caller's from now on. */
-  letGo(): OpenFile | undefined {
+  detach(): OpenFile | undefined {
     const file = this.#file;
     this.#file = undefined;
     this.kept.clear();
@@ -174,7 +174,7 @@ export class LiveFile<Item> {
     this.#isSynced();
     const { size, name } = this;
     const id = batchId(name);
-    this.#spool.tell('rescued', { id, size, error: cause }, `the file of batch ${id} was made whole again`);
+    this.#spool.report('rescued', { id, size, error: cause }, `the file of batch ${id} was made whole again`);
   }
 
   #replace(old: OpenFile, fresh: OpenFile): void {
@@ -228,7 +228,7 @@ export class LiveFile<Item> {
     // The copy has the name: it is the file from here on, whatever becomes of the directory's sync.
     this.#replace(old, file);
     this.#isSynced();
-    this.#tellLost(cause);
+    this.#reportLost(cause);
     this.#named = false;
     if (this.#spool.config.durability !== 'none') await this.#spool.sync();
   }
@@ -240,11 +240,11 @@ export class LiveFile<Item> {
     this.kept.synced(this.bytes, this.bytes);
   }
 
-  #tellLost(error: Error): void {
-    const items = this.lost - this.#told;
+  #reportLost(error: Error): void {
+    const items = this.lost - this.#reported;
     if (items === 0) return;
     const id = batchId(this.name);
-    this.#told = this.lost;
-    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
+    this.#reported = this.lost;
+    this.#spool.report('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 }

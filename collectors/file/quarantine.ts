@@ -9,7 +9,7 @@ interface Folder {
   readonly measure: { addAside(bytes: number): void };
   path(name: string): string;
   sync(folder: string): Promise<void>;
-  tell(event: 'quarantined', payload: FileBatcherEvents['quarantined'], warning: string): void;
+  report(event: 'quarantined', payload: FileBatcherEvents['quarantined'], warning: string): void;
 }
 
 /** A copy of the bytes of one file that are no good lines; it is made with the first of them. */
@@ -47,7 +47,7 @@ export class Quarantine {
     this.#spool.measure.addAside(this.bytes);
     const { lines, bytes } = this;
     const filename = this.#path;
-    this.#spool.tell('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
+    this.#spool.report('quarantined', { id, lines, bytes, filename }, `damaged lines were moved to ${filename}`);
   }
 
   /** Removes an incomplete copy. */

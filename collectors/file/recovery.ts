@@ -96,7 +96,7 @@ export async function recover<Item>(
     report.unreadableFiles++;
     spool.measure.addUnreadable(name);
     const filename = spool.path(name);
-    spool.tell('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
+    spool.report('unreadable', { filename, error }, `a file cannot be recovered, and stays: ${filename}`);
   };
   for (const name of foreign) unreadable(name, new Error('a name or a format that is not known'));
   const scan: Scan = { sizes, parts, ids: new Set(), report };

@@ -6,7 +6,7 @@ import type { Spool } from './spool.js';
 /** The remaining items of a batch that takes no more: in its file, in `quarantine/`, or nowhere. */
 export class Remains<Item> {
   /** Nothing of the batch is left. */
-  gone = false;
+  isEmpty = false;
   readonly file: SealedFile<Item>;
   /** The batch's: in another folder, a file may get another name. */
   readonly id: string;
@@ -19,7 +19,7 @@ export class Remains<Item> {
   #quarantined = 0;
   #verifying: Promise<void> | undefined;
   /** Lost items that were reported. */
-  #told: number;
+  #reported: number;
 
   /** `lost` were reported already. */
   constructor(spool: Spool<Item>, file: SealedFile<Item>, size: number, lost = 0) {
@@ -28,7 +28,7 @@ export class Remains<Item> {
     this.id = fileId(file.name);
     this.#size = size;
     this.#stored = size + lost;
-    this.#told = lost;
+    this.#reported = lost;
   }
 
   get size(): number {
@@ -51,8 +51,8 @@ export class Remains<Item> {
     part.#quarantined = Math.max(0, this.#quarantined - (this.#stored - this.#size));
     this.#quarantined -= part.#quarantined;
     if (this.file.unsafe) part.#quarantined = stored - size; // the lines are in this file, which is kept
-    part.#told = Math.min(this.#told, part.missing.lost);
-    this.#told -= part.#told;
+    part.#reported = Math.min(this.#reported, part.missing.lost);
+    this.#reported -= part.#reported;
     return part;
   }
 
@@ -68,15 +68,15 @@ export class Remains<Item> {
   }
 
   async #verify(): Promise<void> {
-    if (this.#size === 0) throw this.isGone(new Error('nothing of the file could be read'));
+    if (this.#size === 0) throw this.becomesEmpty(new Error('nothing of the file could be read'));
     const seen = this.file.look();
-    if (seen === 'missing') throw this.isGone(new Error('the file was moved or removed'));
+    if (seen === 'missing') throw this.becomesEmpty(new Error('the file was moved or removed'));
     if (seen === 'same') return;
     const { size, quarantined } = await this.file.examine();
     this.#size = Math.min(size, this.#stored);
     this.#quarantined += quarantined;
-    this.#tellLost();
-    if (size === 0) throw this.isGone(new Error('the file has no whole line any more'));
+    this.#reportLost();
+    if (size === 0) throw this.becomesEmpty(new Error('the file has no whole line any more'));
   }
 
   /** The findings of a reader; how many items are good, if it came to the end of the file. */
@@ -88,7 +88,7 @@ export class Remains<Item> {
     }
     if (good === undefined) return;
     this.#size = Math.min(good, this.#stored);
-    this.#tellLost();
+    this.#reportLost();
   }
 
   /** The file was moved to `quarantine/`, with every line that is not in it as an item; answers how many these are. */
@@ -99,27 +99,27 @@ export class Remains<Item> {
   }
 
   /** The error that says so. */
-  isGone(cause: unknown): StorageError {
-    if (!this.gone) {
-      this.gone = true;
+  becomesEmpty(cause: unknown): StorageError {
+    if (!this.isEmpty) {
+      this.isEmpty = true;
       this.#size = 0;
-      this.#tellLost(cause);
+      this.#reportLost(cause);
     }
     return new StorageError(`nothing is left of batch ${this.id}`, cause);
   }
 
-  #tellLost(error: unknown = new Error('the file was damaged')): void {
-    const items = this.missing.lost - this.#told;
+  #reportLost(error: unknown = new Error('the file was damaged')): void {
+    const items = this.missing.lost - this.#reported;
     // Lines that are in the file only are not lost yet.
     if (this.file.unsafe || items <= 0) return;
-    this.#told += items;
+    this.#reported += items;
     const id = this.id;
-    this.#spool.tell('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
+    this.#spool.report('lost', { id, items, error }, `${items} stored items of batch ${id} are lost`);
   }
 
   /** Lines that no copy was made of go with the file. */
   giveUpUnsafe(): void {
     this.file.unsafe = false;
-    this.#tellLost();
+    this.#reportLost();
   }
 }

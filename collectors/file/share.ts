@@ -59,7 +59,7 @@ export class Share<Item> {
   write(): Promise<void> {
     const { over, remains } = this.#owner;
     const isWritten = this.order === undefined && !this.#unsynced;
-    if (isWritten || over || remains.gone) return Promise.resolve();
+    if (isWritten || over || remains.isEmpty) return Promise.resolve();
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
@@ -100,7 +100,7 @@ export class Share<Item> {
         },
       );
     } catch (error) {
-      throw file.look() === 'missing' ? remains.isGone(error) : error;
+      throw file.look() === 'missing' ? remains.becomesEmpty(error) : error;
     }
   }
 

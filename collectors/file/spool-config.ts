@@ -18,7 +18,7 @@ export interface SpoolConfig<Item> {
   readonly clock: Clock;
 }
 
-export type Tell = <Name extends keyof FileBatcherEvents>(
+export type Report = <Name extends keyof FileBatcherEvents>(
   event: Name,
   payload: FileBatcherEvents[Name],
   warning?: string,
@@ -26,7 +26,7 @@ export type Tell = <Name extends keyof FileBatcherEvents>(
 
 /** The part of a batcher that its spool uses. */
 export interface Owner {
-  tell: Tell;
+  report: Report;
   /** The open batch is to take no more items. */
   endBatch(): void;
   /** Room may have come free. */

@@ -7,7 +7,7 @@ import { type BatchName, QUARANTINE } from './format.js';
 import { type Line, sizeOf } from './line.js';
 import type { Lock } from './lock.js';
 import { Measure } from './measure.js';
-import type { Folder, Owner, SpoolConfig, Tell } from './spool-config.js';
+import type { Folder, Owner, SpoolConfig, Report } from './spool-config.js';
 import { discard, freeName } from './writing.js';
 
 export type { SpoolConfig } from './spool-config.js';
@@ -24,7 +24,7 @@ export class Spool<Item> {
   /** Reads whose attempt is over, and which the disk has not answered: each has a descriptor. */
   abandonedReads = 0;
   readonly measure: Measure;
-  readonly tell: Tell;
+  readonly report: Report;
   readonly #owner: Owner;
   #lock: Lock | undefined;
   #taking: Promise<void> | undefined;
@@ -40,7 +40,7 @@ export class Spool<Item> {
     owner: Owner,
   ) {
     this.#owner = owner;
-    this.tell = owner.tell;
+    this.report = owner.report;
     this.#syncs = new FolderSyncs(files, config.directory);
     this.measure = new Measure(files, config, () => {
       this.#admit();
@@ -111,7 +111,7 @@ export class Spool<Item> {
       await this.take();
     } catch (error) {
       const { directory } = this.config;
-      if (!this.#lostLock) this.tell('unowned', { directory, error }, `the lock of ${directory} is lost`);
+      if (!this.#lostLock) this.report('unowned', { directory, error }, `the lock of ${directory} is lost`);
       this.#lostLock = true;
       throw error;
     }

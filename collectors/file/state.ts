@@ -8,15 +8,15 @@ export interface Counts {
   lost: number;
   /** Items that the base class counts as dropped: of batches that are in `dead/`, or of which nothing is left. */
   dead: number;
-  goneQuarantined: number;
-  goneLost: number;
+  givenUpQuarantined: number;
+  givenUpLost: number;
   /** From earlier processes: lines that `open` found to be damaged, and items that it moved to `dead/`. */
   foundBad: number;
   foundDead: number;
 }
 
 export function noCounts(): Counts {
-  return { quarantined: 0, lost: 0, dead: 0, goneQuarantined: 0, goneLost: 0, foundBad: 0, foundDead: 0 };
+  return { quarantined: 0, lost: 0, dead: 0, givenUpQuarantined: 0, givenUpLost: 0, foundBad: 0, foundDead: 0 };
 }
 
 /** The state of the base class, with the spool's. */
@@ -36,16 +36,16 @@ export function fileState<Item>(
       return base.counts.refused;
     },
     get dropped() {
-      return base.counts.dropped - counts.dead - counts.goneQuarantined - counts.goneLost;
+      return base.counts.dropped - counts.dead - counts.givenUpQuarantined - counts.givenUpLost;
     },
     get quarantined() {
-      return counts.quarantined + counts.goneQuarantined + counts.foundBad;
+      return counts.quarantined + counts.givenUpQuarantined + counts.foundBad;
     },
     get dead() {
       return counts.dead + counts.foundDead;
     },
     get lost() {
-      return counts.lost + counts.goneLost;
+      return counts.lost + counts.givenUpLost;
     },
     get returned() {
       return base.counts.returned;

@@ -38,7 +38,7 @@ export function storageOf<Item>(
       spool.reserved -= line.bytes;
     },
     attempted: (batch) => fileOf(batch).attempting,
-    givesUp: (batch) => fileOf(batch).remains.gone || fileOf(batch).attempts >= maxAttempts,
+    givesUp: (batch) => fileOf(batch).remains.isEmpty || fileOf(batch).attempts >= maxAttempts,
     discard: (batch) => delivery.discard(batch),
     end,
   };

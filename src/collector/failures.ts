@@ -1,7 +1,7 @@
 import type { Batch } from '../core/batch.js';
-import { SOON } from '../core/fates.js';
+import { SOON } from '../core/actions.js';
 import { hush, isThenable } from '../core/promise.js';
-import type { Decision, Fate, Parts } from '../core/driver.js';
+import type { Decision, Action, Parts } from '../core/driver.js';
 import { codeOf, oneError, readErrors } from './item-errors.js';
 import { type FailedAttempt, type Retry, backoff } from '../options/retry.js';
 
@@ -30,12 +30,12 @@ export class FailurePolicy<State> {
     this.#spent = spent;
     if (unseen && !spent) return this.#wait(batch, error) ?? 'hold';
     const code = codeOf(error);
-    if (code !== 'ERR_BATCH_PARTIAL' && code !== 'ERR_BATCH_TOO_LARGE') return this.#fate(batch, error);
+    if (code !== 'ERR_BATCH_PARTIAL' && code !== 'ERR_BATCH_TOO_LARGE') return this.#action(batch, error);
     try {
       return code === 'ERR_BATCH_PARTIAL' ? this.#partial(batch, error) : this.#tooLarge(batch);
     } catch (broken) {
       batch.failure = broken;
-      return this.#fate(batch, broken);
+      return this.#action(batch, broken);
     }
   }
 
@@ -44,7 +44,7 @@ export class FailurePolicy<State> {
   }
 
   /** The error of a batch as a whole. */
-  #fate(batch: Batch<State>, error: unknown): Decision<State> {
+  #action(batch: Batch<State>, error: unknown): Decision<State> {
     const wait = this.#wait(batch, error);
     if (wait !== undefined) return wait;
     return this.#giveUp === 'split' ? this.#isolate(batch, error) : this.#giveUp;
@@ -108,9 +108,9 @@ export class FailurePolicy<State> {
       batch.failure = givenUpBy;
       return givenUp;
     }
-    const plan: { indexes: number[]; fate: Fate; error: unknown }[] = [];
-    if (longest !== undefined) plan.push({ indexes: again, fate: longest, error: errorOf.get(again[0] as number) });
-    if (lost.length > 0) plan.push({ indexes: lost, fate: givenUp, error: givenUpBy });
+    const plan: { indexes: number[]; action: Action; error: unknown }[] = [];
+    if (longest !== undefined) plan.push({ indexes: again, action: longest, error: errorOf.get(again[0] as number) });
+    if (lost.length > 0) plan.push({ indexes: lost, action: givenUp, error: givenUpBy });
     return { parts: this.#take(batch, plan, batch.attempt) };
   }
 
@@ -155,11 +155,11 @@ export class FailurePolicy<State> {
   #halve(batch: Batch<State>, attempt: number): Parts<State> {
     const half = Math.ceil(batch.size / 2);
     const indexes = Array.from({ length: batch.size }, (_, i) => i);
-    const fate: Fate = { retryIn: 0 };
+    const action: Action = { retryIn: 0 };
     const { failure } = batch;
     const plan = [
-      { indexes: indexes.slice(0, half), fate, error: failure },
-      { indexes: indexes.slice(half), fate, error: failure },
+      { indexes: indexes.slice(0, half), action, error: failure },
+      { indexes: indexes.slice(half), action, error: failure },
     ];
     return { parts: this.#take(batch, plan, attempt) };
   }
@@ -167,13 +167,13 @@ export class FailurePolicy<State> {
   /** Takes the planned parts out of the batch; what is left, if it is a part, keeps the batch's own state. */
   #take(
     batch: Batch<State>,
-    plan: readonly { indexes: number[]; fate: Fate; error: unknown }[],
+    plan: readonly { indexes: number[]; action: Action; error: unknown }[],
     attempt: number,
   ): Part<State>[] {
     const taken: Part<State>[] = [];
     let remaining = Array.from({ length: batch.size }, (_, i) => i);
     const rest = batch.size - plan.reduce((sum, { indexes }) => sum + indexes.length, 0);
-    for (const [i, { indexes, fate, error }] of plan.entries()) {
+    for (const [i, { indexes, action, error }] of plan.entries()) {
       const wanted = new Set(indexes);
       const places = remaining.flatMap((original, place) => (wanted.has(original) ? [place] : []));
       // The last part of a batch without a rest is the batch.
@@ -182,7 +182,7 @@ export class FailurePolicy<State> {
         taken.push({
           state: whole ? batch.state : this.#split(batch.state, places),
           indexes: places,
-          fate,
+          action,
           error,
           attempt,
         });
@@ -192,7 +192,7 @@ export class FailurePolicy<State> {
         const givenUp = this.#giveUp === 'hold' ? 'hold' : 'drop';
         const all = remaining.map((_, place) => place);
         const wait = this.#wait(batch, broken) ?? givenUp;
-        return [...taken, { state: batch.state, indexes: all, fate: wait, error: broken, attempt }];
+        return [...taken, { state: batch.state, indexes: all, action: wait, error: broken, attempt }];
       }
       remaining = remaining.filter((original) => !wanted.has(original));
     }

@@ -73,9 +73,9 @@ export class Reports<Item, State> {
     return { error, errorOf };
   }
 
-  flushError(batch: Batch<State>, fate: 'held' | 'dropped', cause: unknown): FlushError {
+  flushError(batch: Batch<State>, end: 'held' | 'dropped', cause: unknown): FlushError {
     const { size, attempt } = batch;
-    const message = `a batch of ${size} is ${fate} after attempt ${attempt}: ${messageOf(cause)}`;
+    const message = `a batch of ${size} is ${end} after attempt ${attempt}: ${messageOf(cause)}`;
     const id = this.idOf(batch);
     // A stack would show nothing of the caller; the cause has its own.
     return withoutStack(() => new FlushError(message, id, size, attempt, cause));

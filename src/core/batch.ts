@@ -47,7 +47,7 @@ export class Batch<State> {
   /** Why the last attempt failed. */
   failure: unknown;
   /** Set for a part that is given up as soon as it has a lane. */
-  condemned: { error: unknown; fate: 'hold' | 'aside' | 'drop' } | undefined;
+  decided: { error: unknown; action: 'hold' | 'aside' | 'drop' } | undefined;
   /** Set once the batch is delivered or given up, if work follows. */
   work: Work | undefined;
   /** Why it was given up. */
@@ -82,7 +82,7 @@ export class Batch<State> {
     return this.begun > this.ended;
   }
 
-  /** Runs, or its run has ended and user code that decides its fate is being called: nothing else may end it. */
+  /** Runs, or its run has ended and user code that decides about it is being called: nothing else may end it. */
   get inFlight(): boolean {
     return this.status === 'running';
   }

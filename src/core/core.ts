@@ -1,6 +1,6 @@
 import { ClearedError, ClosedError } from '../errors.js';
 import { Batch } from './batch.js';
-import type { Closing, Left } from './fates.js';
+import type { Closing, Left } from './actions.js';
 import { Deferred, onAbort } from './promise.js';
 import { Turns } from './turns.js';
 

@@ -2,12 +2,12 @@ import type { Batch, Work } from './batch.js';
 import type { Awaitable } from './promise.js';
 
 /** The decision about a batch whose attempt failed. */
-export type Decision<State> = Fate | Parts<State>;
+export type Decision<State> = Action | Parts<State>;
 /** Try again after `retryIn` ms (`set`: by the user, never cut short but by `close`), keep, step aside, or give up. */
-export type Fate = { retryIn: number; set?: boolean } | 'hold' | 'aside' | 'drop';
+export type Action = { retryIn: number; set?: boolean } | 'hold' | 'aside' | 'drop';
 /** Each part becomes a batch of its own; entries that no part names are delivered. */
 export interface Parts<State> {
-  parts: readonly { state: State; indexes: readonly number[]; fate: Fate; error: unknown; attempt: number }[];
+  parts: readonly { state: State; indexes: readonly number[]; action: Action; error: unknown; attempt: number }[];
   result?: unknown;
 }
 

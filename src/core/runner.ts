@@ -1,13 +1,13 @@
 import { TimeoutError } from '../errors.js';
 import type { Batch } from './batch.js';
 import { FROZEN, endOfTurn, isSystem } from './clock.js';
-import type { Fate } from './driver.js';
-import { Fates, SOON } from './fates.js';
+import type { Action } from './driver.js';
+import { Actions, SOON } from './actions.js';
 import { PORTION, withoutStack } from './deadlines.js';
 import { adopt, isThenable } from './promise.js';
 
 /** Attempts: starts, expires, repeats and ends them. */
-export abstract class Runner<State> extends Fates<State> {
+export abstract class Runner<State> extends Actions<State> {
   /** Calls of `flush` that hurry nothing, until everything is cut that they demand. */
   protected readonly patient = new Set<{ position: number; leave: (error: unknown) => void }>();
   /** Attempts that have expired since the timer last fired. */
@@ -57,7 +57,7 @@ export abstract class Runner<State> extends Fates<State> {
     if ((this.recovering && next.reason !== 'recovery') || this.ending?.retries === false) return false;
     this.skipTo(next.next);
     this.takeLane(next);
-    if (next.condemned !== undefined) this.condemn(next, next.condemned);
+    if (next.decided !== undefined) this.applyDecided(next, next.decided);
     else if (next.status === 'retrying' && next.wakeAt > now) this.noteWake(next.wakeAt);
     else this.start(next, now);
     return true;
@@ -195,16 +195,16 @@ export abstract class Runner<State> extends Fates<State> {
     const why = batch.failure; // the family may know better
     batch.extra = false;
     if (extra) batch.attempt++; // reported as its hooks saw it
-    if (batch.work !== undefined) this.failWork(batch, why, decision as Fate);
+    if (batch.work !== undefined) this.failWork(batch, why, decision as Action);
     else if (typeof decision === 'object' && 'parts' in decision) this.split(batch, decision, extra);
     else if (extra && typeof decision === 'object') {
       batch.hurried = decision.set !== true;
       if (batch.hurried) this.wait(batch, why, Math.max(batch.dueAt, this.clock.now()));
-      else this.meet(batch, why, decision);
+      else this.apply(batch, why, decision);
       batch.attempt--;
     } else {
       batch.hurried = false;
-      this.meet(batch, why, decision);
+      this.apply(batch, why, decision);
     }
   }
 }

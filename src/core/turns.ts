@@ -2,7 +2,7 @@ import { Batch } from './batch.js';
 import { Alarm, type Clock } from './clock.js';
 import { DEBUG, checkInvariants } from './debug.js';
 import type { Driver } from './driver.js';
-import type { Closing } from './fates.js';
+import type { Closing } from './actions.js';
 import { Outcome } from './outcome.js';
 import { Deferred } from './promise.js';
 import { Runner } from './runner.js';

@@ -5,7 +5,7 @@ import { TimeoutError } from '../errors.js';
 import { Alarm, type Clock } from '../core/clock.js';
 
 /** Heap entries of callers that no longer wait are removed once they are more than this many and more than half. */
-const FEW_GONE = 1024;
+const FEW_STALE = 1024;
 /** Callers that time out per timer callback, so that tens of thousands at once do not block the event loop. */
 const EXPIRIES_PER_TURN = 250;
 
@@ -73,7 +73,7 @@ export class Calls implements Callers {
     // At once: an idle server holds no timer, which would keep the process alive.
     if (deadline < Infinity && --this.#timed === 0) this.#alarm.set(Infinity, this.#endedAt);
     // Here, since after its last answer an idle server has no round that would do it.
-    this.#forgetThoseGone();
+    this.#forgetStale();
   }
 
   /** Starts the timeouts of this turn's messages; `watch` must follow when the batches of the turn have been handled. */
@@ -147,10 +147,10 @@ export class Calls implements Callers {
     else this.#alarm.set(deadline);
   }
 
-  #forgetThoseGone(): void {
-    const gone = this.#heap.size - this.#inHeap;
+  #forgetStale(): void {
+    const stale = this.#heap.size - this.#inHeap;
     if (this.#inHeap === 0) this.#heap.clear();
-    else if (gone > FEW_GONE && gone > this.#inHeap) this.#heap.keep((call) => call.waits);
+    else if (stale > FEW_STALE && stale > this.#inHeap) this.#heap.keep((call) => call.waits);
   }
 }
 

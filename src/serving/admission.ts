@@ -197,8 +197,8 @@ export class Admission {
     for (const row of placement.waitingRows()) {
       const { slices } = row;
       for (let i = this.#begin(slices); i < slices.length && excess > 0; i++) {
-        const { call, gone } = slices[i] as Slice;
-        if (gone || call.over || seen.has(call)) continue;
+        const { call, removed } = slices[i] as Slice;
+        if (removed || call.over || seen.has(call)) continue;
         seen.add(call);
         const own = [...call.slices()];
         if (own.some((slice) => slice.row.executing)) continue;
@@ -223,7 +223,7 @@ export class Admission {
   /** Where the slices begin that have not left: the oldest leave first, and stay in the list for a while. */
   #begin(slices: readonly Slice[]): number {
     let at = this.#begins.get(slices) ?? 0;
-    while (slices[at]?.gone === true) at++;
+    while (slices[at]?.removed === true) at++;
     this.#begins.set(slices, at);
     return at;
   }

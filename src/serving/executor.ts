@@ -4,7 +4,7 @@ import type { Events } from '../events.js';
 import type { Batch } from '../core/batch.js';
 import { type Awaitable, andThen } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
-import type { Driver, Ending, Fate } from '../core/driver.js';
+import type { Driver, Ending, Action } from '../core/driver.js';
 import type { Retry } from '../options/retry.js';
 import { Placement } from './placement.js';
 import { nextAttempt } from './retry.js';
@@ -86,7 +86,7 @@ export class Executor implements Driver<Row> {
     return andThen(partitions.handle(values, context), (results) => checkResults(results, size));
   }
 
-  failed(batch: Batch<Row>, error: unknown): Fate {
+  failed(batch: Batch<Row>, error: unknown): Action {
     const row = batch.state;
     if (this.placement.ending || (row.plain === undefined && row.slices.every(hasLeft))) return 'drop';
     const elapsed = Math.max(this.#parts.clock.now() - batch.firstStartedAt, 0);
@@ -178,6 +178,6 @@ export class Executor implements Driver<Row> {
 }
 
 /** Its results are of no use any more. */
-function hasLeft({ gone, left, call }: Slice): boolean {
-  return gone || left || call.over;
+function hasLeft({ removed, left, call }: Slice): boolean {
+  return removed || left || call.over;
 }

@@ -143,7 +143,7 @@ export class Placement implements Leaver {
   #takeOut(slices: Iterable<LooseSlice>, reason: unknown): void {
     for (const slice of slices) {
       const { row } = slice;
-      if (slice.gone) continue;
+      if (slice.removed) continue;
       if (row.executing) this.#leaveRunning(slice, reason);
       else {
         this.lose(slice);

@@ -15,7 +15,7 @@ export interface Slice {
   readonly size: number;
   readonly weight: number;
   /** It was taken out of the row. */
-  readonly gone: boolean;
+  readonly removed: boolean;
   /** Its results became useless while the batch was running. */
   readonly left: boolean;
 }
@@ -25,7 +25,7 @@ export interface LooseSlice extends Slice {
   size: number;
   weight: number;
   row: Row;
-  gone: boolean;
+  removed: boolean;
   left: boolean;
 }
 
@@ -77,7 +77,7 @@ export class Row {
   plain: Gate | undefined = undefined;
   #slices: Slice[] = [];
   /** Values whose slices were taken out, but which are still in the list. */
-  gone = 0;
+  removed = 0;
   /** The handler has the values: none can be taken out any more. */
   executing = false;
   /** All its callers have their results or an error. */
@@ -100,7 +100,7 @@ export class Row {
 
   /** Values that are wanted. */
   get size(): number {
-    return this.values.length - this.gone;
+    return this.values.length - this.removed;
   }
 
   get slices(): Slice[] {
@@ -136,9 +136,9 @@ export class Row {
 
   /** Takes the slice out. Its values leave at once only if they are many, so that taking out many slices stays linear. */
   take(slice: LooseSlice): void {
-    slice.gone = true;
-    this.gone += slice.size;
-    if (this.gone * 2 > this.values.length) this.compact();
+    slice.removed = true;
+    this.removed += slice.size;
+    if (this.removed * 2 > this.values.length) this.compact();
   }
 
   /** Drops all references: young objects that hang on an old one live until the old one is collected. */
@@ -146,19 +146,19 @@ export class Row {
     this.values = NOTHING;
     this.plain = undefined;
     this.#slices = NOTHING;
-    this.gone = 0;
+    this.removed = 0;
     this.run = undefined;
     this.batch = undefined;
   }
 
   compact(): void {
-    if (this.gone === 0) return;
+    if (this.removed === 0) return;
     const values: unknown[] = [];
     const slices: Slice[] = [];
     let at = 0;
     for (const slice of this.slices) {
       const end = at + slice.size;
-      if (!slice.gone) {
+      if (!slice.removed) {
         slices.push(slice);
         for (let i = at; i < end; i++) values.push(this.values[i]);
       }
@@ -166,7 +166,7 @@ export class Row {
     }
     this.values = values;
     this.#slices = slices;
-    this.gone = 0;
+    this.removed = 0;
   }
 }
 
@@ -174,7 +174,7 @@ export class Row {
 export class Single implements Call, LooseSlice {
   over = false;
   aborted = false;
-  gone = false;
+  removed = false;
   left = false;
   weight = 0;
   deadline = Infinity;

@@ -11,7 +11,7 @@ export interface Leaver {
 export class CallSlice implements LooseSlice {
   size = 0;
   weight = 0;
-  gone = false;
+  removed = false;
   left = false;
 
   constructor(
@@ -44,7 +44,7 @@ export class Slices<S extends LooseSlice> {
 
   joined(row: Row, count: number, weight: number): void {
     let last = this.#last;
-    if (last === undefined || last.gone || last.row !== row || row.slices[row.slices.length - 1] !== last) {
+    if (last === undefined || last.removed || last.row !== row || row.slices[row.slices.length - 1] !== last) {
       last = this.make(this.#next, row);
       this.#last = last;
       this.#add(last);

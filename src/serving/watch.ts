@@ -9,7 +9,7 @@ import { onAbort } from '../core/promise.js';
 /** Callers that time out per timer callback, so that tens of thousands at once do not block the event loop. */
 const EXPIRIES_PER_TURN = 250;
 /** Heap entries of callers that no longer wait are removed once they are more than this many and more than half. */
-const FEW_GONE = 1024;
+const FEW_STALE = 1024;
 
 /** A call in the heap. */
 interface Timed {
@@ -103,12 +103,12 @@ export class Watch {
   /** The call waits no longer. While it is on top of the heap, the timer fires too early once and is set again. */
   #forget(): void {
     this.#timed--;
-    const gone = this.#heap.size - this.#timed;
+    const stale = this.#heap.size - this.#timed;
     if (this.#timed === 0) {
       this.#heap.clear();
       // At once: an idle serving holds no timer, which would keep the process alive.
       this.#alarm.set(Infinity, 0);
-    } else if (gone > FEW_GONE && gone > this.#timed) this.#heap.keep(({ call }) => !call.over);
+    } else if (stale > FEW_STALE && stale > this.#timed) this.#heap.keep(({ call }) => !call.over);
   }
 
   // Signals

@@ -5,7 +5,7 @@ const SCHEDULE = 'src/core/schedule.ts';
 const TURNS = 'src/core/turns.ts';
 const CORE = 'src/core/core.ts';
 const RUNNER = 'src/core/runner.ts';
-const FATES = 'src/core/fates.ts';
+const ACTIONS = 'src/core/actions.ts';
 const LANES = 'src/core/lanes.ts';
 const BATCH = 'src/core/batch.ts';
 const WAITERS = 'src/core/waiters.ts';
@@ -117,49 +117,49 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'hurry tries a batch more than once per wait',
-    file: FATES,
+    file: ACTIONS,
     by: CONTROL,
     from: ` || batch.hurried)`,
     to: `)`,
   },
   {
     name: 'hurry cuts a delay short that retry.delay has set',
-    file: FATES,
+    file: ACTIONS,
     by: CONTROL,
     from: `batch.delaySet || `,
     to: ``,
   },
   {
     name: 'hurry tries nothing',
-    file: FATES,
+    file: ACTIONS,
     by: CONTROL,
     from: `    batch.wakeAt = -Infinity;\n    this.noteWake(-Infinity);`,
     to: ``,
   },
   {
     name: 'held batches reject no flush',
-    file: FATES,
+    file: ACTIONS,
     by: RETRY,
     from: `    reject(batch.heldBy);`,
     to: `    void reject;`,
   },
   {
     name: 'an entry set aside alone is never held',
-    file: FATES,
+    file: ACTIONS,
     by: PARTIAL,
     from: `if (batch.status === 'aside') this.hold(batch, batch.failure);`,
     to: `if (batch.size < 0) this.hold(batch, batch.failure);`,
   },
   {
     name: 'parts that were split off are lost behind newer batches',
-    file: FATES,
+    file: ACTIONS,
     by: PARTIAL,
     from: `    this.skipTo(this.log.first);\n`,
     to: ``,
   },
   {
     name: 'a dropped batch stays pending',
-    file: FATES,
+    file: ACTIONS,
     by: RETRY,
     from: `    this.finished += batch.size;\n    this.move(batch, 'settled');`,
     to: `    this.move(batch, 'settled');`,
@@ -336,10 +336,10 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a delay of retry.delay protects a held batch as well',
-    file: FATES,
+    file: ACTIONS,
     by: EDGES,
-    from: `batch.delaySet = typeof fate === 'object' && fate.set === true;\n    if (fate === 'drop'`,
-    to: `if (typeof fate === 'object') batch.delaySet = fate.set === true;\n    if (fate === 'drop'`,
+    from: `batch.delaySet = typeof action === 'object' && action.set === true;\n    if (action === 'drop'`,
+    to: `if (typeof action === 'object') batch.delaySet = action.set === true;\n    if (action === 'drop'`,
   },
   {
     name: 'parts that were taken out are thrown away when batchSplit throws later',
@@ -412,7 +412,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: `const error`,
   },
   {
-    name: 'a batch whose fate is being decided is dropped',
+    name: 'a batch whose action is being decided is dropped',
     file: CORE,
     by: CALLBACKS,
     from: `if (!oldest.inFlight && oldest`,
@@ -505,7 +505,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'parts: the id of a part is not that of its file',
-    file: FATES,
+    file: ACTIONS,
     from: `batch.split(state, indexes, this.durable)`,
     to: `batch.split(state, indexes, false)`,
     by: ['test/collectors/file/parts.test.ts'],
@@ -561,7 +561,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'items that are given up together get the error of all',
-    file: FATES,
+    file: ACTIONS,
     from: `batch.outcome?.reject(error, errorOf);`,
     to: `batch.outcome?.reject(error);`,
     by: ['test/collector/partial.test.ts'],
@@ -585,7 +585,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a dead letter that fails at close is not tried again',
-    file: FATES,
+    file: ACTIONS,
     from: `(ending.retries && this.#unowned(batch))`,
     to: `false`,
     by: ['test/collector/close.test.ts'],
@@ -593,7 +593,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a dead letter that fails at close has no owner',
-    file: FATES,
+    file: ACTIONS,
     from: `if (this.#unowned(batch)) this.#return(batch, error);`,
     to: ``,
     by: ['test/collector/close.test.ts'],
@@ -609,7 +609,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'flush() hurries no part that waits for a lane',
-    file: FATES,
+    file: ACTIONS,
     from: `part !== undefined && part.firstStartedAt >= 0`,
     to: `part !== undefined && part.firstStartedAt >= Infinity`,
     by: ['test/collector/hurried-values.test.ts'],

@@ -59,7 +59,7 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
   {
     name: 'keyed: counts of removed keys are lost',
     file: KEYS,
-    from: `    add(this.gone, collector.state.counts);\n`,
+    from: `    add(this.closed, collector.state.counts);\n`,
     to: ``,
     by,
     tests,

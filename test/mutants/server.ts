@@ -225,7 +225,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'answered calls are kept as long as one before them waits',
       file: CALLS,
-      from: `else if (gone > FEW_GONE && gone > this.#inHeap) this.#heap.keep((call) => call.waits);`,
+      from: `else if (stale > FEW_STALE && stale > this.#inHeap) this.#heap.keep((call) => call.waits);`,
       to: ``,
     },
     {
@@ -426,7 +426,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'an idle server keeps the requests of its last burst',
       file: CALLS,
-      from: `    this.#forgetThoseGone();\n`,
+      from: `    this.#forgetStale();\n`,
       to: ``,
       tests: MEMORY,
     },

@@ -343,6 +343,37 @@ test('close() leaves each part of a batch in one file only: nothing is delivered
   expect(second.delivered().sort()).toEqual([0, 1, 2, 3]);
 });
 
+test('a part could not be written when it was split off: close() writes it, and nothing is delivered again (G8)', async () => {
+  const path = directory();
+  const { files, trace } = traced();
+  let refused = 0;
+  const first = life(
+    path,
+    {
+      maxBatchSize: 3,
+      retry: { minDelay: 100_000 },
+      batchFlush: () => {
+        trace.fault = (name) => {
+          if (name !== 'create') return;
+          refused++;
+          throw failure('ENOSPC');
+        };
+        throw new PartialFlushError([[1, new Error('not now')]]);
+      },
+    },
+    files,
+  );
+  await Promise.all([0, 1, 2].map((item) => first.batcher.syncAddItem(item)));
+  while (refused === 0) await new Promise(setImmediate); // real files
+  trace.fault = () => undefined;
+  await first.batcher.close({ flush: false });
+  const second = life(path);
+  await second.batcher.open();
+  await second.batcher.flush();
+  await second.batcher.close();
+  expect(second.delivered()).toEqual([1]);
+});
+
 test('the id of each part is that of its file (G8)', async () => {
   const path = directory();
   const ids: [string, string, number][] = [];

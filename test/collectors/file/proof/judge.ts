@@ -38,6 +38,7 @@ export function judge(ledger: Ledger): void {
   if (
     missing > ledger.dropped &&
     ledger.anyEviction &&
+    !ledger.lied &&
     ledger.powerLosses === 0 &&
     ledger.lost + ledger.unsynced === 0
   ) {

@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the file is removed although flush failed',
     file: 'file/storage.ts',
-    from: `    givesUp: (batch) => fileOf(batch).remains.gone || fileOf(batch).attempts >= maxAttempts,`,
+    from: `    givesUp: (batch) => fileOf(batch).remains.isEmpty || fileOf(batch).attempts >= maxAttempts,`,
     to: `    givesUp: (batch) => {
       try {
         void fileOf(batch).remove();
@@ -273,7 +273,7 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'lives',
   },
   {
-    name: 'a batch that is given up is removed instead of buried',
+    name: 'a batch that is given up is removed instead of moved to dead/',
     file: 'file/spool.ts',
     from: `    this.files.rename(this.path(name), this.path(target));`,
     to: `    this.files.remove(this.path(name));`,
@@ -349,7 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'file/holes',
   },
   {
-    name: 'the last sync of a file is believed although a part of it was gone before',
+    name: 'the last sync of a file is believed although a part of it was missing before',
     file: 'file/closing.ts',
     from: `let failure = live.failure ?? live.seenDamage();`,
     to: `let failure = live.failure;`,
@@ -371,7 +371,7 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'file/simulated',
   },
   {
-    name: 'a file that is gone is reported as one that cannot be synced',
+    name: 'a file that was removed is reported as one that cannot be synced',
     file: 'file/delivery.ts',
     from: `      if (isMissing(error)) return;
 `,
@@ -425,17 +425,37 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a part whose whole was removed fails for ever',
     file: 'file/share.ts',
-    from: `file.look() === 'missing' ? remains.isGone(error) : error`,
+    from: `file.look() === 'missing' ? remains.becomesEmpty(error) : error`,
     to: `error`,
     by: 'file/parts',
   },
   {
     name: 'close leaves the items of parts in the file of the whole',
     file: 'file/batch-file.ts',
-    from: `    if (writer === undefined) await this.share.write().catch(tell);
-    else if (`,
-    to: `    if (writer !== undefined && `,
-    by: 'lives',
+    from: `if (writer === undefined || writer.live.bytes > 0)`,
+    to: `if (writer !== undefined && writer.live.bytes > 0)`,
+    by: 'file/parts',
+  },
+  {
+    name: 'the items of a damaged file are counted while it is being moved to quarantine/',
+    file: 'file/delivery.ts',
+    from: `      await batch.moveToDead(error);`,
+    to: `      if (!batch.over) await batch.moveToDead(error);`,
+    by: 'file/lives',
+  },
+  {
+    name: 'a batch that was dropped while its file was being copied is reported as not synced',
+    file: 'file/closing.ts',
+    from: `if (!dropped) spool.report(`,
+    to: `spool.report(`,
+    by: 'file/lives',
+  },
+  {
+    name: 'close reports a batch of which nothing is left as not synced',
+    file: 'file/batch-file.ts',
+    from: `if (!this.#remains.isEmpty) this.#spool.report('unsynced'`,
+    to: `this.#spool.report('unsynced'`,
+    by: 'file/lives',
   },
   {
     name: 'a batch is over while a copy of it is being written, and nothing waits for that',

@@ -267,7 +267,8 @@ export class SimProcess {
     }
     this.note(`closed: ${closed.state} ${String(closed.error)}`);
     this.closed = true;
-    this.ledger.ended.add(this.ledger.generation);
+    // A disk that hangs may have kept it from reporting what a failed sync has lost.
+    if (this.files.hung === 0 || closed.state === 'resolved') this.ledger.ended.add(this.ledger.generation);
     for (const [id, verb] of this.open) this.ledger.bad(`A2: ${verb}(${id}) does not settle by close()`);
     if (this.ledger.disk.owners.get(DIRECTORY)?.() === true)
       this.ledger.bad('G11: the directory is locked after close()');

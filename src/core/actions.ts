@@ -1,7 +1,7 @@
 import { ClosedError } from '../errors.js';
 import type { Batch } from './batch.js';
 import type { Clock } from './clock.js';
-import type { Driver, Ending, Fate, Parts } from './driver.js';
+import type { Driver, Ending, Action, Parts } from './driver.js';
 import { Lanes } from './lanes.js';
 import type { Deferred } from './promise.js';
 import type { Limits } from './schedule.js';
@@ -26,8 +26,8 @@ export interface Closing<State> {
   readonly done: Deferred;
 }
 
-/** Decides the fate of a batch: tried again, held, set aside, split, delivered, or given up. */
-export abstract class Fates<State> extends Lanes<State> {
+/** Acts on the end of an attempt: the batch is tried again, held, set aside, split, delivered, or given up. */
+export abstract class Actions<State> extends Lanes<State> {
   readonly waiters = new Waiters();
   /** Entries delivered, refused, dropped or returned. */
   finished = 0;
@@ -66,22 +66,22 @@ export abstract class Fates<State> extends Lanes<State> {
   }
 
   /** A part that was given up has its lane. */
-  protected condemn(batch: Batch<State>, { error, fate }: { error: unknown; fate: 'hold' | 'aside' | 'drop' }): void {
-    batch.condemned = undefined;
+  protected applyDecided(batch: Batch<State>, { error, action }: NonNullable<Batch<State>['decided']>): void {
+    batch.decided = undefined;
     batch.failure = error;
-    this.meet(batch, error, fate);
+    this.apply(batch, error, action);
   }
 
-  protected meet(batch: Batch<State>, error: unknown, fate: Fate): void {
+  protected apply(batch: Batch<State>, error: unknown, action: Action): void {
     const { ending } = this;
     // A delay that was set protects one wait, and never a batch that is held.
-    batch.delaySet = typeof fate === 'object' && fate.set === true;
-    if (fate === 'drop' && ending?.retries !== false) this.finish(batch, { error, why: 'giveUp' });
+    batch.delaySet = typeof action === 'object' && action.set === true;
+    if (action === 'drop' && ending?.retries !== false) this.finish(batch, { error, why: 'giveUp' });
     else if (ending?.retries === false) this.leave(batch, error);
-    else if (fate === 'aside') this.#stepAside(batch);
-    else if (typeof fate === 'string') this.hold(batch, error);
-    else if (typeof fate === 'object') {
-      this.wait(batch, error, this.clock.now() + Math.max(fate.retryIn, SOON));
+    else if (action === 'aside') this.#stepAside(batch);
+    else if (typeof action === 'string') this.hold(batch, error);
+    else if (typeof action === 'object') {
+      this.wait(batch, error, this.clock.now() + Math.max(action.retryIn, SOON));
     }
   }
 
@@ -141,17 +141,17 @@ export abstract class Fates<State> extends Lanes<State> {
 
   protected split(batch: Batch<State>, { parts, result }: Parts<State>, extra: boolean): void {
     const ended = batch.attempt;
-    const children = parts.map(({ state, indexes, fate, error, attempt }) => {
+    const children = parts.map(({ state, indexes, action, error, attempt }) => {
       const part = batch.split(state, indexes, this.durable);
       part.attempt = attempt;
-      if (typeof fate !== 'object') {
-        part.condemned = { error, fate };
+      if (typeof action !== 'object') {
+        part.decided = { error, action };
         part.attempt = ended;
-      } else if (fate.retryIn > 0) {
+      } else if (action.retryIn > 0) {
         part.status = 'retrying';
-        part.delaySet = fate.set === true;
+        part.delaySet = action.set === true;
         part.hurried = extra && !part.delaySet;
-        part.wakeAt = part.dueAt = this.clock.now() + fate.retryIn;
+        part.wakeAt = part.dueAt = this.clock.now() + action.retryIn;
       }
       return part;
     });
@@ -212,13 +212,13 @@ export abstract class Fates<State> extends Lanes<State> {
   }
 
   /** The batch has ended all the same; only the work is repeated, on the batch's lane. */
-  protected failWork(batch: Batch<State>, error: unknown, fate: Fate): void {
+  protected failWork(batch: Batch<State>, error: unknown, action: Action): void {
     this.log.remove(batch);
     const { ending } = this;
-    if (typeof fate === 'object' && (ending === undefined || (ending.retries && this.#unowned(batch)))) {
+    if (typeof action === 'object' && (ending === undefined || (ending.retries && this.#unowned(batch)))) {
       this.move(batch, 'retrying');
       batch.delaySet = true; // hurrying it would deliver nothing
-      batch.wakeAt = this.clock.now() + Math.max(fate.retryIn, SOON);
+      batch.wakeAt = this.clock.now() + Math.max(action.retryIn, SOON);
       this.noteWake(batch.wakeAt);
       this.active.add(batch);
       this.driver.waits(batch, error, batch.wakeAt);
