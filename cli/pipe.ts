@@ -66,7 +66,7 @@ class Pipe {
     await this.#read(collector);
     this.#inputEnded = true;
     const all = await collector.finish();
-    // What was given up has been reported; a batch may also have vanished, or stay.
+    // A batch may also have vanished, or stay in the spool; one that was given up has been reported.
     if (!all && totals.givenUp === 0) this.#fail('not everything was delivered');
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     this.#report.end(!this.#options.quiet);
