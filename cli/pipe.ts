@@ -65,10 +65,12 @@ class Pipe {
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     await this.#read(collector);
     this.#inputEnded = true;
-    await collector.finish();
+    const all = await collector.finish();
+    // A batch may also have vanished, or stay in the spool; one that was given up has been reported.
+    if (!all && totals.givenUp === 0) this.#fail('not everything was delivered');
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     this.#report.end(!this.#options.quiet);
-    return this.#failed || totals.givenUp > 0 ? 1 : 0;
+    return this.#failed || !all ? 1 : 0;
   }
 
   async #collect(): Promise<Collector> {
@@ -119,7 +121,8 @@ class Pipe {
     } catch (error) {
       if (!this.#stopped) this.#fail(`cannot go on reading: ${messageOf(error)}`);
     }
-    if (!this.#stopped) cutter.finish();
+    // After a failure the end of the last record has not been read.
+    if (!this.#stopped && !this.#failed) cutter.finish();
     else if (cutter.incomplete > 0) {
       this.#report.say(`left out ${count(cutter.incomplete, 'byte')} of a record whose end was not read`);
     }

@@ -26,8 +26,8 @@ export interface Collector {
   ready(): Promise<void>;
   /** Records found from earlier runs. */
   open(): Promise<void>;
-  /** Delivers what was added, on the schedule of its retries. */
-  finish(): Promise<void>;
+  /** Delivers what was added, on the schedule of its retries; answers whether everything was delivered. */
+  finish(): Promise<boolean>;
   /** Tries what waits for a retry at once. */
   hurry(): void;
 }
@@ -91,6 +91,7 @@ export function inMemory(triggers: Triggers, delivery: Delivery): Collector {
     finish: async () => {
       await batches.flush({ hurry: false }).catch(() => undefined); // what is given up has been counted
       await batches.close({ timeout: Infinity }).catch(() => undefined);
+      return batches.state.counts.delivered === batches.state.counts.totalItems;
     },
     hurry: () => void batches.flush(),
   };

@@ -17,6 +17,10 @@ import type { Filled, Piece } from './cutter.js';
 /** Bytes. A longer record becomes a file of its own, as the lines of a spool are limited. */
 const LONGEST_PIECE = 8 * 1024 * 1024;
 
+const NUMBER = /^\d{1,15}$/;
+const FULL = ['size', 'weight', '-'];
+const OWN_FILE = /^@([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
 /** A piece as it is in the spool: the fields of a line, then base64, or the name of its own file. */
 interface Stored extends Piece {
   readonly file: string | undefined;
@@ -83,6 +87,8 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
     finish: async () => {
       await files.flush({ hurry: false }).catch(() => undefined);
       await files.close({ timeout: Infinity }).catch(() => undefined);
+      const { added, delivered } = files.state.spool;
+      return delivered === added;
     },
     hurry: () => void files.flush(),
   };
@@ -114,15 +120,19 @@ function encode({ records, full, bytes, buffers }: Piece, large: string): string
 }
 
 function decode(text: string, large: string): Stored {
-  const [records, full, bytes, content] = text.split(' ');
-  if (content === undefined) throw new Error('no piece of records');
-  const file = content.startsWith('@') ? joinPath(large, content.slice(1)) : undefined;
+  const [records = '', full = '', bytes = '', content, ...more] = text.split(' ');
+  // A line of another program must neither be delivered as something else nor name a file.
+  const isPiece = NUMBER.test(records) && FULL.includes(full) && NUMBER.test(bytes) && more.length === 0;
+  if (!isPiece || content === undefined) throw new Error('no piece of records');
+  const name = OWN_FILE.exec(content)?.[1];
+  const inLine = name === undefined ? Buffer.from(content, 'base64') : undefined;
+  if (inLine !== undefined && inLine.length !== Number(bytes)) throw new Error('a piece of another length');
   return {
     records: Number(records),
     full: full === 'size' || full === 'weight' ? full : undefined,
     bytes: Number(bytes),
-    buffers: file === undefined ? [Buffer.from(content, 'base64')] : [],
-    file,
+    buffers: inLine === undefined ? [] : [inLine],
+    file: name === undefined ? undefined : joinPath(large, name),
   };
 }
 

@@ -1,6 +1,6 @@
 // Real processes and real time: pipes, signals and exit codes are what is tested.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -316,6 +316,57 @@ describe('--spool', () => {
     child.stdin?.destroy();
     expect((await pipe('', '--spool', spool, '--', 'cat')).stdout.toString()).toBe('a\nb\n');
     expect(existsSync(join(spool, 'dead')) ? readdirSync(join(spool, 'dead')) : []).toEqual([]);
+  });
+
+  test('a record that could not be stored ends the reading, and the half of the next one is no record', async () => {
+    const spool = fresh('spool');
+    const { child, ended, printed } = start(['--spool', spool, '--size', '1', ...sh('cut -c1-9')]);
+    child.stdin?.write('a\n');
+    await printed('a\n');
+    rmSync(join(spool, 'large'), { recursive: true });
+    child.stdin?.end(`${'x'.repeat(9_000_000)}\nhalf`);
+    const { code, stdout, stderr } = await ended;
+    expect(stdout.toString()).toBe('a\n');
+    expect(stderr).toContain('left out 4 bytes');
+    expect(code).toBe(1);
+  });
+
+  test('a batch that could not be moved to its dead/ ends it with 1', async () => {
+    const spool = fresh('spool');
+    mkdirSync(spool);
+    writeFileSync(join(spool, 'dead'), 'no directory');
+    const { code, stderr } = await pipe('a\n', '--spool', spool, '--attempts', '1', '--', 'false');
+    expect(stderr).toContain('not everything was delivered');
+    expect(code).toBe(1);
+    expect(readdirSync(spool).filter((name) => name.endsWith('.batch'))).toHaveLength(1);
+  });
+
+  test('a batch whose large record has vanished ends it with 1', async () => {
+    const spool = fresh('spool');
+    const input = `${'x'.repeat(9_000_000)}\n`;
+    const { child, ended, printed } = start(['--spool', spool, ...sh('echo begun; exec sleep 1')]);
+    child.stdin?.end(input);
+    await printed('begun');
+    child.kill('SIGKILL');
+    await ended;
+    for (const name of readdirSync(join(spool, 'large'))) rmSync(join(spool, 'large', name));
+    const { code, stderr } = await pipe('', '--spool', spool, '--attempts', '2', '--', 'cat');
+    expect(stderr).toContain('not everything was delivered');
+    expect(code).toBe(1);
+  });
+
+  test('lines of other programs go to its quarantine/, with 1, and no file that they name is read or removed', async () => {
+    const spool = fresh('spool');
+    mkdirSync(spool);
+    const other = '{"a": 1, "b": 2, "c": 3}\n1 - 7 @../victim\n1 - 9 YQo=\n';
+    writeFileSync(join(spool, 'other.batch'), other);
+    writeFileSync(join(spool, 'victim'), 'secret\n');
+    const { code, stdout } = await pipe('', '--spool', spool, ...sh('echo $BATCH_SIZE; cat'));
+    expect(stdout.toString()).toBe('');
+    expect(code).toBe(1);
+    expect(readFileSync(join(spool, 'victim'), 'utf8')).toBe('secret\n');
+    const [name = ''] = readdirSync(join(spool, 'quarantine'));
+    expect(readFileSync(join(spool, 'quarantine', name), 'utf8')).toBe(other);
   });
 
   test('of another live process ends with 2', async () => {
