@@ -181,7 +181,7 @@ export class StoppedError extends BatchError {
     /** The reason that was passed to `stop`, returned by a hook as `stop`, or thrown by a hook. */
     readonly reason: unknown,
     /** The error of a hook, if that stopped the server. */
-    cause: unknown = reason instanceof Error ? reason : undefined,
+    cause: unknown = isError(reason) ? reason : undefined,
   ) {
     super(message, cause);
   }
@@ -213,6 +213,15 @@ export class StorageError extends BatchError {
 export class LockedError extends BatchError {
   override readonly name = 'LockedError';
   override readonly code = 'ERR_BATCH_LOCKED';
+}
+
+/** Never throws, as `instanceof` does for a revoked proxy. */
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
+  }
 }
 
 /** Never throws, whatever was thrown: an error's fields may be getters, and an object may have no way to be a string. */

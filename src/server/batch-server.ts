@@ -74,7 +74,7 @@ export abstract class BatchServer<
   Cast = never,
   Info = unknown,
 > implements BatchServerHooks<State, Request, Reply, Cast, Info> {
-  /** Resolves with the reason when the server has stopped, or with `'ignored'`. Never rejects. */
+  /** Resolves with the reason (if that is a thenable, with a `StoppedError` of it) when the server has stopped, or with `'ignored'`. Never rejects. */
   readonly ended: Promise<unknown>;
   /** Inspects the server and controls it from outside. */
   readonly sys: Sys<State, Request, Reply, Cast, Info>;

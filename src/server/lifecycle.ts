@@ -6,7 +6,7 @@ import type { AnyOp } from './mailbox.js';
 import { Monitor } from './monitor.js';
 import type { BatchServerConfig, BatchServerStatus, Next } from './types.js';
 import { StoppedError, TimeoutError, messageOf } from '../errors.js';
-import { Deferred } from '../core/promise.js';
+import { Deferred, isThenable } from '../core/promise.js';
 import { Alarm, type Clock, SafeClock, endOfTurn } from '../core/clock.js';
 
 /** Longest time for `terminate` without a timeout of `stop`, and shortest with one, in milliseconds. */
@@ -195,7 +195,8 @@ export class Lifecycle {
     this.#started.reject(error);
     this.loop.rest(error);
     if (this.#status === 'stopped') this.#announceStop();
-    this.#ended.resolve(this.#ending?.reason);
+    const reason = this.#ending?.reason;
+    this.#ended.resolve(isThenable(reason) ? error : reason); // a promise of a thenable may reject, or never settle
   }
 
   /** When to give up what runs: the hook, and later `terminate`. */

@@ -8,13 +8,18 @@ export type AnyOp = Op<unknown, unknown, unknown>;
 /** A message in the mailbox. A bare value is a cast, so that a cast takes no more memory than its place in the queue. */
 export type Entry = unknown;
 
-/** A message that is not a cast, or a cast whose message is a `Call`. */
+/** A message that is not a cast, or a cast whose message is a `Call`, or a proxy that may throw. */
 class Wrapped {
   constructor(readonly op: AnyOp) {}
 }
 
 export function castOf(message: unknown): Entry {
-  return message instanceof Call ? new Wrapped({ kind: 'cast', message }) : message;
+  try {
+    if (!(message instanceof Call)) return message;
+  } catch {
+    // A proxy, whose trap must not be called again.
+  }
+  return new Wrapped({ kind: 'cast', message });
 }
 
 export function infoOf(message: unknown): Entry {

@@ -172,6 +172,20 @@ describe('replies', () => {
     expect(server.status).toBe('running');
   });
 
+  test('a cast of a proxy that throws when its prototype is read is handled as any other', async () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const seen: unknown[] = [];
+    const { server } = await testServer({
+      handleBatch: (ops) => ops.forEach((op) => op.kind === 'cast' && seen.push(op.message)),
+    });
+    const odd = proxy as unknown as number;
+    expect(server.cast(odd)).toBe(true);
+    expect(server.castBatch([1, odd, 2])).toBe(true);
+    await server.stop();
+    expect(seen.map((message) => message === odd || message)).toEqual([true, 1, true, 2]);
+  });
+
   test('after the end: nothing happens', async () => {
     const { server, clock } = await testServer();
     const reply = expect(server.call('later')).rejects.toMatchObject({ reason: 'bye' });

@@ -386,3 +386,33 @@ describe('maxPending', () => {
     expect(server.sizes).toEqual([3]);
   });
 });
+
+describe('A2: a reason that no promise can carry', () => {
+  const rejects = Promise.reject(boom);
+  rejects.catch(() => undefined);
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+
+  test.each<[string, () => unknown]>([
+    ['that is a thenable which never settles', () => ({ then: () => undefined })],
+    ['whose then throws when looked at', () => Object.defineProperty({}, 'then', { get: explode })],
+    ['that is an Error with a then', () => Object.assign(new Error('odd'), { then: () => undefined })],
+    ['that is a promise which rejects', () => rejects],
+    ['that is a revoked proxy', () => revoked.proxy],
+  ])('stop(), a hook and init with one %s end the server and settle every promise', async (_what, make) => {
+    const reason = make();
+    warnings();
+    const stopped = await testServer();
+    const waits = stopped.server.call('later').catch((error: unknown) => error as StoppedError);
+    await turns();
+    await stopped.server.stop(reason);
+    const failed = await testServer({ handleBatch: () => ({ stop: reason }) });
+    const left = failed.server.call('x').catch((error: unknown) => error as StoppedError);
+    for (const error of [await waits, await left, await stopped.server.ended, await failed.server.ended]) {
+      expect(error).toBeInstanceOf(StoppedError);
+      expect((error as StoppedError).reason === reason).toBe(true);
+    }
+    const declined = await testServer({ init: () => ({ stop: reason }) }).catch((error: unknown) => error);
+    expect(declined).toBeInstanceOf(StoppedError);
+  });
+});
