@@ -32,9 +32,7 @@ export async function closeAll<Item, Key, Batch>(
       late.push(close);
     });
   });
-  const seats = [...keys.busy].map((entry) => entry.seat);
-  for (const { ready, tenant } of seats) if (ready) tenant.resume();
-  lanes.wantAll(seats);
+  // Armed before those of the collectors: the attempts that they abort free lanes, and nothing may begin on them.
   const timer =
     late.length === 0 || timeout === Infinity
       ? undefined
@@ -45,6 +43,9 @@ export async function closeAll<Item, Key, Batch>(
           },
           Math.min(timeout, LONGEST_TIMER),
         );
+  const seats = [...keys.busy].map((entry) => entry.seat);
+  for (const { ready, tenant } of seats) if (ready) tenant.resume();
+  lanes.wantAll(seats);
   const errors = (await Promise.all(closed)).filter((error) => error !== undefined);
   if (timer !== undefined) clock.clearTimer(timer);
   await Promise.all(keys.closing.values());

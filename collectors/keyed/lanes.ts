@@ -171,7 +171,7 @@ export class Lanes {
 
   #serve(): void {
     for (const seat of this.#queue) {
-      if (this.paused || !this.#take(false)) return; // the end of an attempt calls it again
+      if (this.paused || this.shut || !this.#take(false)) return; // the end of an attempt calls it again
       this.#queue.delete(seat);
       this.#grant(seat);
     }
