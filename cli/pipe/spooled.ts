@@ -84,14 +84,17 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
       if (failure !== undefined) throw failure.error;
       open = files.state.batch;
     },
-    finish: async () => {
-      await files.flush({ hurry: false }).catch(() => undefined);
-      await files.close({ timeout: Infinity }).catch(() => undefined);
-      const { added, delivered } = files.state.spool;
-      return delivered === added;
-    },
+    finish: () => finish(files),
     hurry: () => void files.flush(),
   };
+}
+
+/** Whether everything was delivered. */
+async function finish(files: FileBatcher<Piece>): Promise<boolean> {
+  await files.flush({ hurry: false }).catch(() => undefined);
+  await files.close({ timeout: Infinity }).catch(() => undefined);
+  const { added, delivered } = files.state.spool;
+  return delivered === added;
 }
 
 async function makeSpool(large: string, spool: string): Promise<void> {

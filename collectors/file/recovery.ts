@@ -164,12 +164,15 @@ async function find<Item>(
     // An empty file takes no id: power loss may leave one under the name that another had before.
     const unique = parsed !== undefined && !ids.has(batchId(parsed));
     if (unique) ids.add(batchId(parsed));
+    const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
+    const ownName = unique ? name : rename(spool, name, ours, examined);
+    // Delivered under the other's id, it would be taken for that by a sink that delivers each id once.
+    if (parsed !== undefined && !unique && ownName === name) throw new Error('another file has its id');
     report.files++;
     report.items += size;
     spool.bytes += onDisk(examined.stat);
-    const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
     const highest = parts.get(name.slice(0, name.indexOf('-', 16))) ?? 0;
-    return { ...examined, parts: highest, name: unique ? name : rename(spool, name, ours, examined) };
+    return { ...examined, parts: highest, name: ownName };
   } catch (error) {
     uncount();
     return asError(error);

@@ -13,6 +13,16 @@ export function callAll(promises: readonly Promise<void>[]): Promise<void> {
   return all;
 }
 
+/** A collector of another version of the package may be without it. */
+const HOLD = Symbol.for('batch-please.hold');
+
+/** Pauses the collector, also while it closes. */
+export function pause(collector: Pick<KeyCollector<never, never>, 'pause'>): void {
+  const hold = (collector as { [HOLD]?: () => void })[HOLD];
+  if (hold === undefined) collector.pause();
+  else hold();
+}
+
 /** A factory written in JavaScript may forget to return, or be async. */
 export function collectorOf<Item, Batch>(made: KeyCollector<Item, Batch>): KeyCollector<Item, Batch> {
   if (typeof (made as Partial<KeyCollector<Item, Batch>> | undefined)?.on === 'function') return made;

@@ -7,9 +7,9 @@ import type {
   FlushContext,
 } from '../../src/index.js';
 import { type Attempt, hop, isThenable, then } from './attempt.js';
-import { collectorOf } from './calls.js';
+import { collectorOf, pause } from './calls.js';
 import { Context } from './context.js';
-import { type Lanes, Seat, type Tenant, isBacklogged } from './lanes.js';
+import { type Lanes, Seat, type Tenant } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
 import type { KeyCollector, KeyedContext, KeyedHooks } from './types.js';
 
@@ -87,12 +87,11 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   pause(): void {
-    this.collector.pause();
+    pause(this.collector);
   }
 
   resume(): void {
-    // Closing begins with the last batch: the others would wait for a lane as attempts, and time out.
-    if (this.closing === undefined || isBacklogged(this.collector.state)) this.collector.resume();
+    if (this.closing === undefined) this.collector.resume();
     else this.closing();
   }
 

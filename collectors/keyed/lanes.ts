@@ -1,4 +1,4 @@
-import { type BatchPleaseState, ClosedError } from '../../src/index.js';
+import { ClosedError } from '../../src/index.js';
 
 /** The part of a key's collector that the lanes use. */
 export interface Tenant {
@@ -14,7 +14,7 @@ export class Seat {
   running = 0;
   /** Holds a lane for its next attempt: exactly then its collector is not paused. */
   ready = false;
-  /** Attempts that have begun without a lane: those of a collector that was not paused, or is closing. */
+  /** Attempts that have begun without a lane: those of a collector that was not paused. */
   readonly gates = new Set<() => void>();
 
   constructor(readonly tenant: Tenant) {}
@@ -222,14 +222,4 @@ export class Lanes {
     this.#ready.delete(seat);
     seat.tenant.pause();
   }
-}
-
-/** More than one batch of the key could start. */
-export function isBacklogged({
-  batches,
-  waiting,
-}: Pick<BatchPleaseState<unknown, unknown>, 'batches' | 'waiting'>): boolean {
-  const queued = batches.filter(({ status }) => status === 'queued').length;
-  const open = batches.reduce((rest, { status, size }) => (status === 'running' ? rest : rest - size), waiting);
-  return queued + (open > 0 ? 1 : 0) > 1;
 }

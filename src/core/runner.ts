@@ -76,9 +76,7 @@ export abstract class Runner<State> extends Actions<State> {
         if (!this.isUp(batch.wakeAt, now)) this.noteWake(now + FROZEN);
         else if (this.expiries < PORTION) this.#expire(batch);
         else {
-          // The rest has its turn when the timer fires. Not counted from `now`: a look at very many takes longer than
-          // that, and each add would look again.
-          this.noteWake(this.clock.now() + SOON);
+          this.noteWake(this.clock.now() + SOON); // from `now` on, each add would look: it takes long at very many
           break;
         }
       } else if (this.ending?.retries === false) {

@@ -109,6 +109,26 @@ test('A10: unlimited lanes cost no more than one for a sink that answers at once
   expect(await cost(unlimited)).toBeLessThan(10 * (await cost(one)));
 });
 
+// Real time: the fault is that a look takes longer than the millisecond until the next one.
+test('A10: adds while tens of thousands of expired attempts wait for the timer looked at all of them each', async () => {
+  const run = async (options: { flushTimeout?: number }): Promise<void> => {
+    const batcher = new MemoryBatcher<number>({
+      maxBatchSize: 1,
+      flushConcurrency: Infinity,
+      retry: { minDelay: 1e6, maxDelay: 1e6 },
+      batchFlush: () => new Promise(() => undefined),
+      ...options,
+    });
+    batcher.on('failed', () => undefined);
+    // The first expire while the last are being added.
+    for (let i = 0; i < 60_000; i++) batcher.addItem(i);
+    await batcher.close({ timeout: 200 }).catch(() => undefined);
+  };
+  await run({});
+  const without = await cost(() => run({}));
+  expect(await cost(() => run({ flushTimeout: 50 }))).toBeLessThan(6 * without);
+});
+
 describe('A5: memory stays flat however often it goes wrong', () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;

@@ -34,9 +34,9 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'keyed: close begins attempts that wait for a lane',
-    file: 'collectors/keyed/entry.ts',
-    from: ` || isBacklogged(this.collector.state)`,
-    to: ``,
+    file: 'collectors/keyed/calls.ts',
+    from: `  if (hold === undefined) collector.pause();\n  else hold();`,
+    to: `  collector.pause();`,
     by,
     tests,
   },
