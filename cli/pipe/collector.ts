@@ -10,7 +10,7 @@ export interface RecordBatch {
   full: Piece['full'];
 }
 
-/** The fates of batches; the same for both collectors. */
+/** Delivers a batch, or takes over one that is given up; the same for both collectors. */
 export interface Delivery {
   deliver(batch: RecordBatch, context: FlushContext): Promise<void>;
   /** Takes over a batch that is given up; without it the records are lost, or in the spool's dead/. */

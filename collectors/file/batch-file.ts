@@ -124,12 +124,12 @@ export class BatchFile<Item> implements FileBatch<Item> {
     try {
       if (writer === undefined || writer.live.bytes > 0) await this.whole();
     } catch (error) {
-      if (!this.#remains.isEmpty) this.#spool.report('unsynced', { id, size, error }, 'a batch may not be on the disk');
+      if (!this.remains.isEmpty) this.#spool.report('unsynced', { id, size, error }, `${id} may not be on the disk`);
     }
     await writer?.release();
     this.endAttempt();
     if (this.file.source !== undefined && !this.over) {
-      this.remains.becomesEmpty(new Error('the file had lost its name, and no copy was made'));
+      this.remains.markEmpty(new Error('the file had lost its name, and no copy was made'));
     }
     this.file.close();
   }
@@ -155,7 +155,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
     try {
       this.file.note(this.attempts + 1);
     } catch (error) {
-      if (isMissing(error)) throw this.#remains.becomesEmpty(error);
+      if (isMissing(error)) throw this.#remains.markEmpty(error);
       // Delivery matters more than that the next process counts this attempt.
     }
     this.attempts++;
@@ -238,7 +238,7 @@ export class BatchFile<Item> implements FileBatch<Item> {
       if (!this.#remains.isEmpty) await this.file.moveTo(DEAD);
     } catch (problem) {
       if (!isMissing(problem)) throw storageError(`batch ${this.id} could not be moved to dead/`, problem);
-      this.#remains.becomesEmpty(problem);
+      this.#remains.markEmpty(problem);
     }
     if (this.#remains.isEmpty) return this.remove();
     this.over = true;

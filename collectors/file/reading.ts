@@ -90,7 +90,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
   const quarantine = new Quarantine(spool, name);
   const bad: number[] = [];
   let safe = true;
-  const setAside = async (bytes: Uint8Array, position: number): Promise<void> => {
+  const quarantineLine = async (bytes: Uint8Array, position: number): Promise<void> => {
     if (batch.file.badLines.has(position)) return;
     bad.push(position);
     try {
@@ -109,7 +109,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
         if (line.good) {
           good++;
           yield line.item;
-        } else await setAside(line.bytes, line.position);
+        } else await quarantineLine(line.bytes, line.position);
       }
     }
     whole = true;
@@ -117,7 +117,7 @@ export async function* readItems<Item>(spool: Spool<Item>, batch: Readable): Asy
     reader.close();
     batch.readers.delete(reader);
     try {
-      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- setAside changes it
+      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- quarantineLine changes it
       if (safe) await quarantine.finish(batch.id);
     } catch {
       safe = false;

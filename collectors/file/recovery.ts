@@ -167,7 +167,7 @@ async function find<Item>(
     const ours = parsed ?? { sequence: index, attempts: 0, integrity: 'none' as const };
     const ownName = unique ? name : rename(spool, name, ours, examined);
     // Delivered under the other's id, it would be taken for that by a sink that delivers each id once.
-    if (parsed !== undefined && !unique && ownName === name) throw new Error('another file has its id');
+    if (ownName === undefined) throw new Error('another file has its id');
     report.files++;
     report.items += size;
     spool.bytes += onDisk(examined.stat);
@@ -181,9 +181,14 @@ async function find<Item>(
 
 /**
  * A bare file is given a name of ours, before all others, and the second file of one id another id: no two files have the
- * same, and each has a place for its attempts.
+ * same, and each has a place for its attempts. `undefined` if the second one could not be renamed.
  */
-function rename<Item>(spool: Spool<Item>, name: string, ours: Omit<BatchName, 'nonce'>, { stat }: Examined): string {
+function rename<Item>(
+  spool: Spool<Item>,
+  name: string,
+  ours: Omit<BatchName, 'nonce'>,
+  { stat }: Examined,
+): string | undefined {
   const { files } = spool;
   try {
     const found = files.stat(spool.path(name));
@@ -192,6 +197,6 @@ function rename<Item>(spool: Spool<Item>, name: string, ours: Omit<BatchName, 'n
     files.rename(spool.path(name), spool.path(free));
     return free;
   } catch {
-    return name;
+    return isBareName(name) ? name : undefined;
   }
 }

@@ -68,15 +68,15 @@ export class Remains<Item> {
   }
 
   async #verify(): Promise<void> {
-    if (this.#size === 0) throw this.becomesEmpty(new Error('nothing of the file could be read'));
+    if (this.#size === 0) throw this.markEmpty(new Error('nothing of the file could be read'));
     const seen = this.file.look();
-    if (seen === 'missing') throw this.becomesEmpty(new Error('the file was moved or removed'));
+    if (seen === 'missing') throw this.markEmpty(new Error('the file was moved or removed'));
     if (seen === 'same') return;
     const { size, quarantined } = await this.file.examine();
     this.#size = Math.min(size, this.#stored);
     this.#quarantined += quarantined;
     this.#reportLost();
-    if (size === 0) throw this.becomesEmpty(new Error('the file has no whole line any more'));
+    if (size === 0) throw this.markEmpty(new Error('the file has no whole line any more'));
   }
 
   /** The findings of a reader; how many items are good, if it came to the end of the file. */
@@ -98,8 +98,8 @@ export class Remains<Item> {
     return lost;
   }
 
-  /** The error that says so. */
-  becomesEmpty(cause: unknown): StorageError {
+  /** Notes that nothing is left, and returns the error for it. */
+  markEmpty(cause: unknown): StorageError {
     if (!this.isEmpty) {
       this.isEmpty = true;
       this.#size = 0;

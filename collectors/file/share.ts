@@ -100,7 +100,7 @@ export class Share<Item> {
         },
       );
     } catch (error) {
-      throw file.look() === 'missing' ? remains.becomesEmpty(error) : error;
+      throw file.look() === 'missing' ? remains.markEmpty(error) : error;
     }
   }
 

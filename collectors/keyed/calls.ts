@@ -1,3 +1,4 @@
+import { isBacklogged } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
 import type { KeyCollector } from './types.js';
 
@@ -13,14 +14,20 @@ export function callAll(promises: readonly Promise<void>[]): Promise<void> {
   return all;
 }
 
-/** A collector of another version of the package may be without it. */
 const HOLD = Symbol.for('batch-please.hold');
 
-/** Pauses the collector, also while it closes. */
+/**
+ * Whether closing waits until one batch is left: a wrapper, or a collector of another version of the package, cannot be
+ * paused while it closes, and its other batches would wait for a lane as attempts, and time out.
+ */
+export function closesLater<Item, Batch>(collector: Pick<KeyCollector<Item, Batch>, 'state'>): boolean {
+  return !(HOLD in collector) && isBacklogged(collector.state);
+}
+
+/** Pauses the collector, also while it closes if it can. */
 export function pause(collector: Pick<KeyCollector<never, never>, 'pause'>): void {
-  const hold = (collector as { [HOLD]?: () => void })[HOLD];
-  if (hold === undefined) collector.pause();
-  else hold();
+  collector.pause();
+  (collector as { [HOLD]?: () => void })[HOLD]?.();
 }
 
 /** A factory written in JavaScript may forget to return, or be async. */

@@ -43,6 +43,7 @@ export async function closeAll<Item, Key, Batch>(
           },
           Math.min(timeout, LONGEST_TIMER),
         );
+  if (timeout <= 0) lanes.shut = true;
   const seats = [...keys.busy].map((entry) => entry.seat);
   for (const { ready, tenant } of seats) if (ready) tenant.resume();
   lanes.wantAll(seats);

@@ -7,7 +7,7 @@ import type {
   FlushContext,
 } from '../../src/index.js';
 import { type Attempt, hop, isThenable, then } from './attempt.js';
-import { collectorOf, pause } from './calls.js';
+import { closesLater, collectorOf, pause } from './calls.js';
 import { Context } from './context.js';
 import { type Lanes, Seat, type Tenant } from './lanes.js';
 import { MemoryOfKey } from './memory-of-key.js';
@@ -91,7 +91,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
   }
 
   resume(): void {
-    if (this.closing === undefined) this.collector.resume();
+    if (this.closing === undefined || closesLater(this.collector)) this.collector.resume();
     else this.closing();
   }
 

@@ -16,7 +16,7 @@ export class Keys<Item, Key, Batch> {
   /** Takes an item just now: a collector that ignores the options calls hooks before its items are counted here. */
   adding: Entry<Item, Key, Batch> | undefined;
   /** Counts of the removed keys. */
-  readonly closed = { totalItems: 0, flushes: 0, delivered: 0, refused: 0, dropped: 0, returned: 0 };
+  readonly removed = { totalItems: 0, flushes: 0, delivered: 0, refused: 0, dropped: 0, returned: 0 };
   /** The collectors of removed keys, until they have closed. */
   readonly closing = new Map<Key, Promise<void>>();
   readonly #idle = new Set<Entry<Item, Key, Batch>>();
@@ -143,7 +143,7 @@ export class Keys<Item, Key, Batch> {
     this.#idle.delete(entry);
     this.all.delete(key);
     this.owner.lanes.leave(seat);
-    add(this.closed, collector.state.counts);
+    add(this.removed, collector.state.counts);
     const closed: Promise<void> = collector
       .close()
       .catch(() => undefined) // nothing was pending, and its failures are events

@@ -1,4 +1,4 @@
-import { ClosedError } from '../../src/index.js';
+import type { BatchPleaseState } from '../../src/index.js';
 
 /** The part of a key's collector that the lanes use. */
 export interface Tenant {
@@ -14,7 +14,7 @@ export class Seat {
   running = 0;
   /** Holds a lane for its next attempt: exactly then its collector is not paused. */
   ready = false;
-  /** Attempts that have begun without a lane: those of a collector that was not paused. */
+  /** Attempts that have begun without a lane: those of a collector that cannot be paused while it closes. */
   readonly gates = new Set<() => void>();
 
   constructor(readonly tenant: Tenant) {}
@@ -86,7 +86,7 @@ export class Lanes {
 
   /** An attempt begins; a promise if it has to wait for a lane. */
   begin(seat: Seat): Promise<void> | undefined {
-    if (this.shut) return Promise.reject(new ClosedError('closing took too long'));
+    if (this.shut) return new Promise(() => undefined); // until its collector gives it up
     if (seat.ready) {
       seat.ready = false;
       this.#ready.delete(seat);
@@ -222,4 +222,14 @@ export class Lanes {
     this.#ready.delete(seat);
     seat.tenant.pause();
   }
+}
+
+/** More than one batch of the key could start. */
+export function isBacklogged({
+  batches,
+  waiting,
+}: Pick<BatchPleaseState<unknown, unknown>, 'batches' | 'waiting'>): boolean {
+  const queued = batches.filter(({ status }) => status === 'queued').length;
+  const open = batches.reduce((rest, { status, size }) => (status === 'running' ? rest : rest - size), waiting);
+  return queued + (open > 0 ? 1 : 0) > 1;
 }

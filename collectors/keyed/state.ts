@@ -25,7 +25,7 @@ export function keyedState<Item, Key, Batch>(parts: StateParts<Item, Key, Batch>
       return config();
     },
     get counts() {
-      const total = { ...keys.closed };
+      const total = { ...keys.removed };
       const all = states();
       for (const { counts } of all) add(total, counts);
       total.refused += turnedAway.refused;

@@ -29,7 +29,7 @@ export const STORAGE: unique symbol = Symbol.for('batch-please.storage');
 
 /** An event for the owner of a paused collector: it has made a turn, and a batch of it may be due. */
 const TURNED = Symbol.for('batch-please.turned');
-/** A function for the same owner: pauses a collector that is closing, too, since its retries would begin without a lane. */
+/** A method for the same owner: pauses the collector even while it closes; otherwise its retries begin without a lane. */
 const HOLD = Symbol.for('batch-please.hold');
 
 /** The parts of a collector. */
@@ -95,7 +95,8 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
   const core = new Core<Batch>(driver, limitsOf(config()), clock, origin, config().unref);
   const queue = new AppendQueue<Item, Batch>(core, driver);
   core.durable = storage !== undefined;
-  Object.defineProperty(batcher, HOLD, { value: () => void (core.paused = true) });
+  // A frozen collector goes without.
+  Reflect.defineProperty(batcher, HOLD, { value: () => void (core.paused = true), configurable: true });
   driver.core = core;
   driver.queue = queue;
   const admission = new Admission<Item, Batch>({ core, driver, reports, storage, config });

@@ -82,7 +82,7 @@ export class Batch<State> {
     return this.begun > this.ended;
   }
 
-  /** Runs, or its run has ended and user code that decides about it is being called: nothing else may end it. */
+  /** Runs, or its run has ended and a hook decides what becomes of it: nothing else may end it. */
   get inFlight(): boolean {
     return this.status === 'running';
   }

@@ -76,7 +76,7 @@ export abstract class Runner<State> extends Actions<State> {
         if (!this.isUp(batch.wakeAt, now)) this.noteWake(now + FROZEN);
         else if (this.expiries < PORTION) this.#expire(batch);
         else {
-          this.noteWake(this.clock.now() + SOON); // from `now` on, each add would look: it takes long at very many
+          this.noteWake(this.clock.now() + SOON); // from the end of a look, which may take longer than that
           break;
         }
       } else if (this.ending?.retries === false) {

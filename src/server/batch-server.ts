@@ -74,7 +74,10 @@ export abstract class BatchServer<
   Cast = never,
   Info = unknown,
 > implements BatchServerHooks<State, Request, Reply, Cast, Info> {
-  /** Resolves with the reason (if that is a thenable, with a `StoppedError` of it) when the server has stopped, or with `'ignored'`. Never rejects. */
+  /**
+   * Resolves with the reason when the server has stopped, or with `'ignored'`. If the reason is a thenable, it resolves
+   * with the `StoppedError` instead. Never rejects.
+   */
   readonly ended: Promise<unknown>;
   /** Inspects the server and controls it from outside. */
   readonly sys: Sys<State, Request, Reply, Cast, Info>;

@@ -42,6 +42,11 @@ export class Call<Request, Reply> implements CallOp<Request, Reply>, Abortable {
   #deadline: number | undefined = undefined;
   #signal: AbortSignal | undefined = undefined;
 
+  /** Calls no trap, as `instanceof` does with a proxy: that of a revoked one throws. */
+  static is(value: unknown): value is AnyCall {
+    return typeof value === 'object' && value !== null && #waits in value;
+  }
+
   constructor(
     owner: Callers,
     request: Request,

@@ -157,6 +157,6 @@ export class Calls implements Callers {
 /** The calls among the messages whose callers wait and have no deadline yet. */
 function* freshOf(messages: readonly Entry[]): Iterable<AnyCall> {
   for (const entry of messages) {
-    if (entry instanceof Call && entry.waits && Number.isNaN(entry.deadline)) yield entry as AnyCall;
+    if (Call.is(entry) && entry.waits && Number.isNaN(entry.deadline)) yield entry;
   }
 }

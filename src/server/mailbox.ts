@@ -1,4 +1,4 @@
-import { type AnyCall, Call } from './call.js';
+import { Call } from './call.js';
 import type { Op } from './types.js';
 import { Deque } from '../core/deque.js';
 
@@ -8,18 +8,22 @@ export type AnyOp = Op<unknown, unknown, unknown>;
 /** A message in the mailbox. A bare value is a cast, so that a cast takes no more memory than its place in the queue. */
 export type Entry = unknown;
 
-/** A message that is not a cast, or a cast whose message is a `Call`, or a proxy that may throw. */
+/** A message that is not a cast, or a cast whose message is a `Call`. */
 class Wrapped {
-  constructor(readonly op: AnyOp) {}
+  readonly #op: AnyOp;
+
+  constructor(op: AnyOp) {
+    this.#op = op;
+  }
+
+  /** `undefined` for another entry; calls no trap of a proxy. */
+  static opOf(entry: unknown): AnyOp | undefined {
+    return typeof entry === 'object' && entry !== null && #op in entry ? entry.#op : undefined;
+  }
 }
 
 export function castOf(message: unknown): Entry {
-  try {
-    if (!(message instanceof Call)) return message;
-  } catch {
-    // A proxy, whose trap must not be called again.
-  }
-  return new Wrapped({ kind: 'cast', message });
+  return Call.is(message) ? new Wrapped({ kind: 'cast', message }) : message;
 }
 
 export function infoOf(message: unknown): Entry {
@@ -28,8 +32,7 @@ export function infoOf(message: unknown): Entry {
 
 /** The message as its handler sees it. */
 export function opOf(entry: Entry): AnyOp {
-  if (entry instanceof Call) return entry as AnyCall;
-  return entry instanceof Wrapped ? entry.op : { kind: 'cast', message: entry };
+  return Call.is(entry) ? entry : (Wrapped.opOf(entry) ?? { kind: 'cast', message: entry });
 }
 
 /**

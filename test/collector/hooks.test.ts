@@ -1,4 +1,5 @@
 import { BatchPlease, ItemError, MissingHookError, type BatchPleaseOptions, type FlushContext } from 'batch-please';
+import { type MemoryBatch, MemoryBatcher } from 'batch-please/collectors';
 import { gate } from 'batch-please/testing';
 import {
   type Watched,
@@ -528,4 +529,22 @@ describe('a batchAddItem that returns what is no batch', () => {
     ]);
     expect(batcher.state).toMatchObject({ pending: 0, counts: { refused: 2 } });
   });
+});
+
+test('a subclass that freezes itself could not be used', async () => {
+  const seen: number[] = [];
+  class Frozen extends MemoryBatcher<number> {
+    constructor() {
+      super({});
+      Object.freeze(this);
+    }
+
+    override batchFlush({ items }: MemoryBatch<number>): void {
+      seen.push(...items);
+    }
+  }
+  const batcher = new Frozen();
+  batcher.addItem(1);
+  await batcher.close();
+  expect(seen).toEqual([1]);
 });

@@ -412,7 +412,7 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: `const error`,
   },
   {
-    name: 'a batch whose action is being decided is dropped',
+    name: 'a batch about which a hook decides is dropped',
     file: CORE,
     by: CALLBACKS,
     from: `if (!oldest.inFlight && oldest`,

@@ -97,7 +97,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = (
     {
       name: 'a cast that was a call op once comes as that call',
       file: MAILBOX,
-      from: `if (!(message instanceof Call)) return message;`,
+      from: `return Call.is(message) ? new Wrapped({ kind: 'cast', message }) : message;`,
       to: `return message;`,
     },
     {

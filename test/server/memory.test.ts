@@ -64,6 +64,6 @@ test('an idle server kept the requests of its last burst until the next message'
     await turns();
     collect();
   }
-  expect(kept()).toBeLessThan(50);
+  expect(kept()).toBeLessThan(10);
   await server.stop();
 });

@@ -1,9 +1,11 @@
 // Files that are kept for the user, in dead/ and in returned/: their ids, and whether they are on the disk.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { TestClock, random } from 'batch-please/testing';
 import { FileBatcher, type FileBatcherOptions } from '../../../collectors/file-batcher.js';
 import { type FileSystem, type OpenFile, nodeFileSystem } from '../../../collectors/file/file-system.js';
 import { expectSoon } from '../../support/soon.js';
-import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
+import { directory, failure, filesIn, leave, life, removeDirectories, traced } from '../../support/spool.js';
 import { Disk } from './proof/disk.js';
 import { CALM, SimFiles, type Trouble } from './proof/sim-files.js';
 
@@ -170,3 +172,27 @@ test.each(cases)(
     expect(afterPowerLoss('returned')).toMatch(LINES);
   },
 );
+
+test('the second file of one id could not be renamed: it stays, and is not delivered with the id of the first (G19)', async () => {
+  const [path, other] = [directory(), directory()];
+  await leave(path, [1]);
+  await leave(other, [2]);
+  // Power loss may leave a file under the name that another has by now.
+  const name = filesIn(path)[0]?.name.replace('-0-line', '-1-line') ?? '';
+  writeFileSync(join(path, name), filesIn(other)[0]?.text ?? '');
+  const { files, trace } = traced();
+  trace.fault = (call) => {
+    if (call === 'rename') throw failure('EIO');
+  };
+  const first = life(path, {}, files);
+  const unreadable: string[] = [];
+  first.batcher.on('unreadable', ({ filename }) => unreadable.push(filename));
+  expect(await first.batcher.open()).toMatchObject({ files: 1, items: 1, unreadableFiles: 1 });
+  await first.batcher.close();
+  expect(first.delivered()).toEqual([1]);
+  expect(unreadable).toEqual([join(path, name)]);
+  const second = life(path);
+  expect(await second.batcher.open()).toMatchObject({ files: 1, unreadableFiles: 0 });
+  await second.batcher.close();
+  expect(second.delivered()).toEqual([2]);
+});

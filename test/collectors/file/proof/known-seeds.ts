@@ -62,6 +62,7 @@ export const VERBS_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [60050674, 'A1: the room of a file that was removed while it was examined was freed twice'],
   [60043806, 'G16: the model read all cleared batches at once'],
   [66013419, 'G17: the items of a damaged file count as lost while it is being moved to quarantine/'],
+  [83246560, 'G12: the model did not know that a part of a part may be on the disk while the whole is'],
   [78013261, 'G5: unsynced is emitted for a batch that was dropped while its file was being copied'],
   [78024841, 'G7: the model did not know that a disk that hangs keeps close() from reporting a failed sync'],
   [77075018, 'G7: the model took an item that a lying disk had lost for one that was lost without an event'],

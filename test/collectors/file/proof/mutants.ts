@@ -425,7 +425,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a part whose whole was removed fails for ever',
     file: 'file/share.ts',
-    from: `file.look() === 'missing' ? remains.becomesEmpty(error) : error`,
+    from: `file.look() === 'missing' ? remains.markEmpty(error) : error`,
     to: `error`,
     by: 'file/parts',
   },
@@ -444,6 +444,13 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'file/lives',
   },
   {
+    name: 'the second file of one id is delivered with that, if it cannot be renamed',
+    file: 'file/recovery.ts',
+    from: `return isBareName(name) ? name : undefined;`,
+    to: `return name;`,
+    by: 'file/kept-files',
+  },
+  {
     name: 'a batch that was dropped while its file was being copied is reported as not synced',
     file: 'file/closing.ts',
     from: `if (!dropped) spool.report(`,
@@ -453,7 +460,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'close reports a batch of which nothing is left as not synced',
     file: 'file/batch-file.ts',
-    from: `if (!this.#remains.isEmpty) this.#spool.report('unsynced'`,
+    from: `if (!this.remains.isEmpty) this.#spool.report('unsynced'`,
     to: `this.#spool.report('unsynced'`,
     by: 'file/lives',
   },

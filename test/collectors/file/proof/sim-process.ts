@@ -227,12 +227,16 @@ export class SimProcess {
     const { maxBytes } = this.generation;
     // What was there before is there; damaged lines are copied before they go.
     const copied = Math.max(0, this.ledger.bytesAside(true) - this.foundAside);
-    // A part has a file of its own before that of the whole goes.
+    const { disk } = this.ledger;
+    // A part has a file of its own before that of the whole goes, and so has a part of it: `-<nonce>.<part>.<part>-`.
+    const divisions = [...(disk.current.get(DIRECTORY)?.keys() ?? [])].map(
+      (name) => name.split('-')[1]?.split('.').length ?? 1,
+    );
     const { partly, tooLarge, giveUp } = this.generation;
-    const twice = partly > 0 || tooLarge > 0 || giveUp === 'split' ? 2 : 1;
-    const allowed = twice * Math.max(maxBytes, this.found) + copied;
-    if (!this.files.trouble && !this.ledger.sabotaged && this.ledger.disk.bytesIn(DIRECTORY) > allowed) {
-      this.ledger.bad(`G12: ${this.ledger.disk.bytesIn(DIRECTORY)} bytes on disk, ${allowed} are allowed`);
+    const copies = partly > 0 || tooLarge > 0 || giveUp === 'split' ? Math.max(2, ...divisions) : 1;
+    const allowed = copies * Math.max(maxBytes, this.found) + copied;
+    if (!this.files.trouble && !this.ledger.sabotaged && disk.bytesIn(DIRECTORY) > allowed) {
+      this.ledger.bad(`G12: ${disk.bytesIn(DIRECTORY)} bytes on disk, ${allowed} are allowed`);
     }
   }
 
