@@ -215,10 +215,14 @@ export class LockedError extends BatchError {
   override readonly code = 'ERR_BATCH_LOCKED';
 }
 
-/** Never throws, as `instanceof` does for a revoked proxy. */
-function isError(value: unknown): value is Error {
+const ERROR_TAGS = ['[object Error]', '[object DOMException]'];
+
+/** Also of an error of another realm, as under test frameworks. Never throws, as `instanceof` does for a revoked proxy. */
+export function isError(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
   try {
-    return value instanceof Error;
+    if (value instanceof Error) return true;
+    return 'stack' in value && ERROR_TAGS.includes(Object.prototype.toString.call(value));
   } catch {
     return false;
   }

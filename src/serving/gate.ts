@@ -1,4 +1,4 @@
-import { isError } from './slot.js';
+import { isError } from '../errors.js';
 import { type Settle, capture, captured } from '../core/promise.js';
 
 /**

@@ -4,11 +4,10 @@ import { Channel, type Event } from './channel.js';
 import { InlineReader, InlineRun } from './inline-run.js';
 import { readValues } from './input.js';
 import { checkResults, hooksOf } from './partitions.js';
-import { ClosedError, TimeoutError } from '../errors.js';
+import { ClosedError, TimeoutError, isError } from '../errors.js';
 import { Alarm, LONGEST_TIMER } from '../core/clock.js';
 import { optionsError } from '../options/check.js';
 import { nextAttempt } from './retry.js';
-import { isError } from './slot.js';
 
 type Emit = (event: Event) => void;
 

@@ -3,7 +3,7 @@ import type { Mapping } from './mapping.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import { CallSlice, type Leaver, Slices } from './slices.js';
-import { isError } from './slot.js';
+import { isError } from '../errors.js';
 
 export interface ManyParts {
   resolve: (value: never) => void;

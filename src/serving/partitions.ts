@@ -1,7 +1,6 @@
 import type { ServingHook, ServingInit } from './types.js';
-import { ClosedError, ResultCountError, messageOf } from '../errors.js';
+import { ClosedError, ResultCountError, isError, messageOf } from '../errors.js';
 import { type Awaitable, adopt, isThenable } from '../core/promise.js';
-import { isError } from './slot.js';
 
 /** The context of a handler, without the types that callers see. */
 export interface Context {

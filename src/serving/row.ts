@@ -1,7 +1,7 @@
 import type { Batch } from '../core/batch.js';
 import { type Settle, capture, captured } from '../core/promise.js';
 import type { Gate } from './gate.js';
-import { isError } from './slot.js';
+import { isError } from '../errors.js';
 
 /**
  * Which value belongs to which call. A call numbers its values from 0; a batch is a row of values.

@@ -6,7 +6,7 @@ import { Deque } from '../core/deque.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Call, LooseSlice, Row, Slice } from './row.js';
 import { CallSlice, type Leaver, Slices } from './slices.js';
-import { isError } from './slot.js';
+import { isError } from '../errors.js';
 
 /** A part of a stream. Its events wait until the parts before it are through. */
 interface StreamPart extends LooseSlice {

@@ -1,5 +1,4 @@
-import { isError } from '../slot.js';
-import { BatchError, messageOf } from '../../errors.js';
+import { BatchError, isError, messageOf } from '../../errors.js';
 
 /** An error, or another thrown value, as it crosses from or to a thread. */
 export type Encoded =
