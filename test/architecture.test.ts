@@ -20,13 +20,12 @@ const budget: Budget = {
   function: 60,
   longFiles: {},
   longFunctions: {
-    'src/collector/state.ts: liveState': 72,
     'src/opentelemetry/collector.ts: instrumentCollector': 81,
   },
 };
 /** Lines, comments included. The four files were to have at most 650; the totals only go down. */
 const coreTotals: Record<string, { lines: number; files?: string[] }> = {
-  'the core': { lines: 2381 },
+  'the core': { lines: 2376 },
   'core, runner, schedule and batch': {
     lines: 646,
     files: ['core', 'runner', 'schedule', 'batch'].map((name) => `src/core/${name}.ts`),

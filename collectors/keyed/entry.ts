@@ -18,6 +18,9 @@ const TURNED = Symbol.for('batch-please.turned');
 const FORWARDED = ['flushed', 'failed', 'held', 'dropped', 'refused'] as const;
 export type Forwarded = (typeof FORWARDED)[number];
 
+/** Attempts of all keys, by the context argument of their hooks. */
+const attempts = new WeakMap<FlushContext, Attempt>();
+
 /** The part that the collectors of all keys share. */
 export interface Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
@@ -50,8 +53,6 @@ export class Entry<Item, Key, Batch> implements Tenant {
   closing: (() => void) | undefined;
   /** Attempts that have begun, ever; for seeing that an add has started one. */
   begun = 0;
-  /** Attempts, by the context argument of their hooks. */
-  readonly #attempts = new WeakMap<FlushContext, Attempt>();
 
   constructor(
     readonly key: Key,
@@ -165,7 +166,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
 
   /** Calls a part of an attempt; the attempt is over when it fails, or with its last part. */
   #attempt<T>(context: FlushContext, last: boolean, work: (keyed: KeyedContext<Key>) => Awaitable<T>): Awaitable<T> {
-    const begins = this.#attempts.has(context) ? undefined : this.#begin(context);
+    const begins = attempts.has(context) ? undefined : this.#begin(context);
     try {
       const answer = then(begins, () => this.owner.lanes.call(() => work(new Context(context, this.key))));
       if (isThenable(answer)) {
@@ -190,7 +191,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
 
   /** Releases the lane once the collector has seen the result: taking its next turn before, it may expire the attempt. */
   #over(context: FlushContext): void {
-    const attempt = this.#attempts.get(context);
+    const attempt = attempts.get(context);
     if (attempt?.inTurn === true) attempt.over();
     if (attempt?.inTurn !== false) return;
     void hop().then(() => {
@@ -214,7 +215,7 @@ export class Entry<Item, Key, Batch> implements Tenant {
       if (has) lanes.end(this.seat);
     };
     const attempt = { over, inTurn: true };
-    this.#attempts.set(context, attempt);
+    attempts.set(context, attempt);
     queueMicrotask(() => {
       attempt.inTurn = false;
     });

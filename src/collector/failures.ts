@@ -1,5 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import { SOON } from '../core/actions.js';
+import type { Clock } from '../core/clock.js';
 import { hush, isThenable } from '../core/promise.js';
 import type { Decision, Action, Parts } from '../core/driver.js';
 import { codeOf, oneError, readErrors } from './item-errors.js';
@@ -10,12 +11,10 @@ type Part<State> = Parts<State>['parts'][number];
 
 /** The facts that the policy decides by. */
 export interface FailureParts<State> {
-  readonly retry: Retry;
-  readonly giveUp: 'hold' | 'drop' | 'split';
+  readonly config: () => { readonly retry: Retry; readonly giveUp: 'hold' | 'drop' | 'split' };
   readonly split: Split<State> | undefined;
-  readonly now: () => number;
   /** Failed attempts since the last delivery, and deliveries; the policy starts the count of failures anew. */
-  readonly run: { failures: number; readonly deliveries: number };
+  readonly core: () => { readonly clock: Pick<Clock, 'now'>; failures: number; readonly deliveries: number };
   readonly report: (message: string, error: unknown) => void;
 }
 
@@ -40,7 +39,7 @@ export class FailurePolicy<State> {
   }
 
   get #giveUp(): 'hold' | 'drop' | 'split' {
-    return this.#spent ? 'drop' : this.parts.giveUp;
+    return this.#spent ? 'drop' : this.parts.config().giveUp;
   }
 
   /** The error of a batch as a whole. */
@@ -52,11 +51,12 @@ export class FailurePolicy<State> {
 
   /** The delay before the next attempt; `undefined` when there is none. */
   #wait(batch: Batch<State>, error: unknown): { retryIn: number; set: boolean } | undefined {
-    const { retry, now } = this.parts;
+    const { retry } = this.parts.config();
     const { attempt, firstStartedAt, dueAt, extra } = batch;
-    const elapsed = Math.max(now() - firstStartedAt, 0);
+    const now = this.parts.core().clock.now();
+    const elapsed = Math.max(now - firstStartedAt, 0);
     // A batch that was hurried is due when it was due anyway.
-    const delay = extra ? Math.max(dueAt - now(), 0) : backoff(retry, attempt);
+    const delay = extra ? Math.max(dueAt - now, 0) : backoff(retry, attempt);
     const asked = this.#ask({ error, attempt, elapsed, delay });
     if (asked === false || attempt >= retry.attempts || this.#spent) return undefined;
     const wait = { retryIn: Math.max(asked ?? delay, SOON), set: asked !== undefined };
@@ -64,7 +64,8 @@ export class FailurePolicy<State> {
   }
 
   #ask(failed: FailedAttempt): number | false | undefined {
-    const { retry, report } = this.parts;
+    const { config, report } = this.parts;
+    const { retry } = config();
     if (retry.delay === undefined) return undefined;
     try {
       const answer: unknown = retry.delay(failed);
@@ -123,7 +124,8 @@ export class FailurePolicy<State> {
   // Isolating the items that fail
 
   #isolate(batch: Batch<State>, error: unknown): Decision<State> {
-    const { run, split } = this.parts;
+    const { split } = this.parts;
+    const run = this.parts.core();
     if (split === undefined) {
       this.parts.report("giveUp: 'split' needs a batchSplit; the batch is held", error);
       return 'hold';

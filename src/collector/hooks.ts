@@ -64,22 +64,13 @@ export class CollectorDriver<Item, State> implements Driver<State>, AppendHooks<
     this.due = batcher.shouldFlush && ((): boolean => this.#shouldFlush());
     this.splits = batcher.batchSplit != null;
     this.#failures = new FailurePolicy({
-      get retry() {
-        return config().retry;
-      },
-      get giveUp() {
-        return config().giveUp;
-      },
+      config,
       split: this.splits ? (state, indexes) => batcher.batchSplit?.(state, indexes) as State : undefined,
-      now: () => this.core.clock.now(),
-      get run() {
-        return core();
-      },
+      core: () => this.core,
       report: (message, error) => {
         reports.warn(message, error);
       },
     });
-    const core = (): Core<State> => this.core;
     if (batcher.batchAddItems == null) return;
     this.addAll = (state, items) => batcher.batchAddItems?.(state, items) as Awaitable<readonly unknown[] | undefined>;
   }

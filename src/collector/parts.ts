@@ -100,8 +100,7 @@ export function assemble<Item, Batch>(given: Given<Item, Batch>): Parts<Item, Ba
   driver.core = core;
   driver.queue = queue;
   const admission = new Admission<Item, Batch>({ core, driver, reports, storage, config });
-  const turnedAway = (): number => admission.turnedAway;
-  const state = liveState({ core, queue, driver, reports, config, turnedAway });
+  const state = liveState({ core, queue, driver, reports, config, admission });
   const { retry, giveUp } = config();
   if (giveUp === 'drop' && Math.min(retry.attempts, retry.maxElapsed) === Infinity && retry.delay === undefined) {
     reports.warn("giveUp: 'drop' never drops, since retry.attempts is Infinity", undefined);

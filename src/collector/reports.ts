@@ -10,7 +10,7 @@ import type { BatchInfo, BatchPleaseEvents } from './types.js';
 export class Reports<Item, State> {
   readonly #warned = new Set<string>();
   /** Unique to this collector, in any process. */
-  readonly #id = uniqueId();
+  readonly #id = `${ofProcess()}-${(made++).toString(36)}`;
 
   constructor(
     readonly events: Events<BatchPleaseEvents<Item, State>>,
@@ -111,8 +111,13 @@ export class Reports<Item, State> {
   }
 }
 
-function uniqueId(): string {
+let prefix: string | undefined;
+let made = 0;
+
+/** Made once: each would take half a kilobyte. Not as the module is loaded, where some platforms allow no randomness. */
+function ofProcess(): string {
   // In a browser randomUUID exists in secure contexts only.
   const { crypto } = globalThis as { crypto?: { randomUUID?: () => string } };
-  return crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+  prefix ??= crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+  return prefix;
 }

@@ -1,6 +1,6 @@
 import type { Batch } from '../core/batch.js';
 import type { Core } from '../core/core.js';
-import { readOnly } from '../core/read-only.js';
+import { liveView } from '../read-only.js';
 import type { AppendQueue } from './append-queue.js';
 import type { CollectorDriver } from './hooks.js';
 import type { Reports } from './reports.js';
@@ -13,84 +13,62 @@ interface StateParts<Item, State> {
   reports: Reports<Item, State>;
   config: () => BatchPleaseConfig;
   /** Items refused or dropped before they were accepted. */
-  turnedAway: () => number;
+  admission: { readonly turnedAway: number };
 }
+
+type Source = StateParts<unknown, unknown>;
+type View = BatchPleaseState<unknown, unknown>;
+
+const countsOf = liveView<Source, View['counts']>({
+  batchItems: ({ core }) => core.size,
+  totalItems: ({ core, admission }) => core.accepted + core.adopted + admission.turnedAway,
+  flushes: ({ driver }) => driver.counts.flushes,
+  delivered: ({ driver }) => driver.counts.delivered,
+  refused: ({ driver }) => driver.counts.refused,
+  dropped: ({ driver }) => driver.counts.dropped,
+  returned: ({ core }) => core.returned,
+});
+
+const timesOf = liveView<Source, View['times']>({
+  firstItemOfBatch: ({ core }) => (core.size === 0 ? undefined : core.schedule.openedAt),
+  lastFlush: ({ core }) => core.schedule.lastFlush,
+});
+
+const stateOf = liveView<Source & Pick<View, 'counts' | 'times'>, View>({
+  counts: ({ counts }) => counts,
+  times: ({ times }) => times,
+  config: ({ config }) => config(),
+  batch: ({ core }) => core.state,
+  lastItem: ({ queue, driver }) => (queue.last === undefined ? undefined : driver.itemOf(queue.last)),
+  pending: ({ core }) => core.pending,
+  weight: ({ core }) => core.weight,
+  inFlight: ({ core }) => inFlight(core),
+  waiting: ({ core }) => core.pending - inFlight(core).items,
+  paused: ({ core }) => core.paused,
+  batches: ({ core, reports }) =>
+    [...core.log]
+      .filter(({ status, work }) => status !== 'settled' && work === undefined)
+      .map((batch) => viewOf(batch, reports)),
+});
 
 /** The live view of a collector: nothing is copied, each look reads the numbers of the moment. */
 export function liveState<Item, State>(parts: StateParts<Item, State>): BatchPleaseState<Item, State> {
-  const { core, queue, driver, reports, config, turnedAway } = parts;
-  const counts = readOnly({
-    get batchItems() {
-      return core.size;
-    },
-    get totalItems() {
-      return core.accepted + core.adopted + turnedAway();
-    },
-    get flushes() {
-      return driver.counts.flushes;
-    },
-    get delivered() {
-      return driver.counts.delivered;
-    },
-    get refused() {
-      return driver.counts.refused;
-    },
-    get dropped() {
-      return driver.counts.dropped;
-    },
-    get returned() {
-      return core.returned;
-    },
-  });
-  const times = readOnly({
-    get firstItemOfBatch() {
-      return core.size === 0 ? undefined : core.schedule.openedAt;
-    },
-    get lastFlush() {
-      return core.schedule.lastFlush;
-    },
-  });
-  return readOnly({
-    counts,
-    times,
-    get config() {
-      return config();
-    },
-    get batch() {
-      return core.state;
-    },
-    get lastItem() {
-      return queue.last === undefined ? undefined : driver.itemOf(queue.last);
-    },
-    get pending() {
-      return core.pending;
-    },
-    get weight() {
-      return core.weight;
-    },
-    get inFlight() {
-      return inFlight(core);
-    },
-    get waiting() {
-      return core.pending - inFlight(core).items;
-    },
-    get paused() {
-      return core.paused;
-    },
-    get batches() {
-      return [...core.log].filter(({ status, work }) => status !== 'settled' && work === undefined).map(viewOf);
-    },
-  });
-
-  function viewOf(batch: Batch<State>): BatchView {
-    const { size, weight, reason, attempt } = batch;
-    const status = batch.status === 'aside' || batch.status === 'settled' ? 'held' : batch.status;
-    const retryAt = status === 'retrying' ? batch.dueAt : undefined;
-    return { id: reports.idOf(batch), size, weight, reason, attempt, status, retryAt };
-  }
+  const source = parts as unknown as Source;
+  const { core, queue, driver, reports, config, admission } = source;
+  const [counts, times] = [countsOf(source), timesOf(source)];
+  // By name: each object made by spreading would have a hidden class of its own.
+  const view = stateOf({ core, queue, driver, reports, config, admission, counts, times });
+  return view as BatchPleaseState<Item, State>;
 }
 
-function inFlight<State>({ active }: Core<State>): { batches: number; items: number } {
+function viewOf(batch: Batch<unknown>, reports: Reports<unknown, unknown>): BatchView {
+  const { size, weight, reason, attempt } = batch;
+  const status = batch.status === 'aside' || batch.status === 'settled' ? 'held' : batch.status;
+  const retryAt = status === 'retrying' ? batch.dueAt : undefined;
+  return { id: reports.idOf(batch), size, weight, reason, attempt, status, retryAt };
+}
+
+function inFlight({ active }: Core<unknown>): { batches: number; items: number } {
   let batches = 0;
   let items = 0;
   for (const batch of active) {

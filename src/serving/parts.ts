@@ -6,7 +6,7 @@ import type { Placement } from './placement.js';
 import type { Rows } from './rows.js';
 import { ThreadPartitions } from './workers/pool.js';
 import type { Events } from '../events.js';
-import { readOnly } from '../core/read-only.js';
+import { readOnly } from '../read-only.js';
 import type { Awaitable } from '../core/promise.js';
 import type { Clock } from '../core/clock.js';
 import type { Retry } from '../options/retry.js';

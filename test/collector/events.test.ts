@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { BatchPlease, type BatchPleaseEvents } from 'batch-please';
 import { KeyedBatcher, MemoryBatcher } from 'batch-please/collectors';
 import { TestClock } from 'batch-please/testing';
@@ -323,6 +324,23 @@ describe('state', () => {
       maxBatchSize: 5,
       giveUp: 'drop',
     });
+  });
+
+  test('state prints, spreads and serialises as the values of the moment, each of its own collector', () => {
+    const [one, other] = [bench().batcher, bench().batcher];
+    one.addItem(1);
+    other.addItems([1, 2]);
+    for (const [{ state }, pending] of [
+      [one, 1],
+      [other, 2],
+    ] as const) {
+      expect({ ...state }).toMatchObject({ pending, lastItem: pending });
+      expect(JSON.parse(JSON.stringify(state))).toMatchObject({ pending, counts: { batchItems: pending } });
+      expect(Object.keys(state)).toContain('pending');
+      expect(inspect(state)).toMatch(new RegExp(`pending: ${pending},`));
+      expect(inspect(state)).toMatch(new RegExp(`batchItems: ${pending},`));
+      expect(inspect(state)).not.toMatch(/Getter|source/);
+    }
   });
 
   test.each(['batch', 'lastItem', 'pending'])('%s cannot be written', (field) => {

@@ -12,6 +12,7 @@ import fs, {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { inspect } from 'node:util';
 import { LockedError, OptionsError, OverflowError, StorageError } from 'batch-please';
 import { FileBatcher, type RecoveryReport, type SpoolCounts } from 'batch-please/collectors/file';
 import { TestClock, gate, random } from 'batch-please/testing';
@@ -996,6 +997,7 @@ test('a line that decode rejects is quarantined once, whatever the attempts, and
   expect(seen).toEqual([1, 3, 1, 3, 1, 3]);
   expect(quarantined).toMatchObject([{ lines: 1 }]);
   expect(batcher.state.spool).toMatchObject({ added: 3, delivered: 2, quarantined: 1, pending: 0 });
+  expect(inspect(batcher.state)).toMatch(/spool: \{[^}]*quarantined: 1,/);
   await batcher.close();
 });
 

@@ -18,7 +18,7 @@ const none = /^(?!)/;
 const anyButOwned = /^(?!(mitt|zod)($|\/))/;
 
 /** From left to right: each imports only from those to its right. `errors` imports nothing, so all may use it. */
-const below = ['events', 'options', 'core', 'errors'];
+const below = ['events', 'options', 'core', 'read-only', 'errors'];
 const layers: readonly Layer[] = [
   { name: 'cli', holds: /^cli\//, imports: ['collectors', 'index'], modules: anyButOwned },
   { name: 'distributed', holds: /^distributed\//, imports: ['collectors', 'index'], modules: anyButOwned },
@@ -33,6 +33,7 @@ const layers: readonly Layer[] = [
   { name: 'events', holds: /^src\/events\.ts$/, imports: ['options', 'core', 'errors'], modules: /^mitt$/ },
   { name: 'options', holds: /^src\/options\//, imports: ['core', 'errors'], modules: /^zod(\/mini)?$/ },
   { name: 'core', holds: /^src\/core\//, imports: ['errors'], modules: none },
+  { name: 'read-only', holds: /^src\/read-only\.ts$/, imports: [], modules: none },
   { name: 'errors', holds: /^src\/errors\.ts$/, imports: [], modules: none },
 ];
 
