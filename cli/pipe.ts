@@ -86,6 +86,10 @@ class Pipe {
       bury: (batch) => {
         this.#bury(batch);
       },
+      failed: (error) => {
+        // A command's has been reported; others are those of files.
+        if (!(error instanceof CommandError)) this.#report.say(`a batch failed: ${messageOf(error)}`);
+      },
     };
     if (spool === undefined) return inMemory(triggers, delivery);
     const { spooled } = await import('./pipe/spooled.js');
@@ -209,12 +213,12 @@ class Pipe {
   }
 
   #bury(batch: RecordBatch): void {
+    this.#dead?.write(batch);
     this.#report.totals.givenUp += batch.records;
     const { dead, spool } = this.#options;
     const where = dead ?? (spool === undefined ? undefined : `${spool}/dead`);
     const kept = where === undefined ? 'lost' : `kept in ${where}`;
     this.#report.say(`gave up a batch of ${count(batch.records, 'record')}: ${kept}`);
-    this.#dead?.write(batch);
   }
 }
 

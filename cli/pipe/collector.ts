@@ -15,6 +15,8 @@ export interface Delivery {
   deliver(batch: RecordBatch, context: FlushContext): Promise<void>;
   /** Takes over a batch that is given up; without it the records are lost, or in the spool's dead/. */
   readonly bury: ((batch: RecordBatch) => void) | undefined;
+  /** An attempt, or the work after one. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Where pieces go: batches in memory, or in the files of a spool. */

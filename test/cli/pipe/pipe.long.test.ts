@@ -297,9 +297,10 @@ describe('--spool', () => {
 
   test('what is given up stays in its dead/, with 1', async () => {
     const spool = fresh('spool');
-    const { code, stderr } = await pipe('a\n', '--spool', spool, '--attempts', '1', '--', 'false');
+    const { code, stderr } = await pipe('a\n', '--spool', spool, '--attempts', '2', '--', 'false');
     expect(code).toBe(1);
     expect(stderr).toContain(`kept in ${spool}/dead`);
+    expect(stderr).not.toContain('Warning');
     expect(readdirSync(join(spool, 'dead'))).toHaveLength(1);
   });
 
@@ -351,8 +352,26 @@ describe('--spool', () => {
     await ended;
     for (const name of readdirSync(join(spool, 'large'))) rmSync(join(spool, 'large', name));
     const { code, stderr } = await pipe('', '--spool', spool, '--attempts', '2', '--', 'cat');
+    expect(stderr).toContain('a batch failed: ENOENT');
     expect(stderr).toContain('not everything was delivered');
     expect(code).toBe(1);
+  });
+
+  test('a large record without a line goes with the next start, unless something that may name it is there', async () => {
+    const orphan = '01234567-0123-0123-0123-0123456789ab';
+    for (const [other, left] of [
+      [undefined, []],
+      ['dead', [orphan]],
+      ['quarantine', [orphan]],
+    ] as const) {
+      const spool = fresh('spool');
+      mkdirSync(join(spool, 'large'), { recursive: true });
+      writeFileSync(join(spool, 'large', orphan), 'x');
+      for (const folder of ['dead', 'quarantine']) mkdirSync(join(spool, folder));
+      if (other !== undefined) writeFileSync(join(spool, other, 'some.batch'), 'x');
+      expect((await pipe('a\n', '--spool', spool, '--', 'cat')).code).toBe(0);
+      expect(readdirSync(join(spool, 'large'))).toEqual(left);
+    }
   });
 
   test('lines of other programs go to its quarantine/, with 1, and no file that they name is read or removed', async () => {
