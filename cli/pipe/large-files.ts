@@ -10,7 +10,7 @@ const NAME = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export class LargeFiles {
   readonly #spool: string;
   readonly #folder: string;
-  /** Of batches that are delivered, whose own files may still be there. */
+  /** Delivered batches whose own file was still there at the last look. */
   #delivered: { batch: string; names: readonly string[] }[] = [];
 
   constructor(spool: string) {

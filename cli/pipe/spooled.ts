@@ -74,40 +74,35 @@ export function spooled(directory: string, triggers: Triggers, delivery: Deliver
         failure ??= { error };
       });
     },
-    open: async () => {
-      await makeSpool(large, directory);
-      await files.open();
-      large.removeOrphans();
-    },
+    open: () => openSpool(files, large, directory),
     ready: async () => {
       await stored.catch(() => undefined);
       if (failure !== undefined) throw failure.error;
       open = files.state.batch;
     },
-    finish: async () => {
-      const all = await finish(files);
-      large.sweep();
-      return all;
-    },
+    finish: () => finish(files, large),
     hurry: () => void files.flush(),
   };
 }
 
 /** Whether everything was delivered. */
-async function finish(files: FileBatcher<Piece>): Promise<boolean> {
+async function finish(files: FileBatcher<Piece>, large: LargeFiles): Promise<boolean> {
   await files.flush({ hurry: false }).catch(() => undefined);
   await files.close({ timeout: Infinity }).catch(() => undefined);
+  large.sweep();
   const { added, delivered } = files.state.spool;
   return delivered === added;
 }
 
-async function makeSpool(large: LargeFiles, spool: string): Promise<void> {
+async function openSpool(files: FileBatcher<Piece>, large: LargeFiles, spool: string): Promise<void> {
   try {
     await large.makeFolder();
   } catch (error) {
     const expected = 'a directory that can be made and written';
     throw new Error(`--spool must be ${expected}, and is "${spool}": ${String(error)}`, { cause: error });
   }
+  await files.open();
+  large.removeOrphans();
 }
 
 function encode({ records, full, bytes, buffers }: Piece, large: LargeFiles): string {
