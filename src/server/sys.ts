@@ -4,7 +4,7 @@ import type { AnyHooks } from './chain.js';
 import type { Histogram } from './histogram.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { AnyTrace } from './monitor.js';
-import { Deferred } from '../core/promise.js';
+import { Deferred, hush, isThenable } from '../core/promise.js';
 
 /** The result of `sys.getStatus`. */
 export interface ServerStatus {
@@ -41,7 +41,8 @@ export class Sys<State, Request, Reply, Cast, Info> {
   /**
    * Replaces the state by the result of `fn`: at once, or when the batch that runs has ended. Resolves with the new state.
    *
-   * @throws Rejects with what `fn` threw, in which case the state stays; with `StoppedError` if the server has stopped.
+   * @throws Rejects with what `fn` threw, or with `TypeError` if it returned a promise, in which case the state stays; with
+   * `StoppedError` if the server has stopped.
    */
   replaceState(fn: (state: State) => State): Promise<State> {
     const { chain } = this.#life.loop;
@@ -49,6 +50,10 @@ export class Sys<State, Request, Reply, Cast, Info> {
     this.#between(replaced, () => {
       try {
         const state = fn(chain.state as State);
+        if (isThenable(state)) {
+          hush(state);
+          throw new TypeError('replaceState: the function returned a promise; expected the new state');
+        }
         chain.state = state;
         replaced.resolve(state);
       } catch (error) {

@@ -101,6 +101,17 @@ describe('sys', () => {
     expect([terminate.calls.length, server.sys.getState()]).toEqual([1, 0]);
   });
 
+  test.each([
+    ['resolves', () => Promise.resolve(7)],
+    ['rejects', () => Promise.reject(new Error('no'))],
+    ['never settles', () => ({ then: () => undefined })],
+  ])('replaceState with a promise that %s rejects, and the state stays', async (_, replace) => {
+    const { server } = await testServer();
+    const replaced = server.sys.replaceState(replace as never);
+    await expect(replaced).rejects.toThrow('replaceState: the function returned a promise; expected the new state');
+    expect(server.sys.getState()).toBe(0);
+  });
+
   test('getState and replaceState', async () => {
     const { server } = await testServer();
     expect(server.sys.getState()).toBe(0);
