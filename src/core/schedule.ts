@@ -136,9 +136,7 @@ export class Schedule {
   #tickAfter(now: number): number {
     const { interval, jitter } = this.limits;
     if (interval === Infinity) return Infinity;
-    const ticks = Math.floor((now - this.origin) / interval) + 1;
-    let next = this.origin + ticks * interval;
-    if (next <= now) next = this.origin + (ticks + 1) * interval; // the division was inexact
-    return jitter === 0 ? next : next + Math.random() * jitter * interval;
+    const next = this.origin + (Math.floor((now - this.origin) / interval) + 1) * interval;
+    return (next > now ? next : next + interval) + Math.random() * jitter * interval; // the division may be inexact
   }
 }
