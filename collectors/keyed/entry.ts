@@ -3,9 +3,9 @@ import type {
   BatchPleaseEvents,
   BatchPleaseHooks,
   BatchPleaseOptions,
-  Clock,
   FlushContext,
 } from '../../src/index.js';
+import type { KeyedClock } from './clock.js';
 import { type Attempt, hop, isThenable, then } from './attempt.js';
 import { closesLater, collectorOf, pause } from './calls.js';
 import { Context } from './context.js';
@@ -24,7 +24,7 @@ const attempts = new WeakMap<FlushContext, Attempt>();
 /** The part that the collectors of all keys share. */
 export interface Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
-  readonly clock: Clock;
+  readonly clock: KeyedClock;
   /** `batchTerminate` has been called for a batch. */
   terminated: boolean;
   /** Options of each collector but for its hooks. */

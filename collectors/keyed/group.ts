@@ -1,12 +1,13 @@
-import type { BatchPleaseEvents, BatchPleaseHooks, BatchPleaseOptions, Clock } from '../../src/index.js';
+import type { BatchPleaseEvents, BatchPleaseHooks, BatchPleaseOptions } from '../../src/index.js';
 import { ClosedError } from '../../src/index.js';
+import { KeyedClock } from './clock.js';
 import { closeAll } from './closing.js';
 import { Entrance } from './entrance.js';
 import type { Entry, Forwarded, Owner } from './entry.js';
 import { KeyedEmitter } from './events.js';
 import { Keys } from './keys.js';
 import { Lanes } from './lanes.js';
-import { changedConfig, checkCall, perKey, readOptions, resolveHooks, systemClock } from './options.js';
+import { changedConfig, checkCall, perKey, readOptions, resolveHooks } from './options.js';
 import { keyedState } from './state.js';
 import type * as types from './types.js';
 
@@ -22,7 +23,7 @@ const FAILURES: Partial<Record<PropertyKey, string>> = {
 /** All keys together: what their collectors have in common, and what is done with all of them. */
 export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
   readonly lanes: Lanes;
-  readonly clock: Clock;
+  readonly clock: KeyedClock;
   readonly batcher: Owner<Item, Key, Batch>['batcher'];
   readonly events: KeyedEmitter<types.KeyedEvents<Item, Key, Batch>>;
   readonly state: types.KeyedState<Item, Key, Batch>;
@@ -49,7 +50,7 @@ export class Group<Item, Key, Batch> implements Owner<Item, Key, Batch> {
     this.#own = own;
     this.#common = common;
     this.config = config;
-    this.clock = common.clock ?? systemClock;
+    this.clock = new KeyedClock(common.clock ?? undefined);
     this.batcher = own.batcher ?? undefined;
     this.events = new KeyedEmitter(this.name);
     const admit = (): void => {

@@ -1,4 +1,5 @@
 import type { BatchPleaseState } from '../../src/index.js';
+import { type KeyedTimer, unref } from './clock.js';
 import { Entry, type Owner } from './entry.js';
 
 /** Beyond this setTimeout fires after one millisecond. */
@@ -22,7 +23,7 @@ export class Keys<Item, Key, Batch> {
   readonly #idle = new Set<Entry<Item, Key, Batch>>();
   /** Something has been pending since the last `drained`. */
   #filled = false;
-  #timer: unknown;
+  #timer: KeyedTimer | undefined;
 
   constructor(
     readonly owner: Owner<Item, Key, Batch>,
@@ -94,8 +95,7 @@ export class Keys<Item, Key, Batch> {
 
   /** Stops the timer; the keys stay. */
   stop(): void {
-    if (this.#timer !== undefined) this.owner.clock.clearTimer(this.#timer);
-    this.#timer = undefined;
+    this.#disarm();
     this.idleTimeout = Infinity;
   }
 
@@ -105,15 +105,16 @@ export class Keys<Item, Key, Batch> {
       if (this.all.size <= this.limit) break;
       this.#giveUp(entry);
     }
-    if (this.#timer !== undefined) this.owner.clock.clearTimer(this.#timer);
-    this.#timer = undefined;
+    this.#disarm();
     this.#arm();
   }
 
   #becomeIdle(entry: Entry<Item, Key, Batch>): void {
-    entry.idleSince = this.owner.clock.now();
+    const now = this.owner.clock.now();
+    entry.idleSince = now;
     this.busy.delete(entry);
     this.#idle.add(entry);
+    if (this.#timer !== undefined && this.owner.clock.isLost(this.#timer, now)) this.#disarm();
     this.#arm();
   }
 
@@ -123,20 +124,31 @@ export class Keys<Item, Key, Batch> {
     if (oldest === undefined || this.#timer !== undefined || this.idleTimeout === Infinity) return;
     const { clock } = this.owner;
     const wait = Math.ceil(Math.max(0, oldest.idleSince + this.idleTimeout - clock.now()));
-    this.#timer = clock.setTimer(this.#onTimer, Math.min(wait, LONGEST_TIMER));
-    (this.#timer as { unref?: () => void } | undefined)?.unref?.();
+    const ring = (): void => {
+      if (timer === this.#timer) this.#onTimer(timer);
+    };
+    const timer = clock.setTimer(ring, Math.min(wait, LONGEST_TIMER));
+    this.#timer = timer;
+    unref(timer);
   }
 
-  readonly #onTimer = (): void => {
+  #disarm(): void {
+    if (this.#timer !== undefined) this.owner.clock.clearTimer(this.#timer);
     this.#timer = undefined;
-    const now = this.owner.clock.now();
+  }
+
+  #onTimer(timer: KeyedTimer): void {
+    const { clock } = this.owner;
+    clock.reached(timer);
+    this.#timer = undefined;
+    const now = clock.now();
     for (const entry of this.#idle) {
       if (entry.idleSince + this.idleTimeout > now) break;
       this.#giveUp(entry);
     }
     this.#arm();
     this.left();
-  };
+  }
 
   #giveUp(entry: Entry<Item, Key, Batch>): void {
     const { key, collector, seat } = entry;

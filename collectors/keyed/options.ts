@@ -2,7 +2,6 @@ import {
   type BatchPleaseHooks,
   type BatchPleaseOptions,
   type ChangeableOptions,
-  type Clock,
   MissingHookError,
   OptionsError,
 } from '../../src/index.js';
@@ -130,15 +129,6 @@ export function checkCall<Options extends object>(owner: string, given: Options 
   if (typeof options !== 'object') throw wrong(owner, 'options', 'an object', options);
   return { ...(options as Options) };
 }
-
-/** Looks the globals up at each call, so that test frameworks which replace them are obeyed. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  setTimer: (fn, ms) => setTimeout(fn, ms),
-  clearTimer: (handle) => {
-    clearTimeout(handle as ReturnType<typeof setTimeout>);
-  },
-};
 
 export function wrong(owner: string, option: string, expected: string, given: unknown): OptionsError {
   const shown = ['object', 'function'].includes(typeof given) ? typeof given : String(given);

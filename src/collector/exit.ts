@@ -47,8 +47,8 @@ function sharedRegistry(): Registry {
   // Stays for good: a listener on and off again with each batch would cost more than the rest of the batch.
   let flushed: Flushable[] = [];
   (globalThis as { process?: ProcessLike }).process?.on?.('beforeExit', () => {
-    // Nothing that they wait for keeps the process: a sink hangs, or a batch is held.
-    for (const batcher of flushed) batcher.ends();
+    // Nothing that they wait for keeps the process: a sink hangs, or a batch is held. Items that came since are flushed yet.
+    for (const batcher of flushed) if (!made.pending.has(batcher)) batcher.ends();
     flushed = flushAll(made.pending);
     made.ending = true;
   });

@@ -137,6 +137,6 @@ export class Schedule {
     const { interval, jitter } = this.limits;
     if (interval === Infinity) return Infinity;
     const next = this.origin + (Math.floor((now - this.origin) / interval) + 1) * interval;
-    return jitter === 0 ? next : next + Math.random() * jitter * interval;
+    return (next > now ? next : next + interval) + Math.random() * jitter * interval; // the division may be inexact
   }
 }

@@ -8,7 +8,8 @@ export class ServingRun extends RunContext implements Context {
   readonly partition: number;
   readonly inline = false;
   readonly #row: Row;
-  #deadline: number | undefined;
+  /** Waits the longest, as far as is known: others leaving changes nothing. */
+  #last: Call | undefined;
 
   constructor(
     batch: Batch<Row>,
@@ -24,14 +25,15 @@ export class ServingRun extends RunContext implements Context {
 
   /** The latest time at which a caller of the batch still waits; once all have left, at which one of them has waited. */
   get deadline(): number {
-    if (this.#deadline === undefined) {
+    if (this.#last === undefined || this.#last.over) {
       const { slices } = this.#row;
       const waiting = slices.filter(({ call }) => !call.over);
-      let latest = -Infinity;
-      for (const { call } of waiting.length > 0 ? waiting : slices) latest = Math.max(latest, call.deadline);
-      this.#deadline = latest === -Infinity ? Infinity : latest;
+      const [first, ...others] = waiting.length > 0 || this.#last !== undefined ? waiting : slices;
+      if (first !== undefined) {
+        this.#last = others.reduce((last, { call }) => (call.deadline > last.deadline ? call : last), first.call);
+      }
     }
-    return this.#deadline;
+    return this.#last?.deadline ?? Infinity;
   }
 }
 

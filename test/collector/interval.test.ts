@@ -1,3 +1,4 @@
+import { TestClock } from 'batch-please/testing';
 import { bench, flushedBy, sink } from '../support/collectors.js';
 
 describe('flushInterval', () => {
@@ -34,6 +35,31 @@ describe('flushInterval', () => {
       await clock.advance(7);
     }
     expect(times).toEqual(Array.from({ length: 1000 }, (_, i) => 7 * (i + 1)));
+  });
+
+  test('an item added at a tick waits for the next one: where the division was inexact, it was flushed without end', async () => {
+    // As under fake timers that came after the batcher: whole milliseconds behind a moment that has a fraction.
+    const whole = new TestClock();
+    const clock = {
+      now: () => 713.0915803598381 + whole.now(), // the 16th tick divided by the interval is less than 16
+      setTimer: (fn: () => void, ms: number) => whole.setTimer(fn, ms),
+      clearTimer: (timer: unknown) => {
+        whole.clearTimer(timer);
+      },
+    };
+    const times: number[] = [];
+    const { batcher } = bench({
+      clock,
+      flushInterval: 1000,
+      batchFlush() {
+        times.push(whole.now());
+        if (times.length < 100) batcher.addItem(times.length);
+      },
+    });
+    batcher.addItem(0);
+    await whole.advance(20_000);
+    // A timer may be set for a fraction more than the interval, and is rounded up.
+    expect(times.map((at) => Math.floor(at / 1000))).toEqual(Array.from({ length: 20 }, (_, tick) => tick + 1));
   });
 
   test('goes on by the grid after a slow flush: begun at 100, ended at 250, the next at 300', async () => {

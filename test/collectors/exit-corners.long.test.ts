@@ -214,4 +214,13 @@ describe('a process that ends by itself', () => {
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.lines.slice(-2)).toEqual(['a began', 'a [1,2]']);
   });
+
+  test('a warning said that items are pending which a listener of beforeExit had added, and which are delivered', async () => {
+    const ended = await child(
+      `const a = batcherOf('a'); a.addItem(0);
+      process.on('beforeExit', () => { if (a.state.counts.totalItems < 3) a.addItem(1); });`,
+    );
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.lines.slice(-2)).toEqual(['a began', 'a [1]']);
+  });
 });

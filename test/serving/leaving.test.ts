@@ -227,6 +227,19 @@ describe('the context', () => {
     expect((seen[0]?.deadline ?? NaN) - start).toBe(50);
   });
 
+  test('deadline stayed that of a caller who had left, once it had been looked at', async () => {
+    const { seen, serving, handle, clock } = contexts();
+    const start = clock.now();
+    const leaving = new AbortController();
+    const calls = [serving.tryDispatch(1, { signal: leaving.signal }), serving.tryDispatch(2, { timeout: 80 })];
+    expect(seen[0]?.deadline).toBe(Infinity);
+    leaving.abort();
+    expect((seen[0]?.deadline ?? NaN) - start).toBe(80);
+    handle.open([0, 0]);
+    await Promise.all(calls);
+    expect((seen[0]?.deadline ?? NaN) - start).toBe(80);
+  });
+
   test('a listener of the signal may call the serving', async () => {
     const { seen, serving, handle, clock } = contexts({ batchSize: 1 });
     const again: Promise<number>[] = [];
