@@ -7,6 +7,8 @@ export default {
   testEnvironment: 'node',
   // Nothing here is timed: a slow machine gets the time it needs.
   testTimeout: 60_000,
+  // A worker of a busy machine takes longer to end than half a second, and is no leak.
+  workerGracefulExitTimeout: 30_000,
   // The default leaves one core unused, which is half of a machine with two. Long tests wait for processes, browsers and
   // databases for a third of their time. Jest takes a percentage above 100 for a number of workers.
   maxWorkers: Math.ceil(availableParallelism() * (long ? 1.5 : 1)),

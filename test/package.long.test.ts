@@ -6,6 +6,8 @@ import { build } from 'esbuild';
 import { importsOf } from './support/layers.js';
 import { filesUnder, manifest, mustRun, root } from './support/project.js';
 
+jest.setTimeout(900_000);
+
 // An empty folder outside the project, so that nothing is found by accident in the node_modules above it.
 const folder = mkdtempSync(join(tmpdir(), 'batch-please-package-'));
 const installed = join(folder, 'node_modules', 'batch-please');
@@ -30,7 +32,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'package.json'), JSON.stringify(consumer));
   const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
   await mustRun('npm', ['install', ...flags], folder);
-}, 180_000);
+});
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -176,7 +178,7 @@ test('has types for both formats under nodenext, which run as compiled', async (
   for (const file of ['esm.mjs', 'cjs.cjs']) {
     expect(await mustRun(process.execPath, [join('out', file)], folder)).toBe('6 A,x function function\n');
   }
-}, 180_000);
+});
 
 /** The packages and built-in modules that a file of the package leads to. */
 function modulesOf(...entries: string[]): string[] {

@@ -2,10 +2,10 @@
 // What is killed is started again, the server too, and every chunk is stored exactly once.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serverBinary } from '../../test/distributed/support/server.js';
+import { portToKeep } from '../../test/support/ports.js';
 import { showPage, type Machine } from './page.js';
 
 const { values, positionals } = optionsOr(fail);
@@ -74,12 +74,7 @@ async function stop(name: string): Promise<void> {
   clearTimeout(late);
 }
 
-const port = await new Promise<number>((found) => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const { port: free } = probe.address() as AddressInfo;
-    probe.close(() => found(free));
-  });
-});
+const port = await portToKeep(); // the server comes back there after it was killed
 const binary = serverBinary();
 if (binary === undefined) throw new Error('no nats-server: set NATS_SERVER_BIN, or put it on PATH');
 mkdirSync(data, { recursive: true });

@@ -42,7 +42,8 @@ describeWithServer('pack', () => {
   };
 
   const caller = async (name: string, hosts: number): Promise<RemoteServing<number, number>> => {
-    const remote = new RemoteServing<number, number>({ connection, name, batchSize: 4 });
+    // The hosts live in this process, which may stand still for a while: none of them is lost.
+    const remote = new RemoteServing<number, number>({ connection, name, batchSize: 4, probeTimeout: 60_000 });
     close.push(() => remote.close({ timeout: 1000 }));
     await until('the hosts are known', () => remote.hosts.length === hosts);
     return remote;

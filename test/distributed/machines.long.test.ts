@@ -9,7 +9,8 @@ import { root, run } from '../support/project.js';
 import { describeWithServer } from './support/server.js';
 import { until } from './support/time.js';
 
-const documents = 20;
+/** So many that the last death comes in the middle, also where this process stands still for a while. */
+const documents = 50;
 const sections = 100;
 
 /** Documents of distinct sections, each of which is one chunk. */
@@ -61,7 +62,7 @@ describeWithServer('npm start -- --machines 3', () => {
       await kill('server');
       await until('more is stored', stored(1000), 60_000);
       await kill('store');
-      await until('everything is stored', () => said.includes('all '), 120_000);
+      await until('everything is stored', () => said.includes('all '), 240_000);
       const { machines, total, stored: rows } = await look();
       // The key of a row is the id of its chunk: it cannot be stored twice.
       expect({ total, rows }).toEqual({ total: documents * sections, rows: documents * sections });
@@ -78,7 +79,7 @@ describeWithServer('npm start -- --machines 3', () => {
       program.kill('SIGTERM');
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 300_000);
+  }, 600_000);
 });
 
 /** The names of the machines that the page shows. */

@@ -8,6 +8,11 @@ import { describeWithServer, startServers, type Servers } from './support/server
 import { Sink, tally } from './support/sink.js';
 import { sleep, until } from './support/time.js';
 
+jest.setTimeout(300_000);
+
+/** Milliseconds for which a host is cut off: longer than any machine takes to do without. */
+const STALL = 60_000;
+
 // Processes on both sides of a bad network: real time.
 describeWithServer('a network that stalls, delays and cuts, while nobody dies', () => {
   let servers: Servers;
@@ -44,20 +49,22 @@ describeWithServer('a network that stalls, delays and cuts, while nobody dies', 
     );
     const producer = await start('producer', [out.url, name, 0, count], { PACE: 200 });
     for (const proxy of proxies) proxy.trouble({ every: 400, longest: 1500 });
+    // Also where the producer is done before anything happens by chance.
+    near.cut();
+    far.stall(1500);
     await producer.exited;
     for (const proxy of proxies) proxy.heal();
     const settled = async (): Promise<boolean> => {
       const { num_pending, num_ack_pending } = await manager.consumers.info(`BP_${name}`, 'collect');
       return num_pending === 0 && num_ack_pending === 0;
     };
-    await until('everything is acknowledged', settled, 40_000);
+    await until('everything is acknowledged', settled);
     for (const consumer of consumers) consumer.send('drain');
     await Promise.all(consumers.map(({ exited }) => exited));
     const { lost, duplicates } = tally(sink.stored(), count, [poison]);
     const buried = (await manager.streams.info(`BP_${name}_DLQ`)).state.messages;
     expect({ lost, buried, produced: producer.said.get('done') }).toEqual({ lost: 0, buried: 1, produced: true });
     const troubles = [near, far].reduce((sum, { counts }) => sum + counts.stalls + counts.cuts, 0);
-    expect(troubles).toBeGreaterThan(0);
     // A consumer holds at most three batches and what it has fetched ahead; each trouble may cost that once more.
     expect(duplicates).toBeLessThanOrEqual(troubles * (3 * 200 + 5 * 100));
     sink.remove();
@@ -83,17 +90,23 @@ describeWithServer('a network that stalls, delays and cuts, while nobody dies', 
     expect(wrong).toBe(0);
     for (const proxy of [mine, its]) proxy.heal();
     await sleep(100);
-    const times: number[] = [];
-    for (let round = 0; round < 4 && !times.some((time) => time < 2000); round++) {
-      its.stall(10_000);
+    const asked = Array.from({ length: 200 }, (_, n) => n);
+    const ask = async (): Promise<number> => {
       const began = performance.now();
-      const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => remote.dispatch(n)));
-      times.push(performance.now() - began);
-      expect(answers).toEqual(Array.from({ length: 200 }, (_, n) => n * 2));
+      const answers = await Promise.all(asked.map((n) => remote.dispatch(n)));
+      expect(answers).toEqual(asked.map((n) => n * 2));
+      return performance.now() - began;
+    };
+    // Beside ten times what it takes when nothing happens: that is how busy the machine is.
+    const limit = Math.min(STALL / 2, 2000 + 10 * Math.max(await ask(), await ask()));
+    const times: number[] = [];
+    for (let round = 0; round < 4 && !times.some((time) => time < limit); round++) {
+      its.stall(STALL);
+      times.push(await ask());
       its.heal();
       await until('both are known again', () => remote.hosts.length === 2);
     }
-    expect(Math.min(...times)).toBeLessThan(2000);
+    expect(Math.min(...times)).toBeLessThan(limit);
     await remote.close();
     await mineConnection.close();
   });

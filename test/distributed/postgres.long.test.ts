@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { start } from './support/processes.js';
 
+jest.setTimeout(300_000);
+
 // The same feed on another engine; what it asserts is in the child.
 test('two collectors share a log on Postgres: everything once, poison buried, and delivered once it is cured', async () => {
   const child = await start('postgres', []);

@@ -28,7 +28,9 @@ describe('the program without a server', () => {
   }
 
   it('stores every section, says that the counts agree, and finds a sentence', async () => {
-    const args = [documents, '--data', data, '--query', 'sleeping quagga', '--batch-size', '2'];
+    // No batch is sent for its age, however slow the machine is.
+    const batches = ['--batch-size', '2', '--batch-age', '600000'];
+    const args = [documents, '--data', data, '--query', 'sleeping quagga', ...batches];
     const { code, output, errors } = await indexOnce(args, undefined, asUsers);
     expect(errors).toBe('');
     expect(output).toMatch(/^files +3 found, 1 unreadable\n.*latin\.md: not UTF-8$/m);

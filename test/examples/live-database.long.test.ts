@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Info, Job } from '../../examples/document-indexing/protocol.js';
+import { FakeEmbeddingApi } from '../support/fake-embedding-api.js';
 import { LiveServer, ask, scratch, writeDocuments } from '../support/live-server.js';
 import { PostgresServer } from '../support/postgres-server.js';
 
@@ -13,19 +14,22 @@ const documents = join(folder, 'documents');
 const database = join(folder, 'database');
 
 test('a database that goes away: jobs pause and say why, nothing is lost, and they go on', async () => {
+  // It makes vectors of no more than a part of the job, so that there is a middle.
+  await using api = new FakeEmbeddingApi();
+  api.holdAfter(100);
   await writeDocuments(documents, 8, 50);
   await mkdir(database);
   const postgres = await PostgresServer.start(join(database, 'postgres'));
   const server = await LiveServer.start(
-    // Few rows in each insert, so that there is a middle.
     ['--no-index', '--root', documents, '--data', join(folder, 'data'), '--batch-size', '3'],
-    { DATABASE_URL: postgres.address },
+    { DATABASE_URL: postgres.address, ...(await api.open()) },
   );
   expect((await server.get<Info>('/api/info')).database).toEqual({ kind: 'server', available: true });
   const { id } = await server.index('ann', documents);
   await server.until(id, ({ chunks }) => chunks.stored >= 20);
 
   await postgres.kill();
+  api.release();
   const paused = await server.until(id, ({ state }) => state === 'paused');
   expect(paused.message).toMatch(/^The database does not answer \(.+\)\. Nothing is lost; it goes on by itself\.$/);
   expect(paused.chunks.stored).toBeLessThan(400);
@@ -50,7 +54,7 @@ test('a database that goes away: jobs pause and say why, nothing is lost, and th
 });
 
 test('a database without vectors is said to be one', async () => {
-  const postgres = await PostgresServer.start(join(folder, 'plain'), 0, []);
+  const postgres = await PostgresServer.start(join(folder, 'plain'), undefined, []);
   const started = LiveServer.start(['--no-index', '--data', join(folder, 'data')], { DATABASE_URL: postgres.address });
   await expect(started).rejects.toThrow(
     /^ended with 1: document-indexing: Postgres at .* has no vectors .*install pgvector/s,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Job } from '../../examples/document-indexing/protocol.js';
+import { FakeEmbeddingApi } from '../support/fake-embedding-api.js';
 import { LiveServer, ask, writeDocuments } from '../support/live-server.js';
 import { documentsOfTwo, isOver, storedBy, testTwoUsers } from '../support/two-users.js';
 
@@ -12,8 +13,10 @@ describe.each(['summary', 'items', 'isolated'] as const)('two users at once, wit
   testTwoUsers(way, both);
 });
 
-describe('a server whose inserts are of one row, so that there is a middle', () => {
+describe('a server whose API makes vectors of no more than a part of a job, so that there is a middle', () => {
   const data = join(folder, 'data-middle');
+  const api = new FakeEmbeddingApi();
+  let environment: Record<string, string>;
   let server: LiveServer;
   /** What each job has to have stored in the end. */
   const expected = new Map<string, number>();
@@ -21,10 +24,16 @@ describe('a server whose inserts are of one row, so that there is a middle', () 
   beforeAll(async () => {
     await writeDocuments(join(documents, 'carl'), 8, 50);
     await writeDocuments(join(documents, 'dan'), 2, 20);
-    server = await LiveServer.start(['--no-index', '--root', documents, '--data', data, '--batch-size', '1']);
+    environment = await api.open();
+    server = await LiveServer.start(
+      ['--no-index', '--root', documents, '--data', data, '--batch-size', '1'],
+      environment,
+    );
   });
+  afterAll(() => api[Symbol.asyncDispose]());
 
   test('cancel ends a job at once and keeps what is stored', async () => {
+    api.holdAfter(100);
     const { id } = await server.index('carl', join(documents, 'carl'));
     const dans = await server.index('dan', join(documents, 'dan'));
     await server.until(id, ({ chunks }) => chunks.stored >= 5);
@@ -32,6 +41,7 @@ describe('a server whose inserts are of one row, so that there is a middle', () 
     expect(answer.state).toBe('cancelled');
     expect(answer.chunks.stored).toBeGreaterThanOrEqual(5);
     expect(answer.chunks.stored).toBeLessThan(400);
+    api.release();
     expect((await server.until(dans.id, isOver)).chunks.stored).toBe(40);
     const ended = await server.job(id);
     expect(ended.state).toBe('cancelled');
@@ -39,6 +49,7 @@ describe('a server whose inserts are of one row, so that there is a middle', () 
   });
 
   test('kill -9 in the middle: the next start goes on, and every chunk is stored exactly once', async () => {
+    api.holdAfter(100);
     const { id } = await server.index('ann', join(documents, 'ann'));
     const pasted = { kind: 'text', name: 'pasted', text: '# Pasted\n\nThe quagga sleeps behind the barn.\n' };
     await server.until(id, ({ chunks }) => chunks.stored >= 20);
@@ -52,7 +63,8 @@ describe('a server whose inserts are of one row, so that there is a middle', () 
     expect(before).toBeGreaterThanOrEqual(20);
     expect(before).toBeLessThan(400);
 
-    const second = await LiveServer.start(['--no-index', '--root', documents, '--data', data]);
+    api.release();
+    const second = await LiveServer.start(['--no-index', '--root', documents, '--data', data], environment);
     const job = await second.until(id, isOver);
     expect(job).toMatchObject({
       user: 'ann',

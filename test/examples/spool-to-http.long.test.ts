@@ -87,7 +87,7 @@ test('every event that was said to be stored arrives, through kill -9 and an end
   expect(received).toEqual([...new Set(received)].sort((a, b) => a - b));
   expect(received.every((id) => id < next)).toBe(true);
   expect(filesIn(path)).toEqual([]);
-}, 60_000);
+}, 300_000);
 
 test('a line that is no event is left out and reported; what comes after it is delivered, and the program ends', async () => {
   const path = directory();
@@ -98,4 +98,4 @@ test('a line that is no event is left out and reported; what comes after it is d
   expect(stored).toEqual([1, 2]);
   expect(http.received()).toEqual([1, 2]);
   http.close();
-}, 60_000);
+}, 300_000);

@@ -6,7 +6,7 @@ export async function cost(work: () => unknown): Promise<number> {
   return (user + system) / 1000;
 }
 
-const ROUNDS = 3;
+const ROUNDS = 10;
 
 /**
  * Four times as much takes at most six times as long; quadratic would be sixteen times. Best of a few rounds, since a

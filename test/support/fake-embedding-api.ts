@@ -11,7 +11,24 @@ interface Asked {
 /** An embedding API, of 8 numbers to a text, that can be unwell in several ways. */
 export class FakeEmbeddingApi {
   mode: Mode = 'well';
+  /** Texts that it makes vectors of before `release`: whatever needs more is in the middle until then. */
+  #room = Infinity;
+  #released: Promise<void> = Promise.resolve();
+  #release: () => void = () => undefined;
   readonly #server = createServer((request, response) => void this.#answer(request, response));
+
+  /** From now on it answers requests while fewer texts than that were answered, and keeps the others waiting. */
+  holdAfter(texts: number): void {
+    this.#room = texts;
+    this.#released = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  release(): void {
+    this.#room = Infinity;
+    this.#release();
+  }
 
   /** What the program has to be started with. */
   async open(): Promise<Record<string, string>> {
@@ -37,6 +54,8 @@ export class FakeEmbeddingApi {
       return;
     }
     const { input } = JSON.parse(body) as Asked;
+    if (this.#room <= 0) await this.#released;
+    else this.#room -= input.length;
     if (input.some((text) => text.includes('FORBIDDEN'))) {
       refuse(response, 400, 'This text is not allowed.');
       return;

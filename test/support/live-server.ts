@@ -49,8 +49,8 @@ export async function writeDocuments(folder: string, files: number, sections: nu
   }
 }
 
-/** The events that came, in order. */
-export type Told = { [Name in 'jobs' | 'job' | 'batch']: Events[Name][] };
+/** The events that came, in order; `ended` resolves when there will be no more. */
+export type Told = { [Name in 'jobs' | 'job' | 'batch']: Events[Name][] } & { ended: Promise<void> };
 
 export class LiveServer {
   private constructor(
@@ -93,6 +93,17 @@ export class LiveServer {
     return this.child.exitCode ?? this.child.signalCode;
   }
 
+  /** From now on requests wait until it is resumed, and are then served at the same time. */
+  pause(): void {
+    this.child.kill('SIGSTOP');
+  }
+
+  async resume(): Promise<void> {
+    // By then requests that were just made wait in its sockets.
+    await sleep(1_000);
+    this.child.kill('SIGCONT');
+  }
+
   async get<T>(path: string): Promise<T> {
     return (await fetch(`${this.address}${path}`)).json() as Promise<T>;
   }
@@ -133,7 +144,7 @@ export class LiveServer {
   /** The events of a page of that user from now on; resolves once it is connected. */
   async events(user: string): Promise<Told> {
     const response = await fetch(`${this.address}/api/events?user=${user}`);
-    const told: Told = { jobs: [], job: [], batch: [] };
+    const told: Omit<Told, 'ended'> = { jobs: [], job: [], batch: [] };
     const read = async (): Promise<void> => {
       let text = '';
       for await (const piece of (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
@@ -148,8 +159,7 @@ export class LiveServer {
       }
     };
     // It ends with the server.
-    void read().catch(() => undefined);
-    return told;
+    return { ...told, ended: read().catch(() => undefined) };
   }
 
   async search(query: string): Promise<Hit[]> {

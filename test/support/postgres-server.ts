@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { endLater } from './live-server.js';
 import { newDatabase } from './new-database.js';
+import { portToKeep } from './ports.js';
 
 const program = resolve('node_modules/@electric-sql/pglite-socket/dist/scripts/server.js');
 
@@ -15,11 +16,11 @@ export class PostgresServer {
 
   static async start(
     folder: string,
-    port = 0,
+    port?: number,
     extensions = ['@electric-sql/pglite-pgvector:vector'],
   ): Promise<PostgresServer> {
     await newDatabase(folder);
-    const args = [program, `--db=${folder}`, `--port=${port}`, '--max-connections=8'];
+    const args = [program, `--db=${folder}`, `--port=${port ?? (await portToKeep())}`, '--max-connections=8'];
     if (extensions.length > 0) args.push(`--extensions=${extensions.join(',')}`);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     endLater(child);

@@ -1,11 +1,22 @@
 // Real processes and real time: pipes, signals and exit codes are what is tested.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
 import { root } from '../../support/project.js';
+
+jest.setTimeout(240_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'batch-please-pipe-'));
 const cli = join(folder, 'dist', 'main.mjs');
@@ -40,8 +51,8 @@ interface Outcome {
 interface Running {
   child: ChildProcess;
   ended: Promise<Outcome>;
-  /** Resolves when that text is in what it has printed. */
-  printed: (text: string) => Promise<void>;
+  /** Resolves when that text is in what it has printed, to all of it. */
+  printed: (text: string) => Promise<string>;
 }
 
 function start(args: readonly string[]): Running {
@@ -56,8 +67,12 @@ function start(args: readonly string[]): Running {
       resolve({ code, stdout: Buffer.concat(stdout), stderr });
     });
   });
-  const printed = async (text: string): Promise<void> => {
-    while (!(Buffer.concat(stdout).toString('latin1') + stderr).includes(text)) await sleep(10);
+  const printed = async (text: string): Promise<string> => {
+    for (;;) {
+      const all = Buffer.concat(stdout).toString('latin1') + stderr;
+      if (all.includes(text)) return all;
+      await sleep(10);
+    }
   };
   return { child, ended, printed };
 }
@@ -66,6 +81,16 @@ function pipe(input: string | Buffer, ...args: string[]): Promise<Outcome> {
   const { child, ended } = start(args);
   child.stdin?.end(input);
   return ended;
+}
+
+/** A command that says its process id, and is at work until `killBoth`. */
+const hangs = 'echo pid $$ begun; exec sleep 1000';
+
+/** Kills the program, and its command, which would hold its pipes. */
+async function killBoth(child: ChildProcess, printed: Running['printed']): Promise<void> {
+  const [, pid] = /pid (\d+) begun/.exec(await printed('begun')) ?? [];
+  child.kill('SIGKILL');
+  process.kill(Number(pid), 'SIGKILL');
 }
 
 const sh = (script: string): string[] => ['--', 'sh', '-c', script];
@@ -131,7 +156,7 @@ describe('batches', () => {
   test('with --concurrency commands run at the same time', async () => {
     const here = fresh('meeting');
     // Each waits until both have begun.
-    const script = `touch ${here}-$(cat); for i in $(seq 500); do [ -e ${here}-a ] && [ -e ${here}-b ] && exit 0; sleep 0.02; done; exit 1`;
+    const script = `touch ${here}-$(cat); for i in $(seq 5000); do [ -e ${here}-a ] && [ -e ${here}-b ] && exit 0; sleep 0.02; done; exit 1`;
     const { code } = await pipe('a\nb\n', '--size', '1', '--concurrency', '2', '--attempts', '1', ...sh(script));
     expect(code).toBe(0);
   });
@@ -178,8 +203,8 @@ describe('failures', () => {
   test('a command that hangs is ended after --timeout, with what it has started', async () => {
     const pid = fresh('pid');
     const script = `sleep 1000 & echo $! > ${pid}; wait`;
-    const { code, stderr } = await pipe('a\n', '--timeout', '200', '--attempts', '1', ...sh(script));
-    expect(stderr).toContain('took longer than 200 ms');
+    const { code, stderr } = await pipe('a\n', '--timeout', '3000', '--attempts', '1', ...sh(script));
+    expect(stderr).toContain('took longer than 3000 ms');
     expect(code).toBe(1);
     await gone(Number(readFileSync(pid, 'utf8')));
   });
@@ -274,11 +299,13 @@ describe('--spool', () => {
 
   test('what was read survives kill -9, and is delivered by the next run', async () => {
     const spool = fresh('spool');
-    const { child, ended, printed } = start(['--spool', spool, '--size', '2', ...sh('cat; echo begun; exec sleep 3')]);
+    const { child, ended, printed } = start(['--spool', spool, '--size', '2', ...sh(`cat; ${hangs}`)]);
     child.stdin?.write('a\nb\nc\nd\ne\n');
     await printed('begun');
-    await sleep(300); // the rest is stored without a word
-    child.kill('SIGKILL');
+    // The rest is stored without a word, in a file for each batch.
+    const isStored = (name: string): boolean => name.endsWith('.batch') && statSync(join(spool, name)).size > 0;
+    while (readdirSync(spool).filter(isStored).length < 3) await sleep(10);
+    await killBoth(child, printed);
     await ended;
     const { code, stdout } = await pipe('', '--spool', spool, ...sh('cat; echo $BATCH_REASON $BATCH_SIZE'));
     expect(stdout.toString()).toBe('a\nb\nrecovery 2\nc\nd\nrecovery 2\ne\nrecovery 1\n');
@@ -345,10 +372,10 @@ describe('--spool', () => {
   test('a batch whose large record has vanished ends it with 1', async () => {
     const spool = fresh('spool');
     const input = `${'x'.repeat(9_000_000)}\n`;
-    const { child, ended, printed } = start(['--spool', spool, ...sh('echo begun; exec sleep 1')]);
+    const { child, ended, printed } = start(['--spool', spool, ...sh(hangs)]);
     child.stdin?.end(input);
     await printed('begun');
-    child.kill('SIGKILL');
+    await killBoth(child, printed);
     await ended;
     for (const name of readdirSync(join(spool, 'large'))) rmSync(join(spool, 'large', name));
     const { code, stderr } = await pipe('', '--spool', spool, '--attempts', '2', '--', 'cat');

@@ -3,6 +3,8 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { TestClock, random } from 'batch-please/testing';
 import type { Durability, FileBatcherOptions, Integrity } from '../../../collectors/file-batcher.js';
+import { type FileSystem, type OpenFile, nodeFileSystem } from '../../../collectors/file/file-system.js';
+import { settled } from '../../support/collectors.js';
 import { directory, filesIn, life, removeDirectories } from '../../support/spool.js';
 import { lineOf } from './proof/damage.js';
 
@@ -122,16 +124,33 @@ async function sealed(path: string): Promise<void> {
   }
 }
 
+/** The real files; `synced` resolves when the first of them is on the disk. */
+function notingSyncs(): { files: FileSystem; synced: Promise<void> } {
+  let done = (): void => undefined;
+  const synced = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const create = (path: string): OpenFile => {
+    const file = nodeFileSystem.create(path);
+    const sync = file.sync.bind(file);
+    file.sync = () => sync().then(done);
+    return file;
+  };
+  return { files: { ...nodeFileSystem, create }, synced };
+}
+
 test('a file that was cut by a newline is rescued without gluing two lines together', async () => {
   const path = directory();
   const clock = new TestClock();
-  const { batcher, delivered } = life(path, { clock });
+  const { files, synced } = notingSyncs();
+  const { batcher, delivered } = life(path, { clock }, files);
   const rescued: number[] = [];
   batcher.on('rescued', ({ size }) => rescued.push(size));
   for (const item of [1, 2, 3]) await batcher.syncAddItem(item);
   const [file] = filesIn(path);
   await clock.advance(1000);
-  await new Promise((resolve) => setTimeout(resolve, 200)); // for the real sync: what is synced is read back
+  await synced; // what is synced is read back
+  await settled();
   for (const item of [4, 5]) await batcher.syncAddItem(item); // these are in memory still
   fs.truncateSync(join(path, file?.name ?? ''), (file?.text.length ?? 1) - 1);
   await batcher.flush();

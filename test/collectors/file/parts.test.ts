@@ -83,6 +83,8 @@ test('attempts of a part are carried on across restarts, and its id is the same'
   for (const event of ['failed', 'closed'] as const) first.on(event, () => undefined);
   first.addItems([1, 2]);
   await first.flush({ timeout: 300 }).catch(() => undefined);
+  // A slow disk may still be at the first attempt.
+  await expectSoon(() => Promise.resolve(texts(path).join() === '2\n' && first.state.inFlight.batches === 0));
   await first.close({ flush: false });
   expect(texts(path)).toEqual(['2\n']);
   expect(filesIn(path)[0]?.name).toMatch(/\.1-[12]-line1\.batch$/);
@@ -123,7 +125,7 @@ test('a poisoned item is isolated, and only its file goes to dead/', async () =>
   );
   for (const event of ['failed', 'dropped', 'dead', 'held', 'lost'] as const) batcher.on(event, () => undefined);
   batcher.addItems([1, 2, 3, 4]);
-  await batcher.flush({ timeout: 5000 }).catch(() => undefined);
+  await batcher.flush({ timeout: 45_000 }).catch(() => undefined);
   await batcher.close();
   expect(seen.sort()).toEqual([1, 2, 4]);
   const [dead = ''] = readdirSync(join(path, 'dead'));

@@ -140,9 +140,9 @@ describe('a directory that is deleted underneath', () => {
     for (let id = 1; id <= 4; id++) await batcher.syncAddItem(id);
     fs.rmSync(directory, { recursive: true });
     down = false;
-    await batcher.flush({ timeout: 5000 }).catch(() => undefined);
+    await batcher.flush({ timeout: 25_000 }).catch(() => undefined);
     await batcher.syncAddItem(5);
-    await batcher.flush({ timeout: 5000 }).catch(() => undefined);
+    await batcher.flush({ timeout: 25_000 }).catch(() => undefined);
     const { added, delivered, refused, dropped, quarantined, dead, lost: gone, pending } = batcher.state.spool;
     expect(pending).toBe(0);
     expect(added).toBe(delivered + refused + dropped + quarantined + dead + gone);

@@ -41,6 +41,7 @@ export interface Child {
   readonly process: ChildProcess;
   send(message: string): void;
   kill(signal?: NodeJS.Signals): void;
+  /** Resolves when all its messages were handled, too. */
   readonly exited: Promise<number | null>;
 }
 
@@ -57,7 +58,8 @@ export async function start(
   running.add(child);
   const heard: Record<string, unknown>[] = [];
   const said = new Map<string, unknown>();
-  const exited = once(child, 'exit').then(([code]) => {
+  // Its last messages may be read after its end.
+  const exited = Promise.all([once(child, 'exit'), once(child, 'disconnect')]).then(([[code]]) => {
     running.delete(child);
     return code as number | null;
   });

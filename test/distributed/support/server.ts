@@ -10,9 +10,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect as connectTcp, createServer } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { portToKeep } from '../../support/ports.js';
 
 // Not found by the place of this file, which is CommonJS under jest and ESM elsewhere.
 const folder = join(process.cwd(), 'test/distributed/server');
@@ -144,25 +145,15 @@ function node(name: string, port: number, binary: string, config: string): Node 
   };
 }
 
-/** All are bound at once, so that no two are the same. */
+/** No two are the same. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer().once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await portToKeep());
+  return [...ports];
 }
 
 async function listening(port: number): Promise<void> {
-  const until = Date.now() + 20_000;
+  const until = Date.now() + 120_000;
   for (;;) {
     const up = await new Promise<boolean>((resolve) => {
       const socket = connectTcp(port, '127.0.0.1');

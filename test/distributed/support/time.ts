@@ -4,8 +4,8 @@ export function sleep(delay: number): Promise<void> {
   });
 }
 
-/** Looks every 20 ms. Real processes have no clock of ours. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, limit = 30_000): Promise<void> {
+/** Looks every 20 ms. Real processes have no clock of ours, and a busy machine may take its time. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, limit = 120_000): Promise<void> {
   const end = Date.now() + limit;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`not within ${limit} ms: ${what}`);

@@ -15,6 +15,9 @@ export interface ContendOutcome {
   longestWait: number;
 }
 
+/** Milliseconds in which one of them must take it, however slow the machine is. */
+const STUCK = 90_000;
+
 /**
  * Several processes want one directory, and those that have it are killed.
  *
@@ -67,7 +70,7 @@ export async function contend(
     }
     seen = takes;
     longestWait = Math.max(longestWait, now - last);
-    if (now - last > 15_000) break;
+    if (now - last > STUCK) break;
     const owner = ownerIn(said);
     // The owner mostly, and now and then one that waits, or is just taking it.
     const victim = source.chance(0.7) ? owner : source.pick([...children.keys()]);
