@@ -101,13 +101,16 @@ export async function recover<Item>(
   for (const name of foreign) unreadable(name, new Error('a name or a format that is not known'));
   const scan: Scan = { sizes, parts, ids: new Set(), report };
   const ahead: Promise<Found | Error | undefined>[] = [];
+  let last: (typeof ahead)[number] | undefined;
   let next = 0;
   for (const [index, name] of batches.entries()) {
     if (stopped()) break;
     for (; next < batches.length && next < index + AHEAD; next++) {
-      ahead.push(
-        next < MOST_FILES ? find(spool, batches[next] ?? '', next, scan) : Promise.resolve(new Error('too many files')),
-      );
+      last =
+        next < MOST_FILES
+          ? find(spool, batches[next] ?? '', next, scan, last)
+          : Promise.resolve(new Error('too many files'));
+      ahead.push(last);
     }
     const found = await ahead.shift();
     if (found instanceof Error) unreadable(name, found);
@@ -134,12 +137,13 @@ interface Scan {
   readonly report: { -readonly [Key in keyof RecoveryReport]: RecoveryReport[Key] };
 }
 
-/** Never rejects. `index` is the place in the order of delivery. */
+/** Never rejects. `index` is the place in the order of delivery; `earlier` finds the file before it. */
 async function find<Item>(
   spool: Spool<Item>,
   name: string,
   index: number,
   { sizes, parts, ids, report }: Scan,
+  earlier: Promise<unknown> | undefined,
 ): Promise<Found | Error | undefined> {
   let counted = sizes.get(name) ?? 0;
   const uncount = (): void => {
@@ -149,6 +153,7 @@ async function find<Item>(
   const parsed = parseName(name);
   try {
     const examined = await examine(spool, name);
+    await earlier; // of two files with one id the first keeps it, not the one that is read sooner
     const { size, bad, torn, unsafe } = examined;
     if (bad + torn > 0) {
       report.quarantinedFiles += unsafe ? 0 : 1;

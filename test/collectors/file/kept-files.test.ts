@@ -190,7 +190,20 @@ test('the second file of one id could not be renamed: it stays, and is not deliv
   trace.fault = (call) => {
     if (call === 'rename') throw failure('EIO');
   };
-  const first = life(path, {}, files);
+  // The first file is read long after the second, which must not take its id for that.
+  const slow: typeof files = {
+    ...files,
+    open(opened, mode) {
+      const file = files.open(opened, mode);
+      if (!opened.includes('-0-line')) return file;
+      const read: typeof file.read = async (into, position) => {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        return file.read(into, position);
+      };
+      return { ...file, read };
+    },
+  };
+  const first = life(path, {}, slow);
   const unreadable: string[] = [];
   first.batcher.on('unreadable', ({ filename }) => unreadable.push(filename));
   expect(await first.batcher.open()).toMatchObject({ files: 1, items: 1, unreadableFiles: 1 });
