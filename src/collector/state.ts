@@ -19,7 +19,7 @@ interface StateParts<Item, State> {
 type Source = StateParts<unknown, unknown>;
 type View = BatchPleaseState<unknown, unknown>;
 
-const countsOf = liveView<Source, View['counts']>({
+const countsOf = /* @__PURE__ */ liveView<Source, View['counts']>({
   batchItems: ({ core }) => core.size,
   totalItems: ({ core, admission }) => core.accepted + core.adopted + admission.turnedAway,
   flushes: ({ driver }) => driver.counts.flushes,
@@ -29,12 +29,12 @@ const countsOf = liveView<Source, View['counts']>({
   returned: ({ core }) => core.returned,
 });
 
-const timesOf = liveView<Source, View['times']>({
+const timesOf = /* @__PURE__ */ liveView<Source, View['times']>({
   firstItemOfBatch: ({ core }) => (core.size === 0 ? undefined : core.schedule.openedAt),
   lastFlush: ({ core }) => core.schedule.lastFlush,
 });
 
-const stateOf = liveView<Source & Pick<View, 'counts' | 'times'>, View>({
+const stateOf = /* @__PURE__ */ liveView<Source & Pick<View, 'counts' | 'times'>, View>({
   counts: ({ counts }) => counts,
   times: ({ times }) => times,
   config: ({ config }) => config(),
