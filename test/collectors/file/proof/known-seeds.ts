@@ -122,5 +122,6 @@ export const LATER_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [38061562, 'G8: an empty file that power loss had left under an old name took the id of the file with the items'],
   [80239466, 'G8: the second file of one id cannot be renamed, and is delivered with the id of the first'],
   [49114380, 'G1: a batch in dead/ whose sync had failed was not synced again: power loss took it after close()'],
+  [88037285, 'G13: the same as 39007081, for a process that is killed before it says that the file is in dead/'],
   [39007081, 'G13: the model did not allow for a move to dead/ that power loss undoes while the clock goes back'],
 ];

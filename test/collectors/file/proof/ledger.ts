@@ -33,6 +33,8 @@ export class Ledger {
   /** Items of batches that made room for others; which ones is not reported. */
   dropped = 0;
   dead = 0;
+  /** Items of batches that were given up: moved to `dead/`, or about to be when the process ended. */
+  givenUp = 0;
   anyRemoval = false;
   anyEviction = false;
   damage = false;

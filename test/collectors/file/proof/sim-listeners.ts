@@ -23,7 +23,8 @@ export function listen(sim: SimProcess): void {
   batcher.on('held', () => undefined);
   batcher.on('dropped', ({ reason, size }) => {
     sim.note(`dropped: ${size} (${reason})`);
-    if (reason !== 'giveUp') sim.displaced += size;
+    if (reason === 'giveUp') sim.ledger.givenUp += size;
+    else sim.displaced += size;
     if (reason === 'overflow' && sim.generation.overflow === 'dropOldest') sim.ledger.dropped += size;
   });
   batcher.on('closed', () => undefined);

@@ -54,9 +54,9 @@ export async function sink(sim: SimProcess, batch: FileBatch<Thing>, context: Fl
     for (const record of sim.ledger.sabotaged ? records : []) record.harmed = true;
     throw error;
   }
-  const { dead, powerLosses, begun } = sim.ledger;
+  const { givenUp, dead, powerLosses, begun } = sim.ledger;
   // A move to dead/ that power loss has undone: the process that chose the names after it did not see this one.
-  const undone = powerLosses > 0 && (dead > 0 || (begun.get(context.id) ?? 0) > context.attempt);
+  const undone = powerLosses > 0 && (givenUp + dead > 0 || (begun.get(context.id) ?? 0) > context.attempt);
   if (!undone && giveUp !== 'split' && !context.id.includes('/')) checkOrder(sim, records);
 }
 
