@@ -81,6 +81,13 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     to: `const next = now + interval;`,
   },
   {
+    name: 'a tick of the interval may be the present moment',
+    file: SCHEDULE,
+    by: INTERVAL,
+    from: `(next > now ? next : next + interval)`,
+    to: `next`,
+  },
+  {
     name: 'idle measures from the first item',
     file: SCHEDULE,
     by: CONTROL,

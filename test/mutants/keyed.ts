@@ -33,6 +33,22 @@ export const KEYED_MUTANTS: readonly Mutant[] = [
     tests,
   },
   {
+    name: 'keyed: a timer of fake ones that have left is kept',
+    file: KEYS,
+    from: `    if (this.#timer !== undefined && this.owner.clock.isLost(this.#timer, now)) this.#disarm();\n`,
+    to: ``,
+    by,
+    tests: by,
+  },
+  {
+    name: 'keyed: a clock that throws is believed',
+    file: 'collectors/keyed/clock.ts',
+    from: `    } catch {\n      // A time that stands still is late, not lost.\n    }`,
+    to: `    } catch (error) {\n      throw error;\n    }`,
+    by,
+    tests: by,
+  },
+  {
     name: 'keyed: close begins attempts that wait for a lane',
     file: 'collectors/keyed/calls.ts',
     from: `  (collector as { [HOLD]?: () => void })[HOLD]?.();\n`,
