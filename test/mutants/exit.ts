@@ -125,7 +125,7 @@ export const EXIT_MUTANTS: readonly Mutant[] = [
   {
     name: 'reported: what is pending at the end is not warned of',
     file: NATURAL,
-    from: `for (const batcher of flushed) batcher.ends();`,
+    from: `for (const batcher of flushed) if (!made.pending.has(batcher)) batcher.ends();`,
     to: ``,
     tests: reported,
   },

@@ -111,8 +111,8 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'the deadline is the earliest of the callers',
     file: 'src/serving/run.ts',
-    from: `latest = Math.max(latest, call.deadline)`,
-    to: `latest = latest === -Infinity ? call.deadline : Math.min(latest, call.deadline)`,
+    from: `call.deadline > last.deadline`,
+    to: `call.deadline < last.deadline`,
     tests: LEAVING,
   },
   {
