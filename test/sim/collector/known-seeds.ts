@@ -54,6 +54,10 @@ export const KNOWN_SEEDS: readonly (readonly [seed: number, found: string])[] = 
   [9026890, 'the model took an item for joined whose add hook had answered by a promise that close() came before'],
   [9038899, 'the same'],
   [9403796, 'deliverItem never settles if close() in its add hook refuses its item and one that the hooks added'],
+  [
+    10509681,
+    'the model took a batch for left whose hurried attempt had failed, which is no attempt more, during close()',
+  ],
 ];
 
 /** The same for runs in which nothing calls back. */

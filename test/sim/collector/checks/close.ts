@@ -10,7 +10,8 @@ export function leaveFailed(model: Model): void {
     if (!closing.flush && (delivery.phase === 'parked' || delivery.phase === 'held')) model.leave(delivery);
     if (delivery.phase !== 'running' || delivery.answer?.ok === true) continue;
     if (delivery.answer === undefined && now < delivery.startedAt + plan.timeout) continue;
-    if (!closing.flush || (delivery.attempt >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter))) {
+    const spent = delivery.extra ? delivery.attempt - 1 : delivery.attempt;
+    if (!closing.flush || (spent >= plan.attempts && (plan.giveUp === 'hold' || !plan.deadLetter))) {
       model.leave(delivery);
       delivery.leftBefore = delivery.answer !== undefined;
     }
