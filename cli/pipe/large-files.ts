@@ -62,7 +62,7 @@ export class LargeFiles {
   sweep(): void {
     this.#delivered = this.#delivered.filter(({ batch, names }) => {
       if (existsSync(batch)) return true;
-      for (const name of names) rmSync(join(this.#folder, name), { force: true });
+      for (const name of names) this.#remove(name);
       return false;
     });
   }
@@ -74,7 +74,16 @@ export class LargeFiles {
       if (!entry.isDirectory() || readdirSync(join(this.#spool, entry.name)).length > 0) return;
     }
     for (const name of readdirSync(this.#folder)) {
-      if (NAME.test(name)) rmSync(join(this.#folder, name), { force: true });
+      if (NAME.test(name)) this.#remove(name);
+    }
+  }
+
+  /** One that cannot be removed stays until a later start: the batch is delivered, and must not be again. */
+  #remove(name: string): void {
+    try {
+      rmSync(join(this.#folder, name), { force: true });
+    } catch {
+      // Only room is lost.
     }
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LargeFiles } from '../../../cli/pipe/large-files.js';
@@ -27,4 +27,15 @@ test('what could not be written whole leaves nothing', () => {
   expect(() => large.write([Buffer.from('a'), broken])).toThrow('buffer');
   expect(existsSync(join(spool, 'large'))).toBe(true);
   expect(readdirSync(join(spool, 'large'))).toEqual([]);
+});
+
+test('a record that cannot be removed is no failure of its batch, which is delivered already', async () => {
+  const large = new LargeFiles(spool);
+  await large.makeFolder();
+  const name = '01234567-0123-0123-0123-0123456789ab';
+  mkdirSync(join(spool, 'large', name)); // not even root can remove a directory as a file
+  large.delivered(join(spool, 'removed.batch'), [name]);
+  expect(() => large.sweep()).not.toThrow();
+  expect(() => large.removeOrphans()).not.toThrow();
+  expect(readdirSync(join(spool, 'large'))).toEqual([name]);
 });
