@@ -18,14 +18,14 @@ interface Answer {
 /** Tokens, as the API counts them, roughly. */
 const tokensOf = (text: string): number => Math.ceil(text.length / 4);
 
-/** `await api.dispatch(text)`, from anywhere: texts that come within 10 ms of each other share a request. */
+/** `await api.dispatch(text)`, from anywhere: texts of one turn of the event loop, and those that come while a request runs, share one. */
 export function embeddingApi({ url, model, key, limits = { texts: 96, tokens: 8000 } }: ApiOptions) {
   const headers = { 'content-type': 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) };
   return new BatchServing({
     batchSize: limits.texts,
     maxBatchWeight: limits.tokens,
     weigh: tokensOf,
-    batchTimeout: 10,
+    batchTimeout: 0,
     retry: { attempts: 5, minDelay: 200 },
     handlerTimeout: 60_000,
     handleBatch: async (texts: readonly string[], { signal }): Promise<(number[] | Error)[]> => {
